@@ -1,0 +1,1 @@
+"""The parts of the chatbot; start reading at streamlit_app.py."""

@@ -1,0 +1,54 @@
+"""What the environment says about this chatbot, typed and checked once."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BACKENDS = ("bedrock", "demo")
+SYSTEM_PROMPT = "You are a helpful assistant for the staff of a company. Answer in Markdown."
+
+
+class SettingsError(Exception):
+    """The chatbot was started with settings that it can't use; the text says which and why."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The chatbot's settings.
+
+    sessions_dir: the folder that all tasks share (CHATBOT_SESSIONS_DIR).
+    backend: "bedrock" or "demo", who answers (CHATBOT_BACKEND).
+    title: the name on the page (CHATBOT_TITLE).
+    system_prompt: what the models are told before each conversation (CHATBOT_SYSTEM_PROMPT).
+
+    AWS_REGION, AWS_ENDPOINT_URL_BEDROCK_RUNTIME and the credentials are boto3's own.
+    """
+
+    sessions_dir: Path
+    backend: str
+    title: str
+    system_prompt: str
+
+
+def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; an empty variable counts as absent.
+
+    Raises SettingsError for a backend that does not exist.
+    """
+
+    def variable(name: str, default: str) -> str:
+        return environment.get(name, "").strip() or default
+
+    backend = variable("CHATBOT_BACKEND", "bedrock")
+    if backend not in BACKENDS:
+        raise SettingsError(
+            f"CHATBOT_BACKEND is {backend!r}; it must be one of {' or '.join(BACKENDS)}."
+        )
+    return Settings(
+        sessions_dir=Path(variable("CHATBOT_SESSIONS_DIR", str(ROOT / "session_data"))),
+        backend=backend,
+        title=variable("CHATBOT_TITLE", "Chatbot"),
+        system_prompt=variable("CHATBOT_SYSTEM_PROMPT", SYSTEM_PROMPT),
+    )

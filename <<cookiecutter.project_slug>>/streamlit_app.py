@@ -1,0 +1,286 @@
+"""The page that staff see, from top to bottom."""
+
+import re
+import socket
+from collections.abc import Callable
+
+import streamlit as st
+
+from chatbot import answers, browser
+from chatbot.models import Model, choose_backend, load_models, turns_that_fit
+from chatbot.sessions import (
+    Conversation,
+    Deleted,
+    Entry,
+    Session,
+    SessionError,
+    Turn,
+    is_conversation_id,
+    new_conversation_id,
+)
+from chatbot.settings import Settings, SettingsError, load_settings
+
+TURNS_SHOWN = 25  # of the newest ones; each further click on "Show earlier" adds as many
+CONVERSATIONS_SHOWN = 20
+PROMPT_LENGTH = 50_000  # characters
+
+# What starts with a backslash, or is code, stays as it is.
+_CODE_OR_RISK = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)|(\\.)|(!\[)|(\$)", re.DOTALL)
+
+
+@st.cache_resource
+def start() -> tuple[Settings, answers.Answering]:
+    settings = load_settings()
+    answering = answers.Answering(
+        choose_backend(settings), load_models(), settings.system_prompt
+    )
+    return settings, answering
+
+
+def as_text(text: str) -> str:
+    """Return Markdown that shows the text as it is, on one line."""
+    return re.sub(r"([^\w\s])", r"\\\1", " ".join(text.split()))
+
+
+def as_answer(text: str) -> str:
+    """Return a model's Markdown without pictures and formulas.
+
+    A picture's address could carry the conversation to a stranger's server, and two prices in a
+    sentence would be taken for a formula.
+    """
+    return _CODE_OR_RISK.sub(
+        lambda found: found[1] or found[2] or ("\\![" if found[3] else "\\$"), text
+    )
+
+
+def open_conversation(conversation_id: str) -> None:
+    st.query_params["chat"] = conversation_id
+    st.session_state["turns_shown"] = TURNS_SHOWN
+
+
+def current_conversation(session: Session, entries: list[Entry]) -> Conversation:
+    """Open the conversation that the address names, else the newest one, else a new one."""
+    chosen = st.query_params.get("chat")
+    if not is_conversation_id(chosen):
+        chosen = entries[0].id if entries else new_conversation_id()
+        open_conversation(chosen)
+    conversation = session.conversation(chosen)
+    conversation.refresh()
+    if conversation.deleted:  # perhaps in another tab
+        open_conversation(new_conversation_id())
+        return session.conversation(st.query_params["chat"])
+    return conversation
+
+
+def choose_model(session: Session, models: dict[str, Model], kept: bool) -> str:
+    """Draw the choice of the model, which comes back with a session that is kept already."""
+    if "model" not in st.session_state and kept:
+        last = session.get("model")
+        if last in models:
+            st.session_state["model"] = last
+    model = st.selectbox(
+        "Model", list(models), format_func=lambda key: models[key].name, key="model"
+    )
+    if kept and st.session_state.get("model_kept") != model:
+        session["model"] = st.session_state["model_kept"] = model
+    return model
+
+
+def draw_conversations(session: Session, entries: list[Entry], current: str) -> None:
+    """Draw the list of conversations, each with a button that deletes it."""
+    shown = entries if st.session_state.get("all_shown") else entries[:CONVERSATIONS_SHOWN]
+    for entry in shown:
+        title, bin_ = st.columns([0.82, 0.18], gap="small", vertical_alignment="center")
+        title.button(
+            as_text(entry.title),
+            key=f"open-{entry.id}",
+            type="secondary" if entry.id == current else "tertiary",
+            width="stretch",
+            on_click=open_conversation,
+            args=(entry.id,),
+        )
+        if bin_.button(
+            "",
+            key=f"delete-{entry.id}",
+            icon=":material/delete:",
+            type="tertiary",
+            help="Delete",
+        ):
+            confirm_delete(session, entry)
+    if len(shown) < len(entries):
+        st.button(
+            f"Show all {len(entries)}",
+            type="tertiary",
+            on_click=st.session_state.update,
+            args=({"all_shown": True},),
+        )
+
+
+@st.dialog("Delete this conversation?")
+def confirm_delete(session: Session, entry: Entry) -> None:
+    st.markdown(f"**{as_text(entry.title)}** and its answers will be gone for good.")
+    if st.button("Delete", type="primary"):
+        session.conversation(entry.id).delete()
+        if st.query_params.get("chat") == entry.id:
+            open_conversation(new_conversation_id())
+        st.rerun()
+
+
+def draw_turns(conversation: Conversation, model: str, answering: answers.Answering) -> None:
+    """Draw the newest turns; the last answer may still be in progress."""
+    turns = list(conversation.turns)
+    count = st.session_state.setdefault("turns_shown", TURNS_SHOWN)
+    if len(turns) > count:
+        st.button(
+            f"Show earlier messages ({2 * (len(turns) - count)})",
+            type="tertiary",
+            on_click=st.session_state.update,
+            args=({"turns_shown": count + TURNS_SHOWN},),
+        )
+    for turn in turns[-count:]:
+        with st.chat_message("user"):
+            st.text(turn.prompt)
+        with st.chat_message("assistant"):
+            if turn is turns[-1] and not turn.ended:
+                draw_answer_in_progress(conversation, turn.id, answering)
+            else:
+                st.markdown(as_answer(turn.answer))
+                draw_end(turn)
+    if turns and turns[-1].state == "failed":
+        st.button(
+            "Try again",
+            icon=":material/refresh:",
+            on_click=reporting(answers.retry),
+            args=(conversation, turns[-1].id, model, answering),
+        )
+
+
+def draw_end(turn: Turn) -> None:
+    """Say how the answer ended, where it is not plain from the answer."""
+    if turn.state == "stopped":
+        st.caption("Stopped.")
+    elif turn.state == "failed":
+        st.error(turn.notice, icon=":material/error:")
+        st.caption(f"For whoever runs the chatbot: {as_text(turn.reason)}")
+    elif turn.notice:
+        st.info(turn.notice, icon=":material/info:")
+
+
+def draw_answer_in_progress(
+    conversation: Conversation, turn_id: str, answering: answers.Answering
+) -> None:
+    """Draw an answer as it grows, whoever writes it, with a button that stops it."""
+    text, button = st.empty(), st.empty()
+    button.button(
+        "Stop",
+        key=f"stop-{turn_id}",
+        icon=":material/stop_circle:",
+        on_click=reporting(answers.stop),
+        args=(conversation, turn_id),
+    )
+    pulse = st.empty()
+    shown = None
+    for turn in answers.follow(conversation, turn_id, answering):
+        if turn.answer != shown:
+            shown = turn.answer
+            text.markdown(as_answer(shown) + " ▌")
+        pulse.empty()  # Streamlit can end a run only when it is called, and this run may wait
+    text.markdown(as_answer(turn.answer))
+    button.empty()
+    draw_end(turn)
+
+
+def reporting(action: Callable[..., None]) -> Callable[..., None]:
+    """Return a callback that does the action; what goes wrong is shown on the page."""
+
+    def callback(*arguments: object) -> None:
+        try:
+            action(*arguments)
+        except SessionError as error:
+            st.session_state["trouble"] = str(error)
+
+    return callback
+
+
+def ask(session: Session, conversation: Conversation, model: str, prompt: str) -> Conversation:
+    """Save the prompt and begin its answer; a prompt that can't be saved goes back to the input."""
+    try:
+        try:
+            answers.ask(conversation, prompt, model, answering)
+        except Deleted:  # in another tab, since this run began
+            open_conversation(new_conversation_id())
+            conversation = session.conversation(st.query_params["chat"])
+            answers.ask(conversation, prompt, model, answering)
+    except SessionError as error:
+        st.session_state["trouble"] = f"Your message was not sent. {error}"
+        st.session_state["give_back"] = prompt
+        st.rerun()
+    return conversation
+
+
+def draw_notes(conversation: Conversation, model: Model, system_prompt: str) -> None:
+    """Say what a person should know about this conversation's file and the model's memory."""
+    if conversation.newer:
+        st.warning("A newer version of the chatbot wrote a part of this; it is not shown here.")
+    if conversation.damaged:
+        st.warning(
+            f"{conversation.damaged} damaged lines in this conversation's file are not shown."
+        )
+    said = [(turn.prompt, turn.answer) for turn in conversation.turns]
+    forgotten = len(said) - turns_that_fit(said, model, system_prompt)
+    if forgotten > 0:
+        st.caption(
+            f"{model.name} no longer sees the oldest {2 * forgotten} messages of this conversation."
+        )
+
+
+def draw_page() -> None:
+    # The input comes first: a message that arrives while the browser is asked for its key must
+    # not be lost.
+    if "give_back" in st.session_state:
+        st.session_state["prompt"] = st.session_state.pop("give_back")
+    if prompt := st.chat_input("Ask anything", key="prompt", max_chars=PROMPT_LENGTH):
+        st.session_state["unsent"] = prompt
+
+    key = browser.session_key()
+    session = Session(settings.sessions_dir, key)
+    entries = session.conversations()
+
+    with st.sidebar:
+        st.title(as_text(settings.title), anchor=False)
+        st.caption(f"Hostname `{socket.gethostname()}`  \nSession `{session.id[:8]}`")
+        model = choose_model(session, answering.models, kept=bool(entries))
+        st.button(
+            "New chat",
+            icon=":material/add:",
+            width="stretch",
+            on_click=lambda: open_conversation(new_conversation_id()),
+        )
+        conversation_list = st.container(gap="xxsmall")
+        browser.remember(key)
+
+    conversation = current_conversation(session, entries)
+    prompt = st.session_state.pop("unsent", "")
+    if prompt.strip():
+        conversation = ask(session, conversation, model, prompt)
+        entries = session.conversations()
+
+    with conversation_list:
+        draw_conversations(session, entries, conversation.id)
+    if trouble := st.session_state.pop("trouble", ""):
+        st.error(trouble, icon=":material/error:")
+    if not conversation.turns:
+        st.header("How can I help?", anchor=False)
+    draw_notes(conversation, answering.models[model], answering.system_prompt)
+    draw_turns(conversation, model, answering)
+
+
+st.set_page_config(page_title="Chatbot", page_icon="💬")
+try:
+    settings, answering = start()
+    st.set_page_config(page_title=settings.title)
+    draw_page()
+except SettingsError as error:
+    st.error(f"The chatbot can't start. {error}", icon=":material/error:")
+except SessionError as error:
+    st.error(str(error), icon=":material/error:")

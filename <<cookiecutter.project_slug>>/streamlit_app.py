@@ -10,7 +10,7 @@ from chatbot import answers, browser
 from chatbot.models import Model, choose_backend, load_models, turns_that_fit
 from chatbot.sessions import (
     Conversation,
-    Deleted,
+    DeletedError,
     Entry,
     Session,
     SessionError,
@@ -31,9 +31,7 @@ _CODE_OR_RISK = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)|(\\.)|(!\[)|(\$)", re.
 @st.cache_resource
 def start() -> tuple[Settings, answers.Answering]:
     settings = load_settings()
-    answering = answers.Answering(
-        choose_backend(settings), load_models(), settings.system_prompt
-    )
+    answering = answers.Answering(choose_backend(settings), load_models(), settings.system_prompt)
     return settings, answering
 
 
@@ -60,7 +58,7 @@ def open_conversation(conversation_id: str) -> None:
 
 def current_conversation(session: Session, entries: list[Entry]) -> Conversation:
     """Open the conversation that the address names, else the newest one, else a new one."""
-    chosen = st.query_params.get("chat")
+    chosen = st.query_params.get("chat", "")
     if not is_conversation_id(chosen):
         chosen = entries[0].id if entries else new_conversation_id()
         open_conversation(chosen)
@@ -99,14 +97,27 @@ def draw_conversations(session: Session, entries: list[Entry], current: str) -> 
             on_click=open_conversation,
             args=(entry.id,),
         )
-        if bin_.button(
+        bin_.button(
             "",
             key=f"delete-{entry.id}",
             icon=":material/delete:",
             type="tertiary",
             help="Delete",
-        ):
-            confirm_delete(session, entry)
+            on_click=st.session_state.update,
+            args=({"deleting": entry.id},),
+        )
+        if st.session_state.get("deleting") == entry.id:
+            yes, no = st.columns(2, gap="small")
+            yes.button(
+                "Delete for good",
+                type="primary",
+                width="stretch",
+                on_click=reporting(delete),
+                args=(session, entry),
+            )
+            no.button(
+                "Keep", width="stretch", on_click=st.session_state.pop, args=("deleting", None)
+            )
     if len(shown) < len(entries):
         st.button(
             f"Show all {len(entries)}",
@@ -116,14 +127,9 @@ def draw_conversations(session: Session, entries: list[Entry], current: str) -> 
         )
 
 
-@st.dialog("Delete this conversation?")
-def confirm_delete(session: Session, entry: Entry) -> None:
-    st.markdown(f"**{as_text(entry.title)}** and its answers will be gone for good.")
-    if st.button("Delete", type="primary"):
-        session.conversation(entry.id).delete()
-        if st.query_params.get("chat") == entry.id:
-            open_conversation(new_conversation_id())
-        st.rerun()
+def delete(session: Session, entry: Entry) -> None:
+    st.session_state.pop("deleting", None)
+    session.conversation(entry.id).delete()
 
 
 def draw_turns(conversation: Conversation, model: str, answering: answers.Answering) -> None:
@@ -207,7 +213,7 @@ def ask(session: Session, conversation: Conversation, model: str, prompt: str) -
     try:
         try:
             answers.ask(conversation, prompt, model, answering)
-        except Deleted:  # in another tab, since this run began
+        except DeletedError:  # in another tab, since this run began
             open_conversation(new_conversation_id())
             conversation = session.conversation(st.query_params["chat"])
             answers.ask(conversation, prompt, model, answering)

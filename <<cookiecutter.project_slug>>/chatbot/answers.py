@@ -19,11 +19,12 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from chatbot.models import Backend, Finish, Model, ModelError, Text, to_messages
-from chatbot.sessions import Conversation, Deleted, Record, SessionError, Turn
+from chatbot.sessions import Conversation, DeletedError, Record, SessionError, Turn
 
 log = logging.getLogger(__name__)
 
@@ -55,19 +56,17 @@ class Answering:
 def ask(conversation: Conversation, prompt: str, model: str, answering: Answering) -> str:
     """Save the prompt and begin its answer; an answer in progress is stopped first.
 
-    Returns the new turn's id. Raises SessionError, Deleted among them, if it was not saved.
+    Returns the new turn's id. Raises SessionError, DeletedError among them, if it was not saved.
     """
     turn_id = secrets.token_hex(4)
 
-    def decide() -> list[Record]:
+    def before() -> list[Record]:
         if conversation.deleted:
-            raise Deleted("This conversation was deleted.")
+            raise DeletedError("This conversation was deleted.")
         running = [_end(turn, "stopped") for turn in conversation.turns[-1:] if not turn.ended]
-        begun = {"type": "prompt", "turn": turn_id, "text": prompt}
-        return [*running, begun, _claim(turn_id, 1, model)]
+        return [*running, {"type": "prompt", "turn": turn_id, "text": prompt}]
 
-    conversation.update(decide, create=True)
-    _Writer(conversation, turn_id, 1, answering).start()
+    _Writer(conversation, turn_id, 1, answering).begin(model, before, create=True)
     return turn_id
 
 
@@ -79,14 +78,14 @@ def stop(conversation: Conversation, turn_id: str) -> None:
 
 def retry(conversation: Conversation, turn_id: str, model: str, answering: Answering) -> None:
     """Begin the answer again, or go on with the part of it that there is. Raises SessionError."""
-    _take_over(conversation, conversation.turn(turn_id), model, answering)
+    _claim(conversation, conversation.turn(turn_id), model, answering, ("failed",))
 
 
 def follow(conversation: Conversation, turn_id: str, answering: Answering) -> Iterator[Turn]:
     """Yield the turn again and again, about ten times a second, until its answer has ended.
 
     An answer that its writer left behind is taken over on the way.
-    Raises SessionError if the conversation can't be read any more, Deleted if it is gone.
+    Raises SessionError if the conversation can't be read any more, DeletedError if it is gone.
     """
     turn = conversation.turn(turn_id)
     while not turn.ended:
@@ -100,9 +99,9 @@ def follow(conversation: Conversation, turn_id: str, answering: Answering) -> It
         else:
             conversation.refresh()
             turn = conversation.turn(turn_id)
-            if _is_abandoned(turn):
+            if _is_abandoned(conversation, turn):
                 if turn.attempt < MOST_ATTEMPTS:
-                    _take_over(conversation, turn, turn.model, answering)
+                    _claim(conversation, turn, turn.model, answering, ("open", "released"))
                 else:
                     _give_up(conversation, turn)
             elif not turn.ended:
@@ -111,31 +110,33 @@ def follow(conversation: Conversation, turn_id: str, answering: Answering) -> It
     yield turn
 
 
-def _is_abandoned(turn: Turn) -> bool:
+def _is_abandoned(conversation: Conversation, turn: Turn) -> bool:
     if turn.state != "open":
         return turn.state == "released"
     if turn.writer == WRITER:
-        return True  # follow has looked: no writer of this process has it
+        return (conversation.path, turn.id) not in _running
     # Silence is measured on this machine's own clock; the writer's clock only serves where this
     # process has just read a file in which nothing has happened for long.
     silent = time.monotonic() - turn.heard
     return silent > DEAD_AFTER or time.time() - turn.written > 10 * DEAD_AFTER
 
 
-def _take_over(
-    conversation: Conversation, seen: Turn, model: str, answering: Answering
+def _claim(
+    conversation: Conversation,
+    seen: Turn,
+    model: str,
+    answering: Answering,
+    states: tuple[str, ...],
 ) -> None:
-    """Claim the next attempt, unless somebody else was faster."""
+    """Begin the next attempt, unless the turn is no longer in such a state: another was faster."""
     attempt = seen.attempt + 1
 
-    def decide() -> list[Record]:
+    def before() -> list[Record] | None:
         turn = conversation.turn(seen.id)
-        free = turn.attempt < attempt and turn.state not in ("complete", "stopped")
-        return [_claim(turn.id, attempt, model)] if free else []
+        return [] if turn.attempt < attempt and turn.state in states else None
 
-    if conversation.update(decide):
+    if _Writer(conversation, seen.id, attempt, answering).begin(model, before):
         log.info("Turn %s of %s: attempt %d", seen.id, conversation.id, attempt)
-        _Writer(conversation, seen.id, attempt, answering).start()
 
 
 def _give_up(conversation: Conversation, seen: Turn) -> None:
@@ -148,11 +149,6 @@ def _give_up(conversation: Conversation, seen: Turn) -> None:
         return [_end(turn, "failed", "interrupted", notice)] if still else []
 
     conversation.update(decide)
-
-
-def _claim(turn_id: str, attempt: int, model: str) -> Record:
-    claim = {"type": "claim", "turn": turn_id, "attempt": attempt}
-    return claim | {"writer": WRITER, "model": model}
 
 
 def _end(
@@ -175,15 +171,42 @@ class _Writer:
         self._conversation = conversation
         self._turn_id = turn_id
         self._attempt = attempt
+        self._place = (conversation.path, turn_id)
         self._answering = answering
         self._arrived: queue.SimpleQueue[Text | Finish | ModelError | None] = queue.SimpleQueue()
         self._given_up = threading.Event()
         self._saver = threading.Thread(target=self._save, name=f"save-{turn_id}", daemon=True)
 
-    def start(self) -> None:
-        _running[self._conversation.path, self._turn_id] = self
+    def begin(
+        self, model: str, before: Callable[[], list[Record] | None], *, create: bool = False
+    ) -> bool:
+        """Append what `before` returns and the claim, and start; not if it returns None.
+
+        Raises SessionError if the claim could not be saved.
+        """
+        claim = {"type": "claim", "turn": self._turn_id, "attempt": self._attempt}
+
+        def decide() -> list[Record]:
+            records = before()
+            if records is None:
+                return []
+            # Nobody may see the claim and no writer: he would take it for abandoned.
+            _running[self._place] = self
+            return [*records, claim | {"writer": WRITER, "model": model}]
+
+        try:
+            if not self._conversation.update(decide, create=create):
+                return False
+        except BaseException:
+            self._leave()
+            raise
         threading.Thread(target=self._read, name=f"read-{self._turn_id}", daemon=True).start()
         self._saver.start()
+        return True
+
+    def _leave(self) -> None:
+        if _running.get(self._place) is self:
+            del _running[self._place]
 
     def release(self) -> None:
         """Leave the answer to another process, because this one ends."""
@@ -219,7 +242,7 @@ class _Writer:
                     return
         finally:
             self._given_up.set()
-            _running.pop((self._conversation.path, self._turn_id), None)
+            self._leave()
 
     def _gather(self) -> list[Record]:
         """Collect what arrives within SAVE_EVERY; a beat if nothing comes for BEAT_EVERY."""
@@ -263,7 +286,7 @@ class _Writer:
         while True:
             try:
                 return self._conversation.update(decide)
-            except Deleted:
+            except DeletedError:
                 return False
             except SessionError as error:
                 self.trouble = str(error)
@@ -273,7 +296,7 @@ class _Writer:
             time.sleep(1.0)
 
 
-_running: dict[tuple[object, str], _Writer] = {}
+_running: dict[tuple[Path, str], _Writer] = {}
 
 
 @atexit.register

@@ -26,8 +26,8 @@ def session_key() -> str:
     script again.
     """
     if NAME not in st.session_state:
-        key = st.context.cookies.get(NAME)
-        st.session_state[NAME] = key if is_key(key) else _ask_local_storage()
+        cookie = st.context.cookies.get(NAME)
+        st.session_state[NAME] = cookie if is_key(cookie) else _ask_local_storage()
     return str(st.session_state[NAME])
 
 
@@ -49,12 +49,12 @@ def _ask_local_storage() -> str:
     stored = local_storage(method="getAll", key=f"{NAME}_get", default=None)
     if isinstance(stored, dict):
         key = stored.get(NAME)
-        return key if is_key(key) else new_key()
+        return str(key) if is_key(key) else new_key()
     since = st.session_state.setdefault(f"{NAME}_asked", time.monotonic())
-    if time.monotonic() - since > PATIENCE:
-        return new_key()  # works until this tab is closed
-    _look_again()
-    st.stop()
+    if time.monotonic() - since < PATIENCE:
+        _look_again()
+        st.stop()
+    return new_key()  # works until this tab is closed
 
 
 @st.fragment(run_every=PATIENCE)

@@ -20,6 +20,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
+    ProfileNotFound,
     SSOError,
     TokenRetrievalError,
 )
@@ -131,7 +132,7 @@ class Backend(Protocol):
 
 def choose_backend(settings: Settings) -> Backend:
     """Return the backend that the settings name."""
-    return Demo() if settings.backend == "demo" else Bedrock()
+    return Demo() if settings.backend == "demo" else Bedrock(settings.region)
 
 
 def turns_that_fit(turns: Sequence[tuple[str, str]], model: Model, system: str) -> int:
@@ -173,7 +174,8 @@ def _say(messages: list[Message], role: str, text: str) -> None:
 class Bedrock:
     """Answers from Amazon Bedrock's ConverseStream."""
 
-    def __init__(self) -> None:
+    def __init__(self, region: str | None) -> None:
+        self._region = region
         self._lock = threading.Lock()
         self._client: Any = None
 
@@ -197,13 +199,11 @@ class Bedrock:
     def _connect(self) -> Any:
         with self._lock:  # making a client is not safe in threads, using it is
             if self._client is None:
-                # A reasoning model may be silent for minutes before its first word.
-                config = Config(
-                    connect_timeout=5,
-                    read_timeout=300,
-                    retries={"mode": "standard", "total_max_attempts": 4},
-                )
-                self._client = boto3.session.Session().client("bedrock-runtime", config=config)
+                # A reasoning model may be silent for minutes before its first word. The number of
+                # attempts is botocore's, or that of AWS_MAX_ATTEMPTS.
+                config = Config(connect_timeout=5, read_timeout=300, retries={"mode": "standard"})
+                session = boto3.session.Session(region_name=self._region)
+                self._client = session.client("bedrock-runtime", config=config)
             return self._client
 
 
@@ -256,7 +256,9 @@ _ERRORS = {
     "region": "The chatbot has no AWS region set. Tell whoever runs the chatbot.",
     "network": "The chatbot can't reach Amazon Bedrock over the network. Try again in a minute.",
     "slow": "The model did not answer in time. Try again.",
-    "long": "The conversation is too long for this model. Start a new chat or choose another model.",
+    "long": (
+        "The conversation is too long for this model. Start a new chat or choose another model."
+    ),
     "invalid": "The model refused the request. Choose another model, or start a new chat.",
     "other": "The model could not answer because of an unexpected fault. Try again.",
 }
@@ -298,7 +300,13 @@ def explain(error: Exception) -> ModelError:
                 kind = "missing"
         case NoRegionError():
             kind = "region"
-        case NoCredentialsError() | PartialCredentialsError() | TokenRetrievalError() | SSOError():
+        case (
+            NoCredentialsError()
+            | PartialCredentialsError()
+            | ProfileNotFound()
+            | SSOError()
+            | TokenRetrievalError()
+        ):
             kind = "credentials"
         case ConnectionError() | HTTPClientError():
             kind = "slow" if "timeout" in code.lower() else "network"

@@ -36,14 +36,14 @@ TITLE_LENGTH = 60  # characters
 Record = dict[str, Any]
 
 _KEY = re.compile(r"k[0-9a-f]{32}")
-_CONVERSATION_ID = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{8}")
+_CONVERSATION_ID = re.compile(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{8}")
 
 
 class SessionError(Exception):
     """The stored sessions can't be used as asked; the text tells a person what happened."""
 
 
-class Deleted(SessionError):
+class DeletedError(SessionError):
     """The conversation was deleted, perhaps in another tab."""
 
 
@@ -62,7 +62,7 @@ def is_key(value: object) -> bool:
 
 def new_conversation_id() -> str:
     """Make a conversation id; ids sort by the time of their making, in UTC."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
 
 
 def is_conversation_id(value: object) -> bool:
@@ -113,8 +113,8 @@ class Journal:
         `decide` runs under the lock, with all that was appended before taken in: what it sees is
         what its records will follow. Once update returns, the records are on the disk.
 
-        Raises SessionError if they could not be written, Deleted if there is no file to append to
-        and it was not to be made. After an error some of the records may be there nevertheless.
+        Raises SessionError if they could not be written, DeletedError if there is no file to
+        append to and it was not to be made. After an error some of the records may be there.
         """
         with self.changed, explained():
             if create:
@@ -124,7 +124,7 @@ class Journal:
                 descriptor = _open(self.path, os.O_RDWR | (os.O_CREAT if create else 0))
             except FileNotFoundError:
                 self._lose()
-                raise Deleted("This conversation was deleted.") from None
+                raise DeletedError("This conversation was deleted.") from None
             try:
                 _lock(descriptor, fcntl.LOCK_EX)
                 self._read(descriptor)
@@ -145,7 +145,7 @@ class Journal:
     def _lose(self) -> None:
         """Take in that the file is not there."""
         if self._file is not None:
-            os.stat(self.path.parent.parent)  # raises where the whole storage is missing
+            self.path.parent.parent.stat()  # raises where the whole storage is missing
             self._forget()
             self.deleted = True
 
@@ -154,8 +154,8 @@ class Journal:
         self.damaged = 0  # lines that are no record
         self.newer = 0  # lines that a newer version of this program wrote
         self._file: tuple[int, int] | None = None
-        self._offset = 0  # behind the last complete line that was read
-        self._torn = 0  # bytes behind the offset that do not end in a newline
+        self._offset: int = 0  # behind the last complete line that was read
+        self._torn: int = 0  # bytes behind the offset that do not end in a newline
         self.clear()
 
     def _read(self, descriptor: int) -> None:
@@ -249,10 +249,10 @@ class Conversation(Journal):
         self._by_id: dict[str, Turn] = {}
 
     def turn(self, turn_id: str) -> Turn:
-        """Return the turn; raises Deleted if there is none by that name."""
+        """Return the turn; raises DeletedError if there is none by that name."""
         with self.changed:
             if self.deleted or turn_id not in self._by_id:
-                raise Deleted("This conversation was deleted.")
+                raise DeletedError("This conversation was deleted.")
             return self._by_id[turn_id]
 
     def apply(self, record: Record) -> None:
@@ -297,7 +297,7 @@ class Conversation(Journal):
         """Delete the conversation for everybody who has it open, and its file."""
         try:
             self.update(lambda: [] if self.deleted else [{"type": "delete"}])
-        except Deleted:
+        except DeletedError:
             return
         with explained():
             self.path.unlink(missing_ok=True)
@@ -335,19 +335,23 @@ class Session:
         self.folder = root / self.id
 
     def conversations(self) -> list[Entry]:
-        """List the conversations, the newest first."""
+        """List the conversations, the one that was last written to first."""
+        found = []
         with explained():
             try:
                 descriptor = _open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
             except FileNotFoundError:
                 return []
             try:
-                names = sorted(os.listdir(descriptor), reverse=True)
+                with os.scandir(descriptor) as files:
+                    for file in files:
+                        name = file.name.removesuffix(".jsonl")
+                        if name != file.name and is_conversation_id(name):
+                            with suppress(FileNotFoundError):  # deleted meanwhile
+                                found.append((file.stat().st_mtime_ns, name))
             finally:
                 os.close(descriptor)
-        stems = [name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl")]
-        ids = filter(is_conversation_id, stems)
-        return [Entry(each, self._title(each)) for each in ids]
+        return [Entry(name, self._title(name)) for _, name in sorted(found, reverse=True)]
 
     def _title(self, conversation_id: str) -> str:
         try:
@@ -380,10 +384,9 @@ class Session:
         journal = self._values()
         record = {"type": "value", "name": name, "value": value}
         _line(record)  # a value that is not JSON is refused before anything is touched
+        same = (name, value)
         journal.update(
-            lambda: (
-                [record] if name not in journal.values or journal.values[name] != value else []
-            ),
+            lambda: [] if same in journal.values.items() else [record],
             create=True,
         )
 

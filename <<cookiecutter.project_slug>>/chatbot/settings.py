@@ -22,14 +22,15 @@ class Settings:
     backend: "bedrock" or "demo", who answers (CHATBOT_BACKEND).
     title: the name on the page (CHATBOT_TITLE).
     system_prompt: what the models are told before each conversation (CHATBOT_SYSTEM_PROMPT).
-
-    AWS_REGION, AWS_ENDPOINT_URL_BEDROCK_RUNTIME and the credentials are boto3's own.
+    region: of Bedrock (AWS_REGION, which ECS sets but boto3 does not read); None leaves it to
+        boto3's own configuration, as the credentials and AWS_ENDPOINT_URL_BEDROCK_RUNTIME are.
     """
 
     sessions_dir: Path
     backend: str
     title: str
     system_prompt: str
+    region: str | None
 
 
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -51,4 +52,5 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         backend=backend,
         title=variable("CHATBOT_TITLE", "Chatbot"),
         system_prompt=variable("CHATBOT_SYSTEM_PROMPT", SYSTEM_PROMPT),
+        region=variable("AWS_REGION", "") or None,
     )

@@ -1,0 +1,209 @@
+"""A stand-in for Bedrock's ConverseStream on loopback, as strict as Bedrock about what it is sent.
+
+It speaks the real protocol, so boto3 is used as it is: a request signed with SigV4, an answer in
+the binary event-stream encoding (https://smithy.io/2.0/aws/amazon-eventstream.html).
+"""
+
+import json
+import struct
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote
+
+WINDOW = 200_000  # characters of a conversation
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Answer with an error instead of a stream."""
+
+    status: int
+    code: str
+    message: str = "No."
+
+
+@dataclass(frozen=True)
+class Fail:
+    """End the stream with an error event."""
+
+    code: str
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Send a piece of reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End the answer for this reason."""
+
+    reason: str
+
+
+class Cut:
+    """Close the connection in the middle of the stream."""
+
+
+Step = str | float | threading.Event | Reason | Stop | Fail | Cut
+
+
+class BedrockStandIn:
+    """A server that answers each request with what was queued, else with "An answer."."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.requests: list[dict[str, Any]] = []
+        self.models: list[str] = []
+        self.strangers = {"unknown-model"}  # ids that do not exist
+        self._replies: deque[Refuse | tuple[Step, ...]] = deque()
+
+    def reply(self, *steps: Step | Refuse) -> None:
+        """Queue an answer: text is sent, numbers are seconds, events are waited for."""
+        if isinstance(steps[0], Refuse):
+            self._replies.append(steps[0])
+        else:
+            self._replies.append(tuple(step for step in steps if not isinstance(step, Refuse)))
+
+    def next_reply(self) -> Refuse | tuple[Step, ...]:
+        return self._replies.popleft() if self._replies else ("An ", "answer.")
+
+    def objection(self, model: str, request: dict[str, Any]) -> str:
+        """Say what Bedrock would refuse the request for, or ""."""
+        messages = request.get("messages", [])
+        if model in self.strangers:
+            return "The provided model identifier is invalid."
+        if not messages or messages[0]["role"] != "user":
+            return "A conversation must start with a user message."
+        for number, message in enumerate(messages):
+            if message["role"] != ("user", "assistant")[number % 2]:
+                return "A conversation must alternate between user and assistant roles."
+            if not message["content"]:
+                return f"The content field at messages.{number} is empty."
+            if not all(block["text"].strip() for block in message["content"]):
+                return f"The text field in the ContentBlock at messages.{number} is blank."
+        if messages[-1]["role"] != "user":
+            return "The conversation must end with a user message."
+        if not all(block["text"].strip() for block in request.get("system", [])):
+            return "The text field in the system prompt is blank."
+        if len(json.dumps(messages)) > WINDOW:
+            return "Input is too long for requested model."
+        return ""
+
+
+@contextmanager
+def bedrock_stand_in() -> Iterator[BedrockStandIn]:
+    """Run a stand-in in a thread of its own."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            _, _, model, operation = unquote(self.path).rsplit("/", 3)
+            signed = self.headers.get("Authorization", "").startswith("AWS4-HMAC-SHA256 ")
+            if operation != "converse-stream" or not signed:
+                return self._refuse(Refuse(403, "AccessDeniedException", "Unsigned, or unknown."))
+            request = json.loads(body)
+            if objection := stand_in.objection(model, request):
+                return self._refuse(Refuse(400, "ValidationException", objection))
+            stand_in.requests.append(request)
+            stand_in.models.append(model)
+            reply = stand_in.next_reply()
+            if isinstance(reply, Refuse):
+                return self._refuse(reply)
+            return self._stream(reply)
+
+        def _refuse(self, refusal: Refuse) -> None:
+            body = json.dumps({"message": refusal.message}).encode()
+            self.send_response(refusal.status)
+            self.send_header("x-amzn-ErrorType", refusal.code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _stream(self, steps: tuple[Step, ...]) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/vnd.amazon.eventstream")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            try:
+                for event in _events(steps):
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
+                if not any(isinstance(step, Cut) for step in steps):
+                    self.wfile.write(b"0\r\n\r\n")
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the client has gone
+            self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    stand_in = BedrockStandIn(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield stand_in
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _events(steps: tuple[Step, ...]) -> Iterator[bytes]:
+    """Encode the steps as the events that Converse sends."""
+    yield _event("messageStart", {"role": "assistant"})
+    reason = "end_turn"
+    for step in steps:
+        match step:
+            case str():
+                yield _event("contentBlockDelta", {"delta": {"text": step}})
+            case Reason():
+                thought = {"reasoningContent": {"text": step.text}}
+                yield _event("contentBlockDelta", {"delta": thought})
+            case Stop():
+                reason = step.reason
+            case Fail():
+                yield _message("exception", step.code, {"message": "It failed."})
+                return
+            case Cut():
+                return
+            case threading.Event():
+                step.wait(30)
+            case float():
+                time.sleep(step)
+    yield _event("contentBlockStop", {})
+    yield _event("messageStop", {"stopReason": reason})
+    usage = {"inputTokens": 7, "outputTokens": 3, "totalTokens": 10}
+    yield _event("metadata", {"usage": usage, "metrics": {"latencyMs": 1}})
+
+
+def _event(kind: str, payload: dict[str, Any]) -> bytes:
+    return _message("event", kind, {"contentBlockIndex": 0} | payload)
+
+
+def _message(message_type: str, kind: str, payload: dict[str, Any]) -> bytes:
+    names = {
+        ":message-type": message_type,
+        f":{message_type}-type": kind,
+        ":content-type": "application/json",
+    }
+    headers = b"".join(
+        struct.pack(f"!B{len(name)}sBH", len(name), name.encode(), 7, len(value)) + value.encode()
+        for name, value in names.items()
+    )
+    body = json.dumps(payload).encode()
+    prelude = struct.pack("!II", len(headers) + len(body) + 16, len(headers))
+    message = prelude + struct.pack("!I", zlib.crc32(prelude)) + headers + body
+    return message + struct.pack("!I", zlib.crc32(message))

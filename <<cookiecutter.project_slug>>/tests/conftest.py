@@ -1,0 +1,69 @@
+"""What the tests share: a folder for sessions, a Bedrock on loopback, and the page."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from bedrock_stand_in import BedrockStandIn, bedrock_stand_in
+from streamlit.testing.v1 import AppTest
+
+from chatbot import answers, browser, models
+from chatbot.sessions import Session, new_key
+from chatbot.settings import ROOT
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No test sees this machine's sessions, credentials or AWS configuration."""
+    monkeypatch.setenv("CHATBOT_SESSIONS_DIR", str(tmp_path / "sessions"))
+    monkeypatch.setenv("CHATBOT_BACKEND", "demo")
+    monkeypatch.delenv("CHATBOT_TITLE", raising=False)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    monkeypatch.setattr(models, "DEMO_PAUSE", 0.0)
+    monkeypatch.setattr(answers, "SAVE_EVERY", 0.02)
+    st.cache_resource.clear()
+    return tmp_path
+
+
+@pytest.fixture
+def key() -> str:
+    """A browser's session key."""
+    return new_key()
+
+
+@pytest.fixture
+def session(tmp_path: Path, key: str) -> Session:
+    """The session of that browser."""
+    return Session(tmp_path / "sessions", key)
+
+
+@pytest.fixture
+def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockStandIn]:
+    """A stand-in that boto3 takes for Bedrock."""
+    with bedrock_stand_in() as stand_in:
+        monkeypatch.setenv("CHATBOT_BACKEND", "bedrock")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", stand_in.url)
+        yield stand_in
+
+
+@pytest.fixture
+def open_page(key: str) -> Callable[..., AppTest]:
+    """Open the page in a new tab of that browser, at a conversation's address if one is given."""
+
+    def open_tab(chat: str = "") -> AppTest:
+        page = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=20)
+        page.session_state[browser.NAME] = key
+        if chat:
+            page.query_params["chat"] = chat
+        return page.run()
+
+    return open_tab

@@ -1,0 +1,270 @@
+"""The page, as staff use it: through Streamlit's own test driver."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from bedrock_stand_in import BedrockStandIn, Refuse, Stop
+from streamlit.testing.v1 import AppTest
+
+from chatbot.answers import stop
+from chatbot.models import load_models
+from chatbot.sessions import Session, new_key
+
+OpenPage = Callable[..., AppTest]
+MODELS = load_models()
+
+
+def said(page: AppTest) -> list[str]:
+    """Return what the messages on the page say."""
+    return [
+        "".join(part.value for part in (*each.text, *each.markdown)) for each in page.chat_message
+    ]
+
+
+def say(page: AppTest, prompt: str) -> AppTest:
+    return page.chat_input[0].set_value(prompt).run()
+
+
+def click(page: AppTest, label: str) -> AppTest:
+    [button] = [button for button in page.button if button.label == label]
+    return button.click().run()
+
+
+def test_a_new_visitor_finds_an_invitation_and_leaves_nothing(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = open_page()
+    assert not page.exception
+    assert page.header[0].value == "How can I help?"
+    assert page.selectbox[0].label == "Model"
+    assert session.id[:8] in page.sidebar.caption[0].value
+    page.run()
+    click(page, "New chat")
+    assert not session.folder.parent.exists()
+
+
+def test_a_message_is_answered_and_found_again(open_page: OpenPage) -> None:
+    page = say(open_page(), "Hello there")
+    assert not page.exception
+    prompt, answer = said(page)
+    assert prompt == "Hello there"
+    assert "no model was called" in answer
+    assert said(open_page()) == [prompt, answer]
+
+
+def test_an_answer_is_drawn_without_pictures_and_formulas(
+    open_page: OpenPage, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply("From $5 to $6, ![x](https://stranger.example/?secret) and `$HOME` or \\$7")
+    answer = said(say(open_page(), "Prices?"))[1]
+    assert answer == (
+        "From \\$5 to \\$6, \\![x](https://stranger.example/?secret) and `$HOME` or \\$7"
+    )
+
+
+def test_a_prompt_is_shown_as_it_was_typed(open_page: OpenPage) -> None:
+    page = say(open_page(), "# Not a *heading* <b>$x$</b>")
+    assert page.chat_message[0].text[0].value == "# Not a *heading* <b>$x$</b>"
+    [entry] = [button for button in page.button if (button.key or "").startswith("open-")]
+    assert entry.label == r"\# Not a \*heading\* \<b\>\$x\$\<\/b\>"
+
+
+def test_a_blank_message_is_not_sent(open_page: OpenPage, session: Session) -> None:
+    assert said(say(open_page(), "   \n ")) == []
+    assert not session.folder.exists()
+
+
+def test_the_last_model_comes_back_with_the_session(open_page: OpenPage, session: Session) -> None:
+    keys = list(MODELS)
+    page = say(open_page(), "Hello")
+    page.selectbox[0].set_value(keys[-1]).run()
+    assert session["model"] == keys[-1]
+    assert open_page().selectbox[0].value == keys[-1]
+
+
+def test_the_chosen_model_answers(open_page: OpenPage, bedrock: BedrockStandIn) -> None:
+    page = open_page()
+    for key in MODELS:
+        page.selectbox[0].set_value(key).run()
+        say(page, "Hello")
+    assert bedrock.models == [model.id for model in MODELS.values()]
+
+
+def test_a_model_that_is_no_longer_offered_is_forgotten(
+    open_page: OpenPage, session: Session
+) -> None:
+    say(open_page(), "Hello")
+    session["model"] = "retired"
+    page = open_page()
+    assert not page.exception
+    assert page.selectbox[0].value == next(iter(MODELS))
+
+
+def test_a_new_chat_starts_empty_and_the_old_one_stays_in_the_list(open_page: OpenPage) -> None:
+    page = say(open_page(), "First question")
+    click(page, "New chat")
+    assert said(page) == []
+    say(page, "Second question")
+    assert said(page)[0] == "Second question"
+    click(page, "First question")
+    assert said(page)[0] == "First question"
+
+
+def test_a_reload_shows_the_conversation_of_the_address(open_page: OpenPage) -> None:
+    page = say(open_page(), "First question")
+    address = page.query_params["chat"]
+    click(page, "New chat")
+    say(page, "Second question")
+    assert said(open_page())[0] == "Second question"
+    assert said(open_page(chat=address))[0] == "First question"
+
+
+@pytest.mark.parametrize(
+    "address", ["../../etc/passwd", "20260101T000000000000-00000000", "x" * 9999]
+)
+def test_an_address_of_ones_own_making_shows_nothing(open_page: OpenPage, address: str) -> None:
+    page = open_page(chat=address)
+    assert not page.exception
+    assert said(page) == []
+    assert said(say(page, "Hello"))[0] == "Hello"
+
+
+def test_the_address_of_another_browsers_conversation_shows_nothing(
+    open_page: OpenPage, session: Session
+) -> None:
+    address = say(open_page(), "My secret").query_params["chat"]
+    other = Session(session.folder.parent, new_key())
+    conversation = other.conversation(address)
+    conversation.refresh()
+    assert conversation.turns == []
+
+
+def test_a_conversation_can_be_deleted(open_page: OpenPage, session: Session) -> None:
+    page = say(open_page(), "Forget this")
+    [entry] = session.conversations()
+    page.button(key=f"delete-{entry.id}").click().run()
+    assert session.conversations() == [entry]  # not before it is confirmed
+    click(page, "Delete for good")
+    assert said(page) == []
+    assert session.conversations() == []
+    assert said(open_page()) == []
+
+
+def test_a_tab_whose_conversation_was_deleted_goes_on_with_a_new_one(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = say(open_page(), "Forget this")
+    [entry] = session.conversations()
+    session.conversation(entry.id).delete()
+    assert said(say(page, "Something new"))[0] == "Something new"
+    assert [each.title for each in session.conversations()] == ["Something new"]
+
+
+def test_two_tabs_see_each_others_messages(open_page: OpenPage) -> None:
+    one = say(open_page(), "From one")
+    two = say(open_page(), "From two")
+    say(one, "From one again")
+    two.run()
+    assert said(one)[::2] == said(two)[::2] == ["From one", "From two", "From one again"]
+
+
+def test_a_failure_is_told_and_can_be_tried_again(
+    open_page: OpenPage, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply(Refuse(429, "ThrottlingException"))
+    page = say(open_page(), "Hello")
+    assert not page.exception
+    assert "too many requests" in page.error[0].value
+    assert said(page)[0] == "Hello"
+    click(page, "Try again")
+    assert not page.error
+    assert said(page) == ["Hello", "An answer."]
+
+
+def test_an_answer_that_reached_its_limit_says_so(
+    open_page: OpenPage, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply("Half", Stop("max_tokens"))
+    page = say(open_page(), "Hello")
+    assert said(page)[1] == "Half"
+    assert "limit of length" in page.info[0].value
+
+
+def test_stop_ends_the_answer_for_every_tab(
+    open_page: OpenPage, bedrock: BedrockStandIn, session: Session
+) -> None:
+    more = threading.Event()
+    bedrock.reply("One ", more, "GHOST")
+    page = open_page()
+    watching = threading.Thread(target=say, args=(page, "Hello"))
+    watching.start()
+    try:
+        while not (entries := session.conversations()):
+            pass
+        conversation = session.conversation(entries[0].id)
+        while not (conversation.turns and conversation.turns[0].answer):
+            conversation.refresh()
+        stop(conversation, conversation.turns[0].id)
+        watching.join(10)
+    finally:
+        more.set()
+        watching.join()
+    assert page.main.caption[-1].value == "Stopped."
+    assert said(open_page()) == ["Hello", "One"]
+
+
+def test_a_long_conversation_shows_its_newest_messages(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = say(open_page(), "Question 0")
+    conversation = session.conversation(session.conversations()[0].id)
+    conversation.refresh()
+    records = []
+    for number in range(1, 60):
+        turn = {"turn": f"t{number}", "attempt": 1}
+        records += [
+            {"type": "prompt", "text": f"Question {number}"} | turn,
+            {"type": "claim", "writer": "w", "model": "m"} | turn,
+            {"type": "text", "text": f"Answer {number}"} | turn,
+            {"type": "end", "state": "complete", "reason": "", "notice": "", "usage": {}} | turn,
+        ]
+    conversation.update(lambda: records)
+    page.run()
+    assert said(page)[0] == "Question 35"
+    assert said(page)[-1] == "Answer 59"
+    click(page, "Show earlier messages (70)")
+    assert said(page)[0] == "Question 10"
+
+
+def test_a_damaged_line_is_told_and_the_rest_is_shown(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = say(open_page(), "Hello")
+    with session.conversation(session.conversations()[0].id).path.open("ab") as file:
+        file.write(b"\xff\xfe\n")
+    page.run()
+    assert "1 damaged line" in page.warning[0].value
+    assert said(page)[0] == "Hello"
+
+
+def test_a_message_that_can_not_be_saved_goes_back_to_the_input(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, session: Session
+) -> None:
+    page = open_page()
+    session.folder.parent.touch()  # a file where the folder should be
+    say(page, "Precious words")
+    assert not page.exception
+    assert "storage has a problem" in page.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("CHATBOT_BACKEND", "magic"), ("CHATBOT_SESSIONS_DIR", "/dev/null/x")]
+)
+def test_a_wrong_setting_is_told(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    page = open_page()
+    assert not page.exception
+    assert page.error

@@ -1,0 +1,53 @@
+"""The environment and models.toml, checked when the chatbot starts."""
+
+from pathlib import Path
+
+import pytest
+
+from chatbot.models import load_models
+from chatbot.settings import SettingsError, load_settings
+
+
+def test_everything_has_a_default() -> None:
+    settings = load_settings({})
+    assert settings.backend == "bedrock"
+    assert settings.sessions_dir.name == "session_data"
+    assert settings.region is None
+    assert settings.title and settings.system_prompt
+
+
+def test_the_environment_decides() -> None:
+    settings = load_settings(
+        {"CHATBOT_BACKEND": "demo", "CHATBOT_TITLE": " Ask us ", "CHATBOT_SESSIONS_DIR": "/data"}
+    )
+    assert (settings.backend, settings.title) == ("demo", "Ask us")
+    assert settings.sessions_dir == Path("/data")
+
+
+def test_an_unknown_backend_is_named_with_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match=r"CHATBOT_BACKEND is 'magic'.*bedrock or demo"):
+        load_settings({"CHATBOT_BACKEND": "magic"})
+
+
+def test_the_models_that_ship_are_valid() -> None:
+    for model in load_models().values():
+        assert model.name and model.id
+        assert model.context_window > model.inference["maxTokens"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[a", "can't be read"),
+        ("", "offers no model"),
+        ("a = 1", "stands outside of a table"),
+        ("[a]\nname = 'A'", "needs name, id and context_window"),
+        ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 'big'", "wrong type"),
+        ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\ncolour = 'red'", "needs name, id"),
+    ],
+)
+def test_a_wrong_models_file_is_explained(tmp_path: Path, text: str, sentence: str) -> None:
+    file = tmp_path / "models.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=sentence):
+        load_models(file)

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Try and test this template: `python3 dev.py demo`, `python3 dev.py test`.
+
+Only Python 3.11 or newer is needed, with its standard library. What else is needed goes to the
+virtual environment .venv and to the folder build.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parent
+DEMO = ROOT / "build" / "demo"
+
+
+def load_project_dev() -> ModuleType:
+    """Load the rendered projects' dev.py, which makes environments and tells what goes wrong."""
+    sys.dont_write_bytecode = True  # else the cache would be rendered into projects
+    spec = spec_from_file_location("dev", ROOT / "<<cookiecutter.project_slug>>" / "dev.py")
+    assert spec and spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+project_dev = load_project_dev()
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Render a project with the defaults, and serve it with the offline demo model."""
+    project_dev.check_port("localhost", options.port, "demo")
+    python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
+    project_dev.say(f"Rendering a project in {DEMO.relative_to(ROOT)}")
+    command = [python, "-m", "cookiecutter", ROOT, "--no-input", "--default-config"]
+    command += ["--overwrite-if-exists", "--output-dir", DEMO]
+    rendered = subprocess.run(command, capture_output=True, text=True)
+    if rendered.returncode:
+        lines = project_dev.last_lines(rendered.stdout + rendered.stderr)
+        raise project_dev.DevError(f"The project could not be rendered:\n{lines}")
+    project = DEMO / "team-chatbot"
+    environment = os.environ | {"CHATBOT_BACKEND": os.environ.get("CHATBOT_BACKEND") or "demo"}
+    serve = [sys.executable, str(project / "dev.py"), "run", f"--port={options.port}"]
+    # In the place of this process, so that Ctrl-C and other signals reach it alone.
+    os.execve(sys.executable, serve, environment)
+
+
+def test(options: argparse.Namespace) -> None:
+    """Run the tests that need nothing but Python; further words are for pytest."""
+    python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
+    command = [python, "-m", "pytest", "-m", "not browser", *options.arguments]
+    sys.exit(subprocess.run(command, cwd=ROOT).returncode)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="dev.py", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    demo_parser = verbs.add_parser("demo", help="render a project and serve it offline")
+    demo_parser.add_argument("--port", type=int, default=8501)
+    demo_parser.set_defaults(action=demo)
+    test_parser = verbs.add_parser("test", help="run the tests")
+    test_parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for pytest")
+    test_parser.set_defaults(action=test)
+    project_dev.call(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""Remove what the chosen options don't need, and say how to go on."""
+
+import shutil
+from pathlib import Path
+
+if "<< cookiecutter.ci >>" != "GitHub Actions":
+    shutil.rmtree(".github")
+
+print(f"""
+Your chatbot is in {Path.cwd().name}. To see it in the browser:
+
+  cd {Path.cwd().name}
+  python3 dev.py run
+""")

@@ -21,7 +21,8 @@ def load_project_dev() -> ModuleType:
     """Load the rendered projects' dev.py, which makes environments and tells what goes wrong."""
     sys.dont_write_bytecode = True  # else the cache would be rendered into projects
     spec = spec_from_file_location("dev", ROOT / "<<cookiecutter.project_slug>>" / "dev.py")
-    assert spec and spec.loader
+    if spec is None or spec.loader is None:
+        raise ImportError("The project's dev.py is missing.")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -61,10 +62,9 @@ def main() -> None:
     demo_parser = verbs.add_parser("demo", help="render a project and serve it offline")
     demo_parser.add_argument("--port", type=int, default=8501)
     demo_parser.set_defaults(action=demo)
-    test_parser = verbs.add_parser("test", help="run the tests")
-    test_parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for pytest")
+    test_parser = verbs.add_parser("test", help="run the tests; further words are for pytest")
     test_parser.set_defaults(action=test)
-    project_dev.call(parser.parse_args())
+    project_dev.call(parser)
 
 
 if __name__ == "__main__":

@@ -41,11 +41,14 @@ def make_environment(folder: Path, *requirements: Path) -> Path:
             "This Python can't make virtual environments. On Debian and Ubuntu:\n"
             "  sudo apt install python3-venv"
         )
-    say(f"Making the virtual environment {folder.name}")
+    say(f"Making the virtual environment {os.path.relpath(folder)}")
     try:
         done.unlink(missing_ok=True)
         made = subprocess.run(
-            [sys.executable, "-m", "venv", "--clear", folder], capture_output=True, text=True
+            [sys.executable, "-m", "venv", "--clear", folder.resolve()],  # it may be a link
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
     except OSError as error:
         raise DevError(f"The virtual environment could not be made: {error}.") from error
@@ -153,17 +156,18 @@ def main() -> None:
     run_parser.add_argument("--port", type=int, default=8501)
     run_parser.add_argument("--address", default="localhost", help="localhost unless told")
     run_parser.set_defaults(action=run)
-    test_parser = verbs.add_parser("test", help="run the tests")
-    test_parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for pytest")
+    test_parser = verbs.add_parser("test", help="run the tests; further words are for pytest")
     test_parser.set_defaults(action=test)
     lint_parser = verbs.add_parser("lint", help="check style, format and types")
     lint_parser.set_defaults(action=lint)
-    options = parser.parse_args()
-    call(options)
+    call(parser)
 
 
-def call(options: argparse.Namespace) -> None:
-    """Do what was asked; end with a sentence instead of a traceback."""
+def call(parser: argparse.ArgumentParser) -> None:
+    """Do what is asked on the command line; end with a sentence instead of a traceback."""
+    options, options.arguments = parser.parse_known_args()
+    if options.arguments and options.action.__name__ != "test":
+        parser.error(f"unknown: {' '.join(options.arguments)}")
     try:
         options.action(options)
     except DevError as error:

@@ -119,7 +119,7 @@ class Options(Extension):
             return source
         start = self.environment.variable_start_string
         end = self.environment.variable_end_string
-        return f"{start} {ascii(source)} {end}" if has_delimiter(source) else source
+        return f"{start} {source!a} {end}" if has_delimiter(source) else source
 
 
 def has_delimiter(source: str) -> bool:

@@ -32,6 +32,7 @@ from weakref import WeakValueDictionary
 VERSION = 1
 LOCK_WAIT = 10.0  # seconds until a person is told that the storage is busy
 TITLE_LENGTH = 60  # characters
+MEBIBYTE = 2**20
 
 Record = dict[str, Any]
 
@@ -76,6 +77,9 @@ class Journal:
     One process has one Journal object a file, which its threads share: see `open_journal`.
     Subclasses fold the records into their own state, in `clear` and `apply`.
     """
+
+    _offset: int
+    _torn: int
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -154,8 +158,8 @@ class Journal:
         self.damaged = 0  # lines that are no record
         self.newer = 0  # lines that a newer version of this program wrote
         self._file: tuple[int, int] | None = None
-        self._offset: int = 0  # behind the last complete line that was read
-        self._torn: int = 0  # bytes behind the offset that do not end in a newline
+        self._offset = 0  # behind the last complete line that was read
+        self._torn = 0  # bytes behind the offset that do not end in a newline
         self.clear()
 
     def _read(self, descriptor: int) -> None:
@@ -477,7 +481,7 @@ def _lock(descriptor: int, kind: int) -> None:
 
 
 def _chunks(descriptor: int, offset: int) -> Iterator[bytes]:
-    while chunk := os.pread(descriptor, 1 << 20, offset):
+    while chunk := os.pread(descriptor, MEBIBYTE, offset):
         offset += len(chunk)
         yield chunk
 
@@ -510,6 +514,6 @@ def _text(record: Record, name: str) -> str:
 def _title(path: Path) -> str:
     """Read the title: the first prompt, which is in the file's first line and never changes."""
     with path.open("rb") as file:
-        record = json.loads(file.readline(1 << 20))
+        record = json.loads(file.readline(MEBIBYTE))
     words = " ".join(_text(record, "text").split())
     return words if len(words) <= TITLE_LENGTH else words[: TITLE_LENGTH - 1] + "…"

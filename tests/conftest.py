@@ -1,0 +1,115 @@
+"""What the tests share: rendering a project, and running commands in one."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "<<cookiecutter.project_slug>>"
+BUILD = ROOT / "build"
+
+LICENSES = ("MIT", "Apache-2.0", "Proprietary")
+MODELS = ("Amazon Nova", "Anthropic Claude", "both")
+CI = ("GitHub Actions", "none")
+REGIONS = ("us-east-1", "eu-central-1", "ap-southeast-2", "sa-east-1")  # one of each geography
+
+
+@dataclass(frozen=True)
+class Project:
+    """A rendered project."""
+
+    path: Path
+    options: Mapping[str, str]
+
+    def read(self, name: str) -> str:
+        return (self.path / name).read_text(encoding="utf-8")
+
+    def files(self) -> dict[str, bytes]:
+        """Return the content of every file by its path within the project."""
+        return {
+            str(file.relative_to(self.path)): file.read_bytes()
+            for file in sorted(self.path.rglob("*"))
+            if file.is_file()
+        }
+
+    def run(
+        self, *command: str, environment: Mapping[str, str] | None = None, timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project, as in a terminal without an active environment."""
+        return subprocess.run(
+            command,
+            cwd=self.path,
+            env=clean_environment() | dict(environment or {}),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def dev(self, *words: str, **options: float) -> subprocess.CompletedProcess[str]:
+        """Run the project's dev.py with the environment that all the tests share."""
+        share_environment(self)
+        return self.run(sys.executable, "dev.py", *words, **options)  # type: ignore[arg-type]
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without what would reach into a project."""
+    ours = ("VIRTUAL_ENV", "PYTHONPATH", "CHATBOT_", "AWS_", "STREAMLIT_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def share_environment(project: Project) -> None:
+    """Let the project use one virtual environment with all others; its dev.py fills it once."""
+    shared = BUILD / "project-venv"
+    shared.mkdir(parents=True, exist_ok=True)
+    link = project.path / ".venv"
+    if not link.is_symlink():
+        link.symlink_to(shared)
+
+
+Bake = Callable[..., Project]
+
+
+@pytest.fixture
+def bake(cookies) -> Bake:  # type: ignore[no-untyped-def]  # pytest-cookies has no types
+    """Render the template with options; the rest are the defaults."""
+
+    def render(**options: str) -> Project:
+        result = cookies.bake(extra_context=options, template=str(ROOT))
+        assert result.exception is None, result.exception
+        assert result.exit_code == 0
+        return Project(Path(result.project_path), options)
+
+    return render
+
+
+def combinations() -> Iterator[dict[str, str]]:
+    """Yield every combination of the options that change what is rendered."""
+    for license_, models, ci, region in product(LICENSES, MODELS, CI, REGIONS):
+        yield {"license": license_, "models": models, "ci": ci, "aws_region": region}
+
+
+@pytest.fixture(scope="session")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
+    """Every combination, rendered once."""
+    from cookiecutter.main import cookiecutter
+
+    config = tmp_path_factory.mktemp("config") / "config.yaml"
+    config.write_text(f"replay_dir: {config.parent}\ncookiecutters_dir: {config.parent}\n")
+    rendered = []
+    for number, options in enumerate(combinations()):
+        folder = tmp_path_factory.mktemp(f"combination-{number}")
+        path = cookiecutter(
+            str(ROOT),
+            no_input=True,
+            extra_context=options,
+            output_dir=str(folder),
+            config_file=str(config),
+        )
+        rendered.append(Project(Path(path), options))
+    return rendered

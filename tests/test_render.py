@@ -1,0 +1,199 @@
+"""What is rendered: the right files, whole and valid, in every combination of options."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+from conftest import MODELS, ROOT, TEMPLATE, Bake, Project
+
+WORKFLOW = ".github/workflows/test.yml"
+FILES = {
+    ".gitignore",
+    ".streamlit/config.toml",
+    "LICENSE",
+    "README.md",
+    "chatbot/__init__.py",
+    "chatbot/answers.py",
+    "chatbot/browser.py",
+    "chatbot/models.py",
+    "chatbot/sessions.py",
+    "chatbot/settings.py",
+    "dev.py",
+    "models.toml",
+    "pyproject.toml",
+    "requirements-dev.in",
+    "requirements-dev.txt",
+    "requirements.in",
+    "requirements.txt",
+    "streamlit_app.py",
+    "tests/bedrock_stand_in.py",
+    "tests/conftest.py",
+    "tests/test_answers.py",
+    "tests/test_models.py",
+    "tests/test_page.py",
+    "tests/test_sessions.py",
+    "tests/test_settings.py",
+}
+DELIMITER = re.compile(r"<<|>>|<%|%>|<#|#>|cookiecutter")
+
+
+def test_each_combination_has_exactly_its_files(projects: list[Project]) -> None:
+    for project in projects:
+        expected = FILES | ({WORKFLOW} if project.options["ci"] == "GitHub Actions" else set())
+        assert set(project.files()) == expected, project.options
+        assert not [folder for folder in project.path.rglob("*") if is_empty(folder)]
+
+
+def is_empty(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def test_no_delimiter_is_left_over(projects: list[Project]) -> None:
+    for project in projects:
+        for name, content in project.files().items():
+            found = DELIMITER.search(content.decode())
+            assert not found, f"{name}: {found and found[0]} ({project.options})"
+
+
+def test_python_is_byte_for_byte_the_templates(projects: list[Project]) -> None:
+    python = {str(file.relative_to(TEMPLATE)): file.read_bytes() for file in TEMPLATE.rglob("*.py")}
+    assert "streamlit_app.py" in python
+    for project in projects:
+        rendered = {n: data for n, data in project.files().items() if n.endswith(".py")}
+        assert rendered == python
+
+
+def test_everything_parses(projects: list[Project]) -> None:
+    for project in projects:
+        for name in project.files():
+            if name.endswith(".toml"):
+                tomllib.loads(project.read(name))
+            elif name.endswith((".yml", ".yaml")):
+                assert yaml.safe_load(project.read(name))
+
+
+def test_text_files_are_tidy(projects: list[Project]) -> None:
+    for project in projects:
+        for name, content in project.files().items():
+            text = content.decode()
+            assert not text or text.endswith("\n"), name
+            assert not text.startswith("\n") and not text.endswith("\n\n"), name
+            assert "\n\n\n" not in text or name.endswith(".py"), name
+            assert not re.search(r"[ \t]+$", text, re.MULTILINE), name
+
+
+def test_the_models_are_those_that_were_chosen(projects: list[Project]) -> None:
+    for project in projects:
+        ids = [table["id"] for table in tomllib.loads(project.read("models.toml")).values()]
+        chosen, region = project.options["models"], project.options["aws_region"]
+        assert any("amazon.nova" in each for each in ids) == (chosen != "Anthropic Claude")
+        assert any("anthropic" in each for each in ids) == (chosen != "Amazon Nova")
+        geography = {"us": "us", "eu": "eu", "ap": "apac", "sa": None}[region[:2]]
+        assert {each.split(".")[0] for each in ids} <= {"global", geography}
+
+
+def test_the_readme_speaks_of_anthropics_form_only_where_it_is_needed(
+    projects: list[Project],
+) -> None:
+    for project in projects:
+        needed = project.options["models"] != "Amazon Nova"
+        assert ("Anthropic" in project.read("README.md")) == needed
+
+
+def test_the_license_is_the_one_that_was_chosen(projects: list[Project]) -> None:
+    words = {
+        "MIT": "Permission is hereby granted",
+        "Apache-2.0": "Apache License",
+        "Proprietary": "All rights reserved",
+    }
+    for project in projects:
+        text = project.read("LICENSE")
+        assert "Our Team" in text
+        for name, word in words.items():
+            assert (word in text) == (name == project.options["license"])
+        declared = tomllib.loads(project.read("pyproject.toml"))["project"]["license"]
+        assert declared.removeprefix("LicenseRef-") == project.options["license"]
+
+
+def test_the_region_reaches_the_app_and_the_readme(projects: list[Project]) -> None:
+    for project in projects:
+        settings = tomllib.loads(project.read("pyproject.toml"))["tool"]["dev"]["environment"]
+        assert settings["AWS_REGION"] == project.options["aws_region"]
+        assert project.options["aws_region"] in project.read("README.md")
+
+
+def test_the_workflow_is_pinned_and_may_only_read(bake: Bake) -> None:
+    workflow = yaml.safe_load(bake().read(WORKFLOW))
+    assert workflow["permissions"] == {"contents": "read"}
+    steps = workflow["jobs"]["test"]["steps"]
+    for step in steps:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step.get("uses", f"a/b@{'0' * 40}"))
+    commands = {step["run"] for step in steps if "run" in step}
+    assert commands == {"python3 dev.py lint", "python3 dev.py test"}
+
+
+def test_requirements_are_hashed_and_name_no_index(bake: Bake) -> None:
+    project = bake()
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        text = project.read(name)
+        assert "://" not in text
+        pinned = re.findall(r"^[\w.-]+==[^\s]+.*\\$", text, re.MULTILINE)
+        assert len(pinned) == len(re.findall(r"^[\w.-]+", text, re.MULTILINE))
+
+
+def test_runtime_dependencies_are_few(bake: Bake) -> None:
+    lines = [
+        line for line in bake().read("requirements.in").splitlines() if not line.startswith("#")
+    ]
+    assert {line.split("==")[0] for line in lines} == {
+        "streamlit",
+        "streamlit-local-storage",
+        "boto3",
+    }
+    assert all("  # " in line for line in lines), "each has its reason"
+
+
+def test_every_variable_is_declared_and_used() -> None:
+    declared = {
+        name
+        for name in json.loads((ROOT / "cookiecutter.json").read_text())
+        if not name.startswith("_")
+    }
+    sources = [*TEMPLATE.rglob("*"), *ROOT.glob("hooks/*")]
+    used = set()
+    for file in sources:
+        if file.is_file() and file.suffix != ".pyc":
+            used |= set(re.findall(r"cookiecutter\.(\w+)", file.read_text(encoding="utf-8")))
+    used -= {"json", "exceptions"}  # of cookiecutter itself, in hooks/options.py
+    used |= set(re.findall(r"cookiecutter\.(\w+)", TEMPLATE.name))
+    assert used == declared
+
+
+def test_every_choice_has_a_prompt_for_people() -> None:
+    context = json.loads((ROOT / "cookiecutter.json").read_text())
+    prompts = context["__prompts__"]
+    assert set(prompts) == {name for name in context if not name.startswith("_")}
+    for name, prompt in prompts.items():
+        if isinstance(context[name], list):
+            assert set(prompt) == {"__prompt__", *context[name]}
+    assert set(context["models"]) == set(MODELS)
+
+
+def test_answers_at_the_prompts_are_rendered(tmp_path: Path) -> None:
+    answers = "Ask Legal\n\nLegal Team\n3\neu-central-1\n2\n2\n"
+    command = [sys.executable, "-m", "cookiecutter", str(ROOT), "--output-dir", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--default-config"], input=answers, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Name of the chatbot, as staff will see it" in done.stdout
+    assert "Proprietary: all rights reserved" in done.stdout
+    project = Project(tmp_path / "ask-legal", {})
+    assert "Legal Team" in project.read("LICENSE")
+    assert "python3 dev.py run" in done.stdout
+    assert not (project.path / ".github").exists()
+    assert "# Ask Legal\n" in project.read("README.md")

@@ -1,0 +1,137 @@
+"""A freshly rendered project passes its own checks, runs, and tells what is wrong in words."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import MODELS, Bake, Project, clean_environment, share_environment
+
+
+def test_it_passes_its_own_linters_and_changes_nothing(bake: Bake) -> None:
+    project = bake()
+    before = project.files()
+    done = project.dev("lint")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert without_caches(project) == before
+
+
+def test_it_passes_its_own_linters_in_every_combination(projects: list[Project]) -> None:
+    share_environment(projects[0])
+    python = str(projects[0].path / ".venv" / "bin" / "python")
+    folders = [str(project.path) for project in projects]
+    for command in (["check"], ["format", "--check"]):
+        done = projects[0].run(python, "-m", "ruff", *command, "--no-cache", *folders)
+        assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_it_passes_its_own_tests_and_changes_nothing(bake: Bake) -> None:
+    project = bake()
+    before = project.files()
+    done = project.dev("test")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\d+ passed", done.stdout)
+    assert without_caches(project) == before
+
+
+@pytest.mark.parametrize("models", MODELS[1:])
+def test_it_passes_its_own_tests_with_other_models(bake: Bake, models: str) -> None:
+    names = ("tests/test_settings.py", "tests/test_page.py", "tests/test_models.py")
+    done = bake(models=models).dev("test", *names)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def without_caches(project: Project) -> dict[str, bytes]:
+    ours = re.compile(r"(^|/)(__pycache__|\.\w+_cache|\.venv)(/|$)")
+    return {name: data for name, data in project.files().items() if not ours.search(name)}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(project: Project, port: int, **environment: str) -> subprocess.Popen[str]:
+    share_environment(project)
+    return subprocess.Popen(
+        [sys.executable, "dev.py", "run", f"--port={port}"],
+        cwd=project.path,
+        env=clean_environment() | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_until_healthy(port: int, process: subprocess.Popen[str]) -> None:
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://localhost:{port}/_stcore/health") as answer:
+                assert answer.read() == b"ok"
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail("the server did not start")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_run_serves_the_page_until_it_is_stopped(bake: Bake, how: signal.Signals) -> None:
+    port = free_port()
+    process = start(bake(), port)
+    wait_until_healthy(port, process)
+    process.send_signal(how)
+    said, _ = process.communicate(timeout=20)
+    assert f"http://localhost:{port} with the demo model" in said
+    assert "Traceback" not in said
+
+
+def test_a_port_in_use_is_told_with_a_way_out(bake: Bake) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = bake().dev("run", f"--port={port}")
+    assert done.returncode == 1
+    assert f"Port {port} of localhost can't be used" in done.stderr
+    assert f"--port {port + 1}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_python_without_venv_is_told_what_to_install(bake: Bake, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\n"
+        "find = u.find_spec\n"
+        "u.find_spec = lambda name, *more: None if name == 'ensurepip' else find(name, *more)\n"
+    )
+    done = bake().run(sys.executable, "dev.py", "test", environment={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert "python3-venv" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_network_that_is_down_is_told_and_the_next_try_starts_afresh(bake: Bake) -> None:
+    project = bake()
+    nowhere = {
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_FIND_LINKS": "",
+        "PIP_RETRIES": "0",
+        "PIP_NO_CACHE_DIR": "1",
+    }
+    done = project.run(sys.executable, "dev.py", "test", environment=nowhere)
+    assert done.returncode == 1
+    assert "Is there a network?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (project.path / ".venv" / "requirements.sha256").exists()
+
+
+def test_a_wrong_verb_is_answered_with_the_right_ones(bake: Bake) -> None:
+    done = bake().run(sys.executable, "dev.py", "deploy-to-mars")
+    assert done.returncode == 2
+    assert all(verb in done.stderr for verb in ("run", "test", "lint"))

@@ -1,0 +1,38 @@
+"""This repository keeps the habits that it renders, and its README says what is true."""
+
+import json
+import re
+import subprocess
+import sys
+
+from conftest import ROOT
+
+
+def run(*words: str) -> None:
+    command = [sys.executable, "-m", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_templates_own_python_is_linted_formatted_and_typed() -> None:
+    run("ruff", "check", ".")
+    run("ruff", "format", "--check", ".")
+    run("mypy")
+
+
+def test_the_documents_files_and_pictures_exist() -> None:
+    for file in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (file.parent / target).exists(), f"{file.name}: {target}"
+
+
+def test_the_readme_describes_every_prompt_and_choice() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    context = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    for name, default in context.items():
+        if name.startswith("_"):
+            continue
+        [row] = [line for line in readme.splitlines() if line.startswith(f"| `{name}` ")]
+        for choice in default if isinstance(default, list) else []:
+            assert choice in row

@@ -4,14 +4,12 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import MODELS, Bake, Project, clean_environment, share_environment
+from conftest import MODELS, Bake, Project, share_environment
+from serving import free_port, serve
 
 
 def test_it_passes_its_own_linters_and_changes_nothing(bake: Bake) -> None:
@@ -52,44 +50,12 @@ def without_caches(project: Project) -> dict[str, bytes]:
     return {name: data for name, data in project.files().items() if not ours.search(name)}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start(project: Project, port: int, **environment: str) -> subprocess.Popen[str]:
-    share_environment(project)
-    return subprocess.Popen(
-        [sys.executable, "dev.py", "run", f"--port={port}"],
-        cwd=project.path,
-        env=clean_environment() | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_until_healthy(port: int, process: subprocess.Popen[str]) -> None:
-    give_up = time.monotonic() + 60
-    while time.monotonic() < give_up and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://localhost:{port}/_stcore/health") as answer:
-                assert answer.read() == b"ok"
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail("the server did not start")
-
-
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_run_serves_the_page_until_it_is_stopped(bake: Bake, how: signal.Signals) -> None:
-    port = free_port()
-    process = start(bake(), port)
-    wait_until_healthy(port, process)
-    process.send_signal(how)
-    said, _ = process.communicate(timeout=20)
-    assert f"http://localhost:{port} with the demo model" in said
+    with serve(bake(), free_port()) as server:
+        server.process.send_signal(how)
+        said, _ = server.process.communicate(timeout=20)
+    assert f"{server.address} with the demo model" in said
     assert "Traceback" not in said
 
 

@@ -1,0 +1,59 @@
+"""Serving a rendered project on a free port, as `python3 dev.py run` does."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from conftest import Project, clean_environment, share_environment
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers at an address."""
+
+    address: str
+    process: subprocess.Popen[str]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serve(project: Project, port: int, **environment: str) -> Iterator[Server]:
+    """Serve the project until the block ends."""
+    share_environment(project)
+    process = subprocess.Popen(
+        [sys.executable, "dev.py", "run", f"--port={port}"],
+        cwd=project.path,
+        env=clean_environment() | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        wait_until_healthy(port, process)
+        yield Server(f"http://localhost:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_until_healthy(port: int, process: subprocess.Popen[str]) -> None:
+    give_up = time.monotonic() + 120  # the first one installs the requirements
+    while time.monotonic() < give_up and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://localhost:{port}/_stcore/health") as answer:
+                assert answer.read() == b"ok"
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"The server did not start: {process.stdout and process.stdout.read()}")

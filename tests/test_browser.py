@@ -1,0 +1,470 @@
+"""The rendered chatbot in a real browser, with the demo model and with a stand-in for Bedrock."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import ModuleType
+from typing import Any
+
+import pytest
+from conftest import BUILD, TEMPLATE, Bake, Project
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from serving import free_port, serve
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Debian's package chromium is not installed"),
+]
+SCREENSHOTS = BUILD / "screenshots"
+# Chromium as root needs no sandbox, and it must not ask for the outside world.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+LONG = 20_000  # milliseconds
+
+expect.set_options(timeout=LONG)
+
+
+def load_stand_in() -> ModuleType:
+    """Load the stand-in for Bedrock that the project's own tests use."""
+    path = TEMPLATE / "tests" / "bedrock_stand_in.py"
+    spec = importlib.util.spec_from_file_location("bedrock_stand_in", path)
+    assert spec and spec.loader
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    sys.dont_write_bytecode = True  # else the cache would be rendered into projects
+    spec.loader.exec_module(module)
+    return module
+
+
+stand_in = load_stand_in()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser of its own, with empty cookies and local storage; asks nobody but the chatbot."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    context.set_default_timeout(LONG)
+    strangers: list[str] = []
+    context.on("request", lambda request: strangers.append(request.url))
+    yield context
+    context.close()
+    outside = [
+        url for url in strangers if not re.match(r"(https?://localhost[:/]|data:|blob:)", url)
+    ]
+    assert outside == []
+
+
+@pytest.fixture
+def project(bake: Bake) -> Project:
+    return bake(models="both")
+
+
+@pytest.fixture
+def demo(project: Project) -> Iterator[str]:
+    """Serve the project with the demo model; the address."""
+    with serve(project, free_port()) as server:
+        yield server.address
+
+
+@pytest.fixture
+def bedrock() -> Iterator[Any]:
+    with stand_in.bedrock_stand_in() as running:
+        yield running
+
+
+@pytest.fixture
+def chatbot(project: Project, bedrock: Any) -> Iterator[str]:
+    """Serve the project with the stand-in for Bedrock; the address."""
+    with serve(
+        project,
+        free_port(),
+        CHATBOT_BACKEND="bedrock",
+        AWS_ENDPOINT_URL_BEDROCK_RUNTIME=bedrock.url,
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",  # noqa: S106
+        AWS_MAX_ATTEMPTS="1",
+    ) as server:
+        yield server.address
+
+
+def open_page(visitor: BrowserContext, address: str) -> Page:
+    page = visitor.new_page()
+    page.goto(address)
+    expect(prompt_box(page)).to_be_visible()
+    return page
+
+
+def prompt_box(page: Page) -> Any:
+    return page.get_by_test_id("stChatInputTextArea")
+
+
+def say(page: Page, text: str) -> None:
+    prompt_box(page).fill(text)
+    prompt_box(page).press("Enter")
+
+
+def messages(page: Page) -> Any:
+    return page.get_by_test_id("stChatMessage")
+
+
+def sidebar(page: Page) -> Any:
+    return page.get_by_test_id("stSidebar")
+
+
+def session_of(page: Page) -> str:
+    found = re.search(r"Session ([0-9a-f]{8})", sidebar(page).inner_text())
+    assert found
+    return found[1]
+
+
+def choose_model(page: Page, name: str) -> None:
+    sidebar(page).get_by_test_id("stSelectbox").click()
+    page.get_by_role("option", name=name).click()
+
+
+def local_storage(page: Page) -> str:
+    return str(json.loads(page.evaluate("localStorage.chatbot_session"))["chatbot_session"])
+
+
+def stored(key: str) -> list[str]:
+    """Return the name and the value under which streamlit-local-storage keeps a key."""
+    return ["chatbot_session", json.dumps({"chatbot_session": key})]
+
+
+def cookie(visitor: BrowserContext) -> str:
+    return {each["name"]: each["value"] for each in visitor.cookies()}["chatbot_session"]
+
+
+def test_a_first_visit(demo: str, visitor: BrowserContext, project: Project) -> None:
+    page = open_page(visitor, demo)
+    expect(page.get_by_text("How can I help?")).to_be_visible()
+    expect(page).to_have_title("Team Chatbot")
+    expect(sidebar(page).get_by_text("Team Chatbot")).to_be_visible()
+    page.wait_for_function("localStorage.chatbot_session")
+    assert local_storage(page) == cookie(visitor)
+    page.reload()
+    expect(page.get_by_text("How can I help?")).to_be_visible()
+    assert not (project.path / "session_data").exists()
+
+
+def test_an_answer_streams_and_survives_thirty_refreshes(
+    demo: str, visitor: BrowserContext, project: Project
+) -> None:
+    page = open_page(visitor, demo)
+    say(page, "Does this last?")
+    expect(messages(page)).to_have_count(2)
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()  # while it streams
+    expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    expect(messages(page).nth(1).get_by_role("table")).to_be_visible()
+    page.screenshot(path=SCREENSHOTS / "chat.png")
+    session = session_of(page)
+    for _ in range(30):
+        page.reload()
+        expect(messages(page).nth(0)).to_contain_text("Does this last?")
+        expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
+        assert session_of(page) == session
+    assert len(list((project.path / "session_data").iterdir())) == 1
+
+
+def test_a_refresh_in_the_middle_of_an_answer_shows_it_grow_on(
+    chatbot: str, visitor: BrowserContext, bedrock: Any
+) -> None:
+    more = stand_in.threading.Event()
+    bedrock.reply("Once upon ", more, "a time.")
+    page = open_page(visitor, chatbot)
+    say(page, "Tell me")
+    expect(messages(page).nth(1)).to_contain_text("Once upon")
+    page.reload()
+    expect(messages(page).nth(1)).to_contain_text("Once upon")
+    second = open_page(visitor, chatbot)
+    expect(messages(second).nth(1)).to_contain_text("Once upon")
+    more.set()
+    for tab in (page, second):
+        expect(messages(tab).nth(1)).to_contain_text("Once upon a time.")
+    assert len(bedrock.requests) == 1
+
+
+def test_an_answer_goes_on_when_its_tab_is_closed(
+    chatbot: str, visitor: BrowserContext, bedrock: Any
+) -> None:
+    more = stand_in.threading.Event()
+    bedrock.reply("Once upon ", more, "a time.")
+    page = open_page(visitor, chatbot)
+    say(page, "Tell me")
+    expect(messages(page).nth(1)).to_contain_text("Once upon")
+    page.close()
+    more.set()
+    expect(messages(open_page(visitor, chatbot)).nth(1)).to_contain_text("Once upon a time.")
+
+
+def test_two_tabs_send_and_neither_loses_a_message(
+    chatbot: str, visitor: BrowserContext, bedrock: Any
+) -> None:
+    one = open_page(visitor, chatbot)
+    say(one, "First")
+    expect(messages(one)).to_have_count(2)
+    two = open_page(visitor, chatbot)
+    expect(messages(two)).to_have_count(2)
+    say(two, "Second")
+    expect(messages(two)).to_have_count(4)
+    say(one, "Third")
+    expect(messages(one)).to_have_count(6)
+    two.reload()
+    for page in (one, two):
+        for number, text in enumerate(("First", "Second", "Third")):
+            expect(messages(page).nth(2 * number)).to_contain_text(text)
+
+
+def test_stop_keeps_what_arrived(chatbot: str, visitor: BrowserContext, bedrock: Any) -> None:
+    more = stand_in.threading.Event()
+    bedrock.reply("Only this", more, " and not that")
+    page = open_page(visitor, chatbot)
+    say(page, "Tell me")
+    expect(messages(page).nth(1)).to_contain_text("Only this")
+    page.get_by_role("button", name="Stop").click()
+    expect(messages(page).nth(1)).to_contain_text("Stopped.")
+    more.set()
+    page.reload()
+    expect(messages(page).nth(1)).to_contain_text("Only this")
+    expect(messages(page).nth(1)).not_to_contain_text("not that")
+
+
+def test_a_second_message_in_the_middle_of_an_answer(
+    chatbot: str, visitor: BrowserContext, bedrock: Any
+) -> None:
+    more = stand_in.threading.Event()
+    bedrock.reply("Only this", more)
+    page = open_page(visitor, chatbot)
+    say(page, "Tell me")
+    expect(messages(page).nth(1)).to_contain_text("Only this")
+    say(page, "No, tell me that")
+    expect(messages(page)).to_have_count(4)
+    expect(messages(page).nth(1)).to_contain_text("Stopped.")
+    expect(messages(page).nth(3)).to_contain_text("An answer.")
+    more.set()
+
+
+def test_the_model_changes_and_comes_back(
+    chatbot: str, visitor: BrowserContext, bedrock: Any
+) -> None:
+    more = stand_in.threading.Event()
+    bedrock.reply("Half ", more, "and whole.")
+    page = open_page(visitor, chatbot)
+    say(page, "Hello")
+    expect(messages(page).nth(1)).to_contain_text("Half")
+    choose_model(page, "Claude Sonnet 5")  # in the middle of an answer
+    more.set()
+    expect(messages(page).nth(1)).to_contain_text("Half and whole.")
+    say(page, "Hello Claude")
+    expect(messages(page).nth(3)).to_contain_text("An answer.")
+    page.reload()
+    expect(page.get_by_role("combobox", name="Model")).to_have_value("Claude Sonnet 5")
+    assert bedrock.models == ["global.amazon.nova-2-lite-v1:0", "global.anthropic.claude-sonnet-5"]
+    assert "temperature" not in bedrock.requests[-1]["inferenceConfig"]
+
+
+def test_new_chat_and_the_list_of_chats(chatbot: str, visitor: BrowserContext) -> None:
+    page = open_page(visitor, chatbot)
+    say(page, "About cats")
+    expect(messages(page)).to_have_count(2)
+    page.get_by_role("button", name="New chat").click()
+    expect(messages(page)).to_have_count(0)
+    page.reload()
+    expect(page.get_by_text("How can I help?")).to_be_visible()  # also after a refresh
+    say(page, "About dogs")
+    expect(messages(page).nth(0)).to_contain_text("About dogs")
+    page.get_by_role("button", name="About cats").click()
+    expect(messages(page).nth(0)).to_contain_text("About cats")
+    page.reload()
+    expect(messages(page).nth(0)).to_contain_text("About cats")
+
+
+def test_a_chat_is_deleted(chatbot: str, visitor: BrowserContext, project: Project) -> None:
+    page = open_page(visitor, chatbot)
+    say(page, "Forget this")
+    expect(messages(page)).to_have_count(2)
+    delete = sidebar(page).locator("[class*=st-key-delete-] button")
+    delete.click()
+    page.get_by_role("button", name="Keep").click()
+    expect(messages(page)).to_have_count(2)
+    delete.click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(messages(page)).to_have_count(0)
+    expect(sidebar(page).get_by_text("Forget this")).to_have_count(0)
+    assert not list((project.path / "session_data").rglob("2*.jsonl"))
+
+
+def test_either_the_cookie_or_local_storage_is_enough(demo: str, visitor: BrowserContext) -> None:
+    page = open_page(visitor, demo)
+    say(page, "Remember me")
+    expect(messages(page)).to_have_count(2)
+    key = cookie(visitor)
+    visitor.clear_cookies()
+    page.goto(demo)
+    expect(messages(page).nth(0)).to_contain_text("Remember me")
+    page.wait_for_function("document.cookie.includes('chatbot_session')")
+    assert cookie(visitor) == key
+    page.evaluate("localStorage.clear()")
+    page.goto(demo)
+    expect(messages(page).nth(0)).to_contain_text("Remember me")
+    page.wait_for_function("localStorage.chatbot_session")
+    assert local_storage(page) == key
+
+
+@contextmanager
+def blocked(browser: Browser, script: str) -> Iterator[BrowserContext]:
+    context = browser.new_context()
+    context.set_default_timeout(LONG)
+    context.add_init_script(script)
+    yield context
+    context.close()
+
+
+NO_COOKIES = "Object.defineProperty(Document.prototype, 'cookie', {get: () => '', set: () => {}});"
+NO_STORAGE = """Object.defineProperty(window, 'localStorage',
+    {get() { throw new DOMException('blocked', 'SecurityError'); }});"""
+
+Blocked = Callable[[Browser, str], AbstractContextManager[BrowserContext]]
+
+
+def test_a_browser_without_cookies_keeps_its_session(demo: str, browser: Browser) -> None:
+    with blocked(browser, NO_COOKIES) as visitor:
+        page = open_page(visitor, demo)
+        say(page, "Remember me")
+        expect(messages(page)).to_have_count(2)
+        for _ in range(3):
+            page.goto(demo)
+            expect(messages(page).nth(0)).to_contain_text("Remember me")
+        assert "chatbot_session" not in {each["name"] for each in visitor.cookies()}
+
+
+def test_a_browser_without_either_can_chat(demo: str, browser: Browser) -> None:
+    with blocked(browser, NO_COOKIES + NO_STORAGE) as visitor:
+        page = open_page(visitor, demo)
+        say(page, "Hello?")  # while the page still waits for an answer of the local storage
+        expect(messages(page).nth(0)).to_contain_text("Hello?")
+        expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
+
+
+@pytest.mark.parametrize(
+    "key", ["../x", "/etc", "x" * 10_000, "7", '{"a": 1}', "k" + "0" * 31, "null"]
+)
+def test_a_key_of_somebody_elses_making_starts_a_new_session(
+    demo: str, visitor: BrowserContext, project: Project, key: str
+) -> None:
+    page = visitor.new_page()
+    page.goto(f"{demo}/_stcore/health")
+    page.evaluate("([name, value]) => localStorage.setItem(name, value)", stored(key))
+    visitor.add_cookies([{"name": "chatbot_session", "value": "../x", "url": demo}])
+    page.goto(demo)
+    say(page, "Hello")
+    expect(messages(page)).to_have_count(2)
+    [folder] = (project.path / "session_data").iterdir()
+    assert re.fullmatch("[0-9a-f]{64}", folder.name)
+    page.wait_for_function("key => !localStorage.chatbot_session.includes(key)", arg=key)
+    page.reload()
+    expect(messages(page).nth(0)).to_contain_text("Hello")
+
+
+@pytest.mark.parametrize(
+    ("reply", "sentence", "kept"),
+    [
+        (("Refuse", 429, "ThrottlingException"), "too many requests", ""),
+        (("Refuse", 403, "AccessDeniedException"), "may not use this model", ""),
+        (("Refuse", 403, "ExpiredTokenException"), "no valid AWS credentials", ""),
+        (("Fail", "modelStreamErrorException"), "broke off", "Half of it"),
+        (("Cut",), "broke off", "Half of it"),
+        (("Stop", "max_tokens"), "limit of length", "Half of it"),
+    ],
+)
+def test_a_failure_is_told_in_a_sentence_and_costs_nothing(
+    chatbot: str,
+    visitor: BrowserContext,
+    bedrock: Any,
+    reply: tuple[Any, ...],
+    sentence: str,
+    kept: str,
+) -> None:
+    kind, *arguments = reply
+    step = getattr(stand_in, kind)(*arguments)
+    bedrock.reply(*([kept, step] if kept else [step]))
+    page = open_page(visitor, chatbot)
+    say(page, "My careful question")
+    for _ in range(2):
+        answer = messages(page).nth(1)
+        expect(messages(page).nth(0)).to_contain_text("My careful question")
+        expect(answer).to_contain_text(sentence)
+        expect(answer).to_contain_text(kept)
+        expect(page.get_by_text("Traceback")).to_have_count(0)
+        page.reload()
+    say(page, "Another one")
+    expect(messages(page).nth(3)).to_contain_text("An answer.")
+
+
+def test_the_server_is_killed_in_the_middle_of_an_answer(
+    project: Project, visitor: BrowserContext
+) -> None:
+    port = free_port()
+    with serve(project, port) as server:
+        page = open_page(visitor, server.address)
+        say(page, "Survive this")
+        expect(messages(page).nth(1)).to_contain_text("no model was called")
+        shown = messages(page).nth(1).inner_text().split("▌")[0].strip()
+        server.process.kill()
+        server.process.wait()
+    with serve(project, port):
+        expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")  # without a click
+        expect(messages(page)).to_have_count(2)
+        assert messages(page).nth(1).inner_text().startswith(shown[:40])
+        expect(messages(page).nth(1).get_by_text("no model was called")).to_have_count(1)
+
+
+def test_a_prompt_that_can_not_be_saved_is_given_back(
+    project: Project, visitor: BrowserContext
+) -> None:
+    with serve(project, free_port()) as server:
+        page = open_page(visitor, server.address)
+        folder = project.path / "session_data"
+        folder.touch()  # a file where the folder should be
+        say(page, "My careful question")
+        expect(page.get_by_text("storage has a problem")).to_be_visible()
+        expect(prompt_box(page)).to_have_value("My careful question")
+        folder.unlink()
+        prompt_box(page).press("Enter")
+        expect(messages(page).nth(1)).to_contain_text("no model was called")
+
+
+def test_the_demo_command_serves_a_rendered_project(visitor: BrowserContext) -> None:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "dev.py", "demo", f"--port={port}"],
+        cwd=TEMPLATE.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Uvicorn server started" in line:
+                break
+        page = open_page(visitor, f"http://localhost:{port}")
+        say(page, "Hello")
+        expect(messages(page).last).to_contain_text("no model was called")
+    finally:
+        process.terminate()
+        process.wait(20)

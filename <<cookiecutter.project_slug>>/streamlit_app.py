@@ -208,19 +208,22 @@ def reporting(action: Callable[..., None]) -> Callable[..., None]:
     return callback
 
 
+def hold_prompt() -> None:
+    """Put the prompt aside until it is saved: until then, the page's run may be ended any time.
+
+    Streamlit ends a run when there is a newer reason for one, such as the browser's local storage.
+    """
+    st.session_state["unsent"] = st.session_state["prompt"] or ""
+
+
 def ask(session: Session, conversation: Conversation, model: str, prompt: str) -> Conversation:
-    """Save the prompt and begin its answer; a prompt that can't be saved goes back to the input."""
+    """Save the prompt and begin its answer, in a new conversation if this one was deleted."""
     try:
-        try:
-            answers.ask(conversation, prompt, model, answering)
-        except DeletedError:  # in another tab, since this run began
-            open_conversation(new_conversation_id())
-            conversation = session.conversation(st.query_params["chat"])
-            answers.ask(conversation, prompt, model, answering)
-    except SessionError as error:
-        st.session_state["trouble"] = f"Your message was not sent. {error}"
-        st.session_state["give_back"] = prompt
-        st.rerun()
+        answers.ask(conversation, prompt, model, answering)
+    except DeletedError:  # in another tab, since this run began
+        open_conversation(new_conversation_id())
+        conversation = session.conversation(st.query_params["chat"])
+        answers.ask(conversation, prompt, model, answering)
     return conversation
 
 
@@ -241,12 +244,9 @@ def draw_notes(conversation: Conversation, model: Model, system_prompt: str) -> 
 
 
 def draw_page() -> None:
-    # The input comes first: a message that arrives while the browser is asked for its key must
-    # not be lost.
     if "give_back" in st.session_state:
         st.session_state["prompt"] = st.session_state.pop("give_back")
-    if prompt := st.chat_input("Ask anything", key="prompt", max_chars=PROMPT_LENGTH):
-        st.session_state["unsent"] = prompt
+    st.chat_input("Ask anything", key="prompt", max_chars=PROMPT_LENGTH, on_submit=hold_prompt)
 
     key = browser.session_key()
     session = Session(settings.sessions_dir, key)
@@ -266,9 +266,9 @@ def draw_page() -> None:
         browser.remember(key)
 
     conversation = current_conversation(session, entries)
-    prompt = st.session_state.pop("unsent", "")
-    if prompt.strip():
+    if prompt := st.session_state.get("unsent", "").strip():
         conversation = ask(session, conversation, model, prompt)
+        del st.session_state["unsent"]
         entries = session.conversations()
 
     with conversation_list:
@@ -289,4 +289,8 @@ try:
 except SettingsError as error:
     st.error(f"The chatbot can't start. {error}", icon=":material/error:")
 except SessionError as error:
+    if prompt := st.session_state.pop("unsent", ""):
+        st.session_state["give_back"] = prompt
+        st.session_state["trouble"] = f"Your message was not sent. {error}"
+        st.rerun()
     st.error(str(error), icon=":material/error:")

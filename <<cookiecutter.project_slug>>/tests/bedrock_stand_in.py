@@ -136,6 +136,7 @@ def bedrock_stand_in() -> Iterator[BedrockStandIn]:
             self.send_response(200)
             self.send_header("Content-Type", "application/vnd.amazon.eventstream")
             self.send_header("Transfer-Encoding", "chunked")
+            self.send_header("Connection", "close")  # so that Cut needs no special case
             self.end_headers()
             try:
                 for event in _events(steps):
@@ -144,7 +145,6 @@ def bedrock_stand_in() -> Iterator[BedrockStandIn]:
                     self.wfile.write(b"0\r\n\r\n")
             except (BrokenPipeError, ConnectionResetError):
                 pass  # the client has gone
-            self.close_connection = True
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

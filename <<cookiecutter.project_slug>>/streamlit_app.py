@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import streamlit as st
 
@@ -80,7 +81,8 @@ def choose_model(session: Session, models: dict[str, Model], kept: bool) -> str:
         "Model", list(models), format_func=lambda key: models[key].name, key="model"
     )
     if kept and st.session_state.get("model_kept") != model:
-        session["model"] = st.session_state["model_kept"] = model
+        with suppress(SessionError):  # the conversation can be read all the same
+            session["model"] = st.session_state["model_kept"] = model
     return model
 
 
@@ -244,6 +246,7 @@ def draw_notes(conversation: Conversation, model: Model, system_prompt: str) -> 
 
 
 def draw_page() -> None:
+    """Draw the page for this browser; raises SessionError if its session can't be used."""
     if "give_back" in st.session_state:
         st.session_state["prompt"] = st.session_state.pop("give_back")
     st.chat_input("Ask anything", key="prompt", max_chars=PROMPT_LENGTH, on_submit=hold_prompt)

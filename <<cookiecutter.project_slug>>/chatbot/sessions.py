@@ -36,6 +36,8 @@ MEBIBYTE = 2**20
 
 Record = dict[str, Any]
 
+# What NFS says of a file that another client has deleted: not found, or stale once it is open.
+_GONE = (errno.ENOENT, errno.ESTALE)
 _KEY = re.compile(r"k[0-9a-f]{32}")
 _CONVERSATION_ID = re.compile(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{8}")
 
@@ -102,14 +104,15 @@ class Journal:
         with self.changed, explained():
             try:
                 descriptor = _open(self.path, os.O_RDONLY)
-            except FileNotFoundError:
+                try:
+                    _lock(descriptor, fcntl.LOCK_SH)
+                    self._read(descriptor)
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                if error.errno not in _GONE:
+                    raise
                 self._lose()
-                return
-            try:
-                _lock(descriptor, fcntl.LOCK_SH)
-                self._read(descriptor)
-            finally:
-                os.close(descriptor)
 
     def update(self, decide: Callable[[], Iterable[Record]], *, create: bool = False) -> bool:
         """Append the records that `decide` returns; say whether there were any.
@@ -126,25 +129,31 @@ class Journal:
                 make_folder(self.path.parent)
             try:
                 descriptor = _open(self.path, os.O_RDWR | (os.O_CREAT if create else 0))
-            except FileNotFoundError:
+                try:
+                    _lock(descriptor, fcntl.LOCK_EX)
+                    self._read(descriptor)
+                    return self._append(descriptor, decide())
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                if error.errno not in _GONE or (create and error.errno == errno.ENOENT):
+                    raise
                 self._lose()
                 raise DeletedError("This conversation was deleted.") from None
-            try:
-                _lock(descriptor, fcntl.LOCK_EX)
-                self._read(descriptor)
-                records = [{"v": VERSION, "at": _now()} | record for record in decide()]
-                if records:
-                    lines = b"".join(_line(record) for record in records)
-                    torn = b"\n" if self._torn else b""
-                    _write(descriptor, torn + lines, self._offset + self._torn)
-                    self._offset += self._torn + len(torn) + len(lines)
-                    self._torn = 0
-                    for record in records:
-                        self._take(record)
-                    self.changed.notify_all()
-                return bool(records)
-            finally:
-                os.close(descriptor)
+
+    def _append(self, descriptor: int, decided: Iterable[Record]) -> bool:
+        records = [{"v": VERSION, "at": _now()} | record for record in decided]
+        if not records:
+            return False
+        lines = b"".join(_line(record) for record in records)
+        torn = b"\n" if self._torn else b""
+        _write(descriptor, torn + lines, self._offset + self._torn)
+        self._offset += self._torn + len(torn) + len(lines)
+        self._torn = 0
+        for record in records:
+            self._take(record)
+        self.changed.notify_all()
+        return True
 
     def _lose(self) -> None:
         """Take in that the file is not there."""

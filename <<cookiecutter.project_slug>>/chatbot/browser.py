@@ -34,27 +34,37 @@ def session_key() -> str:
 def remember(key: str) -> None:
     """Keep the key in the browser. Draws nothing, but takes a place on the page."""
     local_storage(method="setItem", itemKey=NAME, itemValue=key, key=f"{NAME}_set", default=0)
-    # The key matches [0-9a-z]+, so it can't break out of the script. 400 days is the longest
-    # life that browsers grant to a cookie.
+    _set_cookie(key)
+
+
+def _set_cookie(key: str, condition: str = "true") -> None:
+    """Write the cookie where the condition, in JavaScript, holds."""
+    # The key is made of letters and digits, so it can't break out of the script. 400 days is the
+    # longest life that browsers grant to a cookie.
     st.html(
         f"""<script>
-        document.cookie = "{NAME}={key}; path=/; max-age=34560000; samesite=lax"
-            + (location.protocol === "https:" ? "; secure" : "");
+        if ({condition})
+            document.cookie = "{NAME}={key}; path=/; max-age=34560000; samesite=lax"
+                + (location.protocol === "https:" ? "; secure" : "");
         </script>""",
         unsafe_allow_javascript=True,
     )
 
 
 def _ask_local_storage() -> str:
+    fresh = str(st.session_state.setdefault(f"{NAME}_new", new_key()))
+    # A new browser has its cookie before it can say anything, so that nothing it says is orphaned
+    # by a refresh in its first second.
+    _set_cookie(fresh, f'!localStorage.getItem("{NAME}")')
     stored = local_storage(method="getAll", key=f"{NAME}_get", default=None)
     if isinstance(stored, dict):
         key = stored.get(NAME)
-        return str(key) if is_key(key) else new_key()
+        return str(key) if is_key(key) else fresh
     since = st.session_state.setdefault(f"{NAME}_asked", time.monotonic())
     if time.monotonic() - since < PATIENCE:
         _look_again()
         st.stop()
-    return new_key()  # works until this tab is closed
+    return fresh  # works until this tab is closed
 
 
 @st.fragment(run_every=PATIENCE)

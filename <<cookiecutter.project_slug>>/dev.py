@@ -165,7 +165,8 @@ def main() -> None:
 
 def call(parser: argparse.ArgumentParser) -> None:
     """Do what is asked on the command line; end with a sentence instead of a traceback."""
-    options, options.arguments = parser.parse_known_args()
+    options, arguments = parser.parse_known_args()
+    options.arguments = arguments
     if options.arguments and options.action.__name__ != "test":
         parser.error(f"unknown: {' '.join(options.arguments)}")
     try:

@@ -58,11 +58,17 @@ def open_conversation(conversation_id: str) -> None:
 
 
 def current_conversation(session: Session, entries: list[Entry]) -> Conversation:
-    """Open the conversation that the address names, else the newest one, else a new one."""
+    """Open the conversation that the address names, else the newest one, else a new one.
+
+    A new visitor's address names one only when he has said something: until then, the browser may
+    still find that it has another session.
+    """
     chosen = st.query_params.get("chat", "")
-    if not is_conversation_id(chosen):
-        chosen = entries[0].id if entries else new_conversation_id()
+    if not is_conversation_id(chosen) and entries:
+        chosen = entries[0].id
         open_conversation(chosen)
+    elif not is_conversation_id(chosen):
+        chosen = st.session_state.setdefault("first_chat", new_conversation_id())
     conversation = session.conversation(chosen)
     conversation.refresh()
     if conversation.deleted:  # perhaps in another tab
@@ -226,6 +232,7 @@ def ask(session: Session, conversation: Conversation, model: str, prompt: str) -
         open_conversation(new_conversation_id())
         conversation = session.conversation(st.query_params["chat"])
         answers.ask(conversation, prompt, model, answering)
+    st.query_params["chat"] = conversation.id
     return conversation
 
 

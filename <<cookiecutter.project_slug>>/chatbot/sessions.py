@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 from weakref import WeakValueDictionary
 
 VERSION = 1
@@ -58,7 +58,7 @@ def new_key() -> str:
     return "k" + secrets.token_hex(16)
 
 
-def is_key(value: object) -> bool:
+def is_key(value: object) -> TypeGuard[str]:
     """Whether the value, which may be anything a browser sends, has the form of a session key."""
     return isinstance(value, str) and _KEY.fullmatch(value) is not None
 

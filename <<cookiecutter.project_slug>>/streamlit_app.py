@@ -4,22 +4,23 @@ import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import streamlit as st
 
-from chatbot import answers, browser
+from chatbot import answers, browser, retention
+from chatbot.journals import DeletedError
 from chatbot.models import Model, choose_backend, load_models, turns_that_fit
 from chatbot.sessions import (
     Conversation,
-    DeletedError,
     Entry,
     Session,
-    SessionError,
     Turn,
     is_conversation_id,
     new_conversation_id,
 )
 from chatbot.settings import Settings, SettingsError, load_settings
+from chatbot.storage import SessionError
 
 TURNS_SHOWN = 25  # of the newest ones; each further click on "Show earlier" adds as many
 CONVERSATIONS_SHOWN = 20
@@ -32,6 +33,7 @@ _CODE_OR_RISK = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)|(\\.)|(!\[)|(\$)", re.
 @st.cache_resource
 def start() -> tuple[Settings, answers.Answering]:
     settings = load_settings()
+    retention.start(settings.sessions_dir, settings.retention_days)
     answering = answers.Answering(choose_backend(settings), load_models(), settings.system_prompt)
     return settings, answering
 
@@ -115,17 +117,7 @@ def draw_conversations(session: Session, entries: list[Entry], current: str) -> 
             args=({"deleting": entry.id},),
         )
         if st.session_state.get("deleting") == entry.id:
-            yes, no = st.columns(2, gap="small")
-            yes.button(
-                "Delete for good",
-                type="primary",
-                width="stretch",
-                on_click=reporting(delete),
-                args=(session, entry),
-            )
-            no.button(
-                "Keep", width="stretch", on_click=st.session_state.pop, args=("deleting", None)
-            )
+            draw_confirmation(delete, session, entry)
     if len(shown) < len(entries):
         st.button(
             f"Show all {len(entries)}",
@@ -135,9 +127,49 @@ def draw_conversations(session: Session, entries: list[Entry], current: str) -> 
         )
 
 
+def draw_delete_everything(session: Session) -> None:
+    """Draw the button that deletes all that is kept for this browser."""
+    st.button(
+        "Delete everything",
+        icon=":material/delete_forever:",
+        type="tertiary",
+        help="All conversations, and all else that is kept for this browser",
+        on_click=st.session_state.update,
+        args=({"deleting": "everything"},),
+    )
+    if st.session_state.get("deleting") == "everything":
+        draw_confirmation(delete_everything, session)
+
+
+def draw_confirmation(action: Callable[..., None], *arguments: object) -> None:
+    """Ask before something is deleted."""
+    yes, no = st.columns(2, gap="small")
+    yes.button(
+        "Delete for good",
+        type="primary",
+        width="stretch",
+        on_click=reporting(action),
+        args=arguments,
+    )
+    no.button("Keep", width="stretch", on_click=st.session_state.pop, args=("deleting", None))
+
+
+def note_visit(session: Session) -> None:
+    """Keep the day of this visit, so that retention sees that the session is in use."""
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    if st.session_state.get("visited") != today:
+        with suppress(SessionError):  # the conversations can be read all the same
+            session["visited"] = st.session_state["visited"] = today
+
+
 def delete(session: Session, entry: Entry) -> None:
     st.session_state.pop("deleting", None)
     session.conversation(entry.id).delete()
+
+
+def delete_everything(session: Session) -> None:
+    st.session_state.pop("deleting", None)
+    session.delete()
 
 
 def draw_turns(conversation: Conversation, model: str, answering: answers.Answering) -> None:
@@ -151,7 +183,9 @@ def draw_turns(conversation: Conversation, model: str, answering: answers.Answer
             on_click=st.session_state.update,
             args=({"turns_shown": count + TURNS_SHOWN},),
         )
-    for turn in turns[-count:]:
+    for number, turn in enumerate(turns[-count:]):
+        if number == TURNS_SHOWN and len(turns) > TURNS_SHOWN < count:
+            keep_in_sight(count)
         with st.chat_message("user"):
             st.text(turn.prompt)
         with st.chat_message("assistant"):
@@ -167,6 +201,15 @@ def draw_turns(conversation: Conversation, model: str, answering: answers.Answer
             on_click=reporting(answers.retry),
             args=(conversation, turns[-1].id, model, answering),
         )
+
+
+def keep_in_sight(count: int) -> None:
+    """Scroll to this place, once for each count: here was the top when earlier turns were asked."""
+    st.html(
+        f"""<span id="turns-{count}" style="scroll-margin-top: 8.5rem"></span>
+        <script>document.getElementById("turns-{count}").scrollIntoView();</script>""",
+        unsafe_allow_javascript=True,
+    )
 
 
 def draw_end(turn: Turn) -> None:
@@ -283,6 +326,9 @@ def draw_page() -> None:
 
     with conversation_list:
         draw_conversations(session, entries, conversation.id)
+        if entries:
+            draw_delete_everything(session)
+            note_visit(session)
     if trouble := st.session_state.pop("trouble", ""):
         st.error(trouble, icon=":material/error:")
     if not conversation.turns:

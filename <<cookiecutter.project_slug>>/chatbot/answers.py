@@ -23,8 +23,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatbot.journals import DeletedError, Record
 from chatbot.models import Backend, Finish, Model, ModelError, Text, to_messages
-from chatbot.sessions import Conversation, DeletedError, Record, SessionError, Turn
+from chatbot.sessions import Conversation, Turn
+from chatbot.storage import SessionError
 
 log = logging.getLogger(__name__)
 

@@ -1,53 +1,45 @@
-"""Durable sessions: append-only files in a folder that many tasks share.
+"""Durable sessions: conversations and values in a folder that many tasks share.
 
-A session is a folder named by a hash of the browser's key. In it, each conversation is a file of
-JSON lines, and `session.jsonl` keeps the session's own small values. Nothing is ever rewritten:
-whoever wants to change something appends a line while holding the file's lock, after having read
-every line before it. So all tasks agree on one order, and a crash can tear only the last line,
-which readers skip and the next writer closes off.
-
-The lock is `flock`: unlike `lockf` it also excludes the threads of one process from each other,
-and it is not lost when another thread closes the same file. On NFS both are the same lock of the
-server, and taking it makes the client drop what it had cached.
+A session is a folder named by a hash of the browser's key. In it, each conversation is a journal,
+and so is `session.jsonl`, which keeps the session's own small values.
 """
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeGuard, TypeVar
-from weakref import WeakValueDictionary
+from typing import Any, TypeGuard
 
-VERSION = 1
-LOCK_WAIT = 10.0  # seconds until a person is told that the storage is busy
+from chatbot.journals import DeletedError, Journal, Record, open_journal, text_of, to_line
+from chatbot.storage import (
+    MEBIBYTE,
+    SessionError,
+    explained,
+    make_folder,
+    open_file,
+    read_chunks,
+    write_at,
+)
+
 TITLE_LENGTH = 60  # characters
-MEBIBYTE = 2**20
+ATTACHMENT_LIMIT = 10 * MEBIBYTE
+VALUES = "session.jsonl"
+ATTACHMENTS = "attachments"
 
-Record = dict[str, Any]
-
-# What NFS says of a file that another client has deleted: not found, or stale once it is open.
-_GONE = (errno.ENOENT, errno.ESTALE)
 _KEY = re.compile(r"k[0-9a-f]{32}")
 _CONVERSATION_ID = re.compile(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{8}")
-
-
-class SessionError(Exception):
-    """The stored sessions can't be used as asked; the text tells a person what happened."""
-
-
-class DeletedError(SessionError):
-    """The conversation was deleted, perhaps in another tab."""
+_CONVERSATION_FILE = re.compile(_CONVERSATION_ID.pattern + r"\.jsonl")
+_USED = re.compile(rf"{_CONVERSATION_FILE.pattern}|{re.escape(VALUES)}|{ATTACHMENTS}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_ATTACHMENT_FILE = re.compile(_HASH.pattern + r"(\.[0-9a-f]{8})?")  # the latter is unfinished
 
 
 def new_key() -> str:
@@ -71,141 +63,6 @@ def new_conversation_id() -> str:
 def is_conversation_id(value: object) -> bool:
     """Whether the value, which may come from an address, has the form of a conversation id."""
     return isinstance(value, str) and _CONVERSATION_ID.fullmatch(value) is not None
-
-
-class Journal:
-    """A file of JSON lines that many tasks append to and follow.
-
-    One process has one Journal object a file, which its threads share: see `open_journal`.
-    Subclasses fold the records into their own state, in `clear` and `apply`.
-    """
-
-    _offset: int
-    _torn: int
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.changed = threading.Condition(threading.RLock())
-        self._forget()
-
-    def clear(self) -> None:
-        """Return to the state of an empty file."""
-        raise NotImplementedError
-
-    def apply(self, record: Record) -> None:
-        """Take in one record; KeyError, TypeError or ValueError mark it as damaged."""
-        raise NotImplementedError
-
-    def refresh(self) -> None:
-        """Read what has been appended since the last time; a missing file is an empty one.
-
-        Raises SessionError if the file can't be read.
-        """
-        with self.changed, explained():
-            try:
-                descriptor = _open(self.path, os.O_RDONLY)
-                try:
-                    _lock(descriptor, fcntl.LOCK_SH)
-                    self._read(descriptor)
-                finally:
-                    os.close(descriptor)
-            except OSError as error:
-                if error.errno not in _GONE:
-                    raise
-                self._lose()
-
-    def update(self, decide: Callable[[], Iterable[Record]], *, create: bool = False) -> bool:
-        """Append the records that `decide` returns; say whether there were any.
-
-        `decide` runs under the lock, with all that was appended before taken in: what it sees is
-        what its records will follow. Once update returns, the records are on the disk.
-
-        Raises SessionError if they could not be written, DeletedError if there is no file to
-        append to and it was not to be made. After an error some of the records may be there.
-        """
-        with self.changed, explained():
-            if create:
-                make_folder(self.path.parent.parent)
-                make_folder(self.path.parent)
-            try:
-                descriptor = _open(self.path, os.O_RDWR | (os.O_CREAT if create else 0))
-                try:
-                    _lock(descriptor, fcntl.LOCK_EX)
-                    self._read(descriptor)
-                    return self._append(descriptor, decide())
-                finally:
-                    os.close(descriptor)
-            except OSError as error:
-                if error.errno not in _GONE or (create and error.errno == errno.ENOENT):
-                    raise
-                self._lose()
-                raise DeletedError("This conversation was deleted.") from None
-
-    def _append(self, descriptor: int, decided: Iterable[Record]) -> bool:
-        records = [{"v": VERSION, "at": _now()} | record for record in decided]
-        if not records:
-            return False
-        lines = b"".join(_line(record) for record in records)
-        torn = b"\n" if self._torn else b""
-        _write(descriptor, torn + lines, self._offset + self._torn)
-        self._offset += self._torn + len(torn) + len(lines)
-        self._torn = 0
-        for record in records:
-            self._take(record)
-        self.changed.notify_all()
-        return True
-
-    def _lose(self) -> None:
-        """Take in that the file is not there."""
-        if self._file is not None:
-            self.path.parent.parent.stat()  # raises where the whole storage is missing
-            self._forget()
-            self.deleted = True
-
-    def _forget(self) -> None:
-        self.deleted = False  # a record says so, or the file is gone
-        self.damaged = 0  # lines that are no record
-        self.newer = 0  # lines that a newer version of this program wrote
-        self._file: tuple[int, int] | None = None
-        self._offset = 0  # behind the last complete line that was read
-        self._torn = 0  # bytes behind the offset that do not end in a newline
-        self.clear()
-
-    def _read(self, descriptor: int) -> None:
-        status = os.fstat(descriptor)
-        file = (status.st_dev, status.st_ino)
-        if file != self._file or status.st_size < self._offset:  # another file, or cut by a hand
-            self._forget()
-            self._file = file
-        data = b"".join(_chunks(descriptor, self._offset))
-        complete = data.rfind(b"\n") + 1
-        self._offset += complete
-        self._torn = len(data) - complete
-        if complete:
-            for line in data[:complete].split(b"\n"):
-                if line:
-                    self._take_line(line)
-            self.changed.notify_all()
-
-    def _take_line(self, line: bytes) -> None:
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if isinstance(record, dict):
-            self._take(record)
-        else:
-            self.damaged += 1
-
-    def _take(self, record: Record) -> None:
-        version = record.get("v")
-        if isinstance(version, int) and version > VERSION:
-            self.newer += 1
-            return
-        try:
-            self.apply(record)
-        except (KeyError, TypeError, ValueError):
-            self.damaged += 1
 
 
 @dataclass
@@ -274,7 +131,7 @@ class Conversation(Journal):
             self.deleted = True
             return
         if kind == "prompt":
-            turn = Turn(_text(record, "turn"), _text(record, "text"))
+            turn = Turn(text_of(record, "turn"), text_of(record, "text"))
             if turn.id in self._by_id:
                 raise ValueError("a second prompt of the same turn")
             self._by_id[turn.id] = turn
@@ -283,37 +140,28 @@ class Conversation(Journal):
             turn = self._by_id[record["turn"]]
             self._apply_answer(turn, kind, record)
         turn.heard = time.monotonic()
-        turn.written = datetime.fromisoformat(_text(record, "at")).timestamp()
+        turn.written = datetime.fromisoformat(text_of(record, "at")).timestamp()
 
     def _apply_answer(self, turn: Turn, kind: str, record: Record) -> None:
         attempt = record["attempt"]
         if kind == "claim":
             if not isinstance(attempt, int) or attempt <= turn.attempt:
                 raise ValueError("a claim that comes too late")
-            turn.writer, turn.model = _text(record, "writer"), _text(record, "model")
+            turn.writer, turn.model = text_of(record, "writer"), text_of(record, "model")
             turn.attempt, turn.state, turn.reason, turn.notice = attempt, "open", "", ""
         elif attempt != turn.attempt or turn.ended:
             return
         elif kind == "text":
-            turn.answer += _text(record, "text")
+            turn.answer += text_of(record, "text")
         elif kind == "end":
-            state = _text(record, "state")
+            state = text_of(record, "state")
             if state not in ("complete", "stopped", "failed", "released"):
                 raise ValueError("an end of an unknown kind")
             turn.state = state
-            turn.reason, turn.notice = _text(record, "reason"), _text(record, "notice")
+            turn.reason, turn.notice = text_of(record, "reason"), text_of(record, "notice")
             turn.usage = dict(record.get("usage", {}))
         elif kind != "beat":
             raise ValueError("a record of an unknown kind")
-
-    def delete(self) -> None:
-        """Delete the conversation for everybody who has it open, and its file."""
-        try:
-            self.update(lambda: [] if self.deleted else [{"type": "delete"}])
-        except DeletedError:
-            return
-        with explained():
-            self.path.unlink(missing_ok=True)
 
 
 class Values(Journal):
@@ -323,7 +171,10 @@ class Values(Journal):
         self.values: dict[str, Any] = {}
 
     def apply(self, record: Record) -> None:
-        self.values[_text(record, "name")] = record["value"]
+        if record["type"] == "delete":
+            self.clear()
+        else:
+            self.values[text_of(record, "name")] = record["value"]
 
 
 @dataclass(frozen=True)
@@ -338,32 +189,21 @@ class Session:
     """What is kept for one browser. Nothing is on the disk until something is kept.
 
     `session["name"] = value` keeps any JSON value; `session.get("name")` brings it back.
+    `session.attach(content)` keeps a file's content; `session.attachment(name)` brings it back.
     """
 
     def __init__(self, root: Path, key: str) -> None:
         """Raises ValueError if the key has not the form of a session key."""
         if not is_key(key):
             raise ValueError("not a session key")
-        self.id = hashlib.sha256(key.encode()).hexdigest()
+        self.id = _hash(key.encode())
         self.folder = root / self.id
 
     def conversations(self) -> list[Entry]:
         """List the conversations, the one that was last written to first."""
-        found = []
         with explained():
-            try:
-                descriptor = _open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-            except FileNotFoundError:
-                return []
-            try:
-                with os.scandir(descriptor) as files:
-                    for file in files:
-                        name = file.name.removesuffix(".jsonl")
-                        if name != file.name and is_conversation_id(name):
-                            with suppress(FileNotFoundError):  # deleted meanwhile
-                                found.append((file.stat().st_mtime_ns, name))
-            finally:
-                os.close(descriptor)
+            files = _list_files(self.folder, _CONVERSATION_FILE)
+        found = [(written, name.removesuffix(".jsonl")) for name, written in files.items()]
         return [Entry(name, self._title(name)) for _, name in sorted(found, reverse=True)]
 
     def _title(self, conversation_id: str) -> str:
@@ -396,127 +236,118 @@ class Session:
     def __setitem__(self, name: str, value: Any) -> None:
         journal = self._values()
         record = {"type": "value", "name": name, "value": value}
-        _line(record)  # a value that is not JSON is refused before anything is touched
+        to_line(record)  # a value that is not JSON is refused before anything is touched
         same = (name, value)
         journal.update(
             lambda: [] if same in journal.values.items() else [record],
             create=True,
         )
 
-    def _values(self) -> Values:
-        return open_journal(Values, self.folder / "session.jsonl")
+    def attach(self, content: bytes) -> str:
+        """Keep the content of a file; return the name that brings it back, a hash of the content.
 
-
-_journals: WeakValueDictionary[Path, Journal] = WeakValueDictionary()
-_journals_lock = threading.Lock()
-
-
-J = TypeVar("J", bound=Journal)
-
-
-def open_journal(kind: type[J], path: Path) -> J:
-    """Return this process's one object for the file, so that its threads share what was read."""
-    with _journals_lock:
-        journal = _journals.get(path)
-        if not isinstance(journal, kind):
-            journal = _journals[path] = kind(path)
-        return journal
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder where it is missing, but not those above it.
-
-    Where several are missing, more likely the shared file system was not mounted.
-    """
-    path.mkdir(mode=0o700, exist_ok=True)
-
-
-_SENTENCES = {
-    errno.ENOSPC: "there is no room left in the folder for conversations",
-    errno.EDQUOT: "there is no room left in the folder for conversations",
-    errno.EROFS: "the folder for conversations can only be read",
-    errno.EACCES: "the folder for conversations may not be used by this program",
-    errno.EPERM: "the folder for conversations may not be used by this program",
-    errno.ENOENT: "the folder for conversations, or a file in it, is missing",
-    errno.ENOTDIR: "the folder for conversations is not a folder",
-    errno.ETIMEDOUT: "the storage of conversations did not answer in time",
-    errno.ESTALE: "the storage of conversations was exchanged",
-    errno.EIO: "the storage of conversations has a fault",
-}
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turn an OSError in the block into a SessionError with a sentence for people."""
-    try:
-        yield
-    except OSError as error:
-        what = _SENTENCES.get(error.errno or 0, "the storage of conversations failed")
-        code = errno.errorcode.get(error.errno or 0, "OSError")
-        raise SessionError(f"The chatbot's storage has a problem: {what} ({code}).") from error
-
-
-def _open(path: Path, flags: int) -> int:
-    """Open a file, also one of which an NFS client remembers that it was not there.
-
-    The client asks the server again after it has read the folders above it.
-    """
-    try:
-        return os.open(path, flags, 0o600)
-    except FileNotFoundError:
-        for folder in (path.parent.parent, path.parent):
-            with suppress(FileNotFoundError), os.scandir(folder) as entries:
-                next(entries, None)
-        return os.open(path, flags, 0o600)
-
-
-def _lock(descriptor: int, kind: int) -> None:
-    """Wait for the lock; raise TimeoutError after LOCK_WAIT.
-
-    It asks again and again, because a waiting flock could not be given up.
-    """
-    give_up = time.monotonic() + LOCK_WAIT
-    pause = 0.001
-    while True:
-        try:
-            return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
+        Raises SessionError if it is larger than ATTACHMENT_LIMIT, or can't be kept.
+        """
+        if len(content) > ATTACHMENT_LIMIT:
+            raise SessionError(f"A file may have up to {ATTACHMENT_LIMIT // MEBIBYTE} MB.")
+        name, folder = _hash(content), self.folder / ATTACHMENTS
+        with explained():
+            for each in (self.folder.parent, self.folder, folder):
+                make_folder(each)
+            unfinished = folder / f"{name}.{secrets.token_hex(4)}"
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                write_at(descriptor, content, 0)
+                unfinished.rename(folder / name)  # at once, so that nobody reads a half
+            except OSError:
+                unfinished.unlink(missing_ok=True)
                 raise
-        if time.monotonic() > give_up:
-            raise TimeoutError(errno.ETIMEDOUT, "the file stayed locked")
-        time.sleep(pause)
-        pause = min(pause * 2, 0.05)
+            finally:
+                os.close(descriptor)
+        return name
+
+    def attachment(self, name: str) -> bytes:
+        """Return the content that `attach` kept by that name.
+
+        Raises SessionError if there is none, or if it is damaged.
+        """
+        if not _HASH.fullmatch(name):
+            raise SessionError("There is no such file.")
+        with explained():
+            try:
+                descriptor = open_file(self.folder / ATTACHMENTS / name, os.O_RDONLY)
+            except FileNotFoundError:
+                raise SessionError("There is no such file.") from None
+            try:
+                content = b"".join(read_chunks(descriptor, 0))
+            finally:
+                os.close(descriptor)
+        if _hash(content) != name:
+            raise SessionError("The file is damaged.")
+        return content
+
+    def delete(self) -> None:
+        """Delete everything that is kept. Raises SessionError if something could not be deleted."""
+        delete_session(self.folder)
+
+    def _values(self) -> Values:
+        return open_journal(Values, self.folder / VALUES)
 
 
-def _chunks(descriptor: int, offset: int) -> Iterator[bytes]:
-    while chunk := os.pread(descriptor, MEBIBYTE, offset):
-        offset += len(chunk)
-        yield chunk
+def delete_session(folder: Path, wanted: Callable[[], bool] = lambda: True) -> None:
+    """Delete everything in a session's folder, and the folder; what is not ours stays.
+
+    `wanted` is asked again before each file that tells of the session's use, under its lock.
+    Raises SessionError if something could not be deleted.
+    """
+    with explained():
+        for name in _list_files(folder, _CONVERSATION_FILE):
+            open_journal(Conversation, folder / name).delete(wanted)
+        if not wanted():
+            return
+        open_journal(Values, folder / VALUES).delete(wanted)
+        for name in _list_files(folder / ATTACHMENTS, _ATTACHMENT_FILE):
+            (folder / ATTACHMENTS / name).unlink(missing_ok=True)
+        with suppress(OSError):  # something that is not ours, or is new
+            (folder / ATTACHMENTS).rmdir()
+        with suppress(OSError):
+            folder.rmdir()
 
 
-def _write(descriptor: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written
-    os.fsync(descriptor)
+def last_used(folder: Path) -> float:
+    """Return when something was last kept in the session's folder, in seconds since 1970.
+
+    Where nothing is kept, that is 0. Raises SessionError if it can't be found out.
+    """
+    with explained():
+        return max(_list_files(folder, _USED).values(), default=0) / 1e9
 
 
-def _line(record: Record) -> bytes:
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace") + b"\n"  # half of a surrogate pair becomes "?"
+def is_session_folder(name: str) -> bool:
+    """Whether a folder of that name is a session's."""
+    return _HASH.fullmatch(name) is not None
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _list_files(folder: Path, pattern: re.Pattern[str]) -> dict[str, int]:
+    """Return when each file whose name fits was last written to, in nanoseconds since 1970."""
+    found = {}
+    try:
+        descriptor = open_file(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return {}
+    try:
+        with os.scandir(descriptor) as files:
+            for file in files:
+                if pattern.fullmatch(file.name):
+                    with suppress(FileNotFoundError):  # deleted meanwhile
+                        found[file.name] = file.stat().st_mtime_ns
+    finally:
+        os.close(descriptor)
+    return found
 
 
-def _text(record: Record, name: str) -> str:
-    value = record[name]
-    if not isinstance(value, str):
-        raise TypeError(f"{name} is not text")
-    return value
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @lru_cache(maxsize=4096)
@@ -524,5 +355,5 @@ def _title(path: Path) -> str:
     """Read the title: the first prompt, which is in the file's first line and never changes."""
     with path.open("rb") as file:
         record = json.loads(file.readline(MEBIBYTE))
-    words = " ".join(_text(record, "text").split())
+    words = " ".join(text_of(record, "text").split())
     return words if len(words) <= TITLE_LENGTH else words[: TITLE_LENGTH - 1] + "…"

@@ -14,8 +14,9 @@ from bedrock_stand_in import BedrockStandIn, Fail, Refuse
 
 from chatbot import answers
 from chatbot.answers import Answering, ask, follow, retry, stop
+from chatbot.journals import DeletedError
 from chatbot.models import CONTINUE, Bedrock, Demo, load_models
-from chatbot.sessions import Conversation, DeletedError, Session, Turn, new_conversation_id
+from chatbot.sessions import Conversation, Session, Turn, new_conversation_id
 from chatbot.settings import ROOT
 
 MODELS = load_models()

@@ -237,6 +237,22 @@ def test_a_long_conversation_shows_its_newest_messages(
     assert said(page)[0] == "Question 10"
 
 
+def test_a_person_deletes_everything_that_is_kept(open_page: OpenPage, session: Session) -> None:
+    page = say(open_page(), "Hello")
+    assert session["visited"]
+    click(page, "New chat")
+    say(page, "Hello again")
+    click(page, "Delete everything")
+    click(page, "Keep")
+    assert len(session.conversations()) == 2
+    click(page, "Delete everything")
+    click(page, "Delete for good")
+    assert said(page) == []
+    assert not session.folder.exists()
+    say(page, "A new life")
+    assert [entry.title for entry in session.conversations()] == ["A new life"]
+
+
 def test_a_damaged_line_is_told_and_the_rest_is_shown(
     open_page: OpenPage, session: Session
 ) -> None:
@@ -259,7 +275,12 @@ def test_a_message_that_can_not_be_saved_goes_back_to_the_input(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("CHATBOT_BACKEND", "magic"), ("CHATBOT_SESSIONS_DIR", "/dev/null/x")]
+    ("name", "value"),
+    [
+        ("CHATBOT_BACKEND", "magic"),
+        ("CHATBOT_SESSIONS_DIR", "/dev/null/x"),
+        ("CHATBOT_RETENTION_DAYS", "soon"),
+    ],
 )
 def test_a_wrong_setting_is_told(
     open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, name: str, value: str

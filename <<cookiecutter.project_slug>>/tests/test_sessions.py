@@ -10,18 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from chatbot.journals import DeletedError, Record
 from chatbot.sessions import (
     Conversation,
-    DeletedError,
-    Record,
     Session,
-    SessionError,
     is_conversation_id,
     is_key,
     new_conversation_id,
     new_key,
 )
 from chatbot.settings import ROOT
+from chatbot.storage import SessionError
 
 
 def prompt(turn: str, text: str) -> Record:
@@ -306,7 +305,7 @@ def test_a_lock_that_stays_taken_is_named(
 ) -> None:
     import fcntl
 
-    monkeypatch.setattr("chatbot.sessions.LOCK_WAIT", 0.1)
+    monkeypatch.setattr("chatbot.storage.LOCK_WAIT", 0.1)
     with conversation.path.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(SessionError, match="did not answer in time"):
@@ -336,3 +335,48 @@ def test_a_turn_costs_the_same_in_a_long_conversation(
     conversation.refresh()
     assert sum(read) == 0
     assert sum(written) < 200
+
+
+def test_an_attachment_comes_back_by_the_hash_of_its_content(session: Session) -> None:
+    name = session.attach(b"\x00 a picture")
+    assert session.attach(b"\x00 a picture") == name
+    assert session.attachment(name) == b"\x00 a picture"
+    assert [each.name for each in (session.folder / "attachments").iterdir()] == [name]
+
+
+def test_an_attachment_has_a_largest_size(session: Session) -> None:
+    with pytest.raises(SessionError, match="up to 10 MB"):
+        session.attach(bytes(10 * 2**20 + 1))
+    assert not session.folder.exists()
+
+
+@pytest.mark.parametrize("name", ["../session.jsonl", "/etc/passwd", "", "0" * 64, "\0"])
+def test_no_other_file_is_read_as_an_attachment(session: Session, name: str) -> None:
+    session["team"] = "Sales"
+    with pytest.raises(SessionError, match="no such file"):
+        session.attachment(name)
+
+
+def test_a_damaged_attachment_is_told(session: Session) -> None:
+    name = session.attach(b"a picture")
+    (session.folder / "attachments" / name).write_bytes(b"a pictur")
+    with pytest.raises(SessionError, match="damaged"):
+        session.attachment(name)
+
+
+def test_everything_that_is_kept_is_deleted(session: Session, conversation: Conversation) -> None:
+    keep(conversation, prompt("t2", "Secret"))
+    session["team"] = "Sales"
+    session.attach(b"a picture")
+    other = Session(session.folder.parent, new_key())
+    other["team"] = "Support"
+    session.delete()
+    assert [each.name for each in session.folder.parent.iterdir()] == [other.id]
+    assert session.conversations() == []
+    assert session.get("team") is None
+    with pytest.raises(DeletedError):
+        conversation.update(lambda: [prompt("t3", "Late")])
+    session["team"] = "Sales again"  # it can be used as before
+    assert session["team"] == "Sales again"
+    session.delete()
+    session.delete()

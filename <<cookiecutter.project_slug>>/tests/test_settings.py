@@ -14,6 +14,7 @@ def test_everything_has_a_default() -> None:
     assert settings.sessions_dir.name == "session_data"
     assert settings.region is None
     assert settings.title and settings.system_prompt
+    assert settings.retention_days == 90
 
 
 def test_the_environment_decides() -> None:
@@ -22,6 +23,17 @@ def test_the_environment_decides() -> None:
     )
     assert (settings.backend, settings.title) == ("demo", "Ask us")
     assert settings.sessions_dir == Path("/data")
+
+
+@pytest.mark.parametrize(("days", "kept"), [("0", 0), ("365", 365), ("", 90)])
+def test_retention_is_a_number_of_days(days: str, kept: int) -> None:
+    assert load_settings({"CHATBOT_RETENTION_DAYS": days}).retention_days == kept
+
+
+@pytest.mark.parametrize("days", ["-1", "1.5", "ninety", "1e3", "nan", "999999"])
+def test_other_retention_is_refused_with_an_example(days: str) -> None:
+    with pytest.raises(SettingsError, match=r"CHATBOT_RETENTION_DAYS is .* such as 90, or 0"):
+        load_settings({"CHATBOT_RETENTION_DAYS": days})
 
 
 def test_an_unknown_backend_is_named_with_the_known_ones() -> None:

@@ -1,0 +1,227 @@
+"""Append-only files of JSON lines, which many tasks write and follow.
+
+Nothing is ever rewritten: whoever wants to change something appends a line while holding the
+file's lock, after having read every line before it. So all tasks agree on one order, and a crash
+can tear only the last line, which readers skip and the next writer closes off.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from chatbot.storage import (
+    GONE,
+    SessionError,
+    explained,
+    lock,
+    make_folder,
+    open_file,
+    read_chunks,
+    write_at,
+)
+
+VERSION = 1
+
+Record = dict[str, Any]
+
+
+class DeletedError(SessionError):
+    """The conversation was deleted, perhaps in another tab."""
+
+
+class Journal:
+    """A file of JSON lines that many tasks append to and follow.
+
+    One process has one Journal object a file, which its threads share: see `open_journal`.
+    Subclasses fold the records into their own state, in `clear` and `apply`.
+    """
+
+    _offset: int
+    _torn: int
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.changed = threading.Condition(threading.RLock())
+        self._forget()
+
+    def clear(self) -> None:
+        """Return to the state of an empty file."""
+        raise NotImplementedError
+
+    def apply(self, record: Record) -> None:
+        """Take in one record; KeyError, TypeError or ValueError mark it as damaged.
+
+        A record of the type "delete" says that the file is about to go.
+        """
+        raise NotImplementedError
+
+    def refresh(self) -> None:
+        """Read what has been appended since the last time; a missing file is an empty one.
+
+        Raises SessionError if the file can't be read.
+        """
+        with self.changed, explained():
+            try:
+                descriptor = open_file(self.path, os.O_RDONLY)
+                try:
+                    lock(descriptor, fcntl.LOCK_SH)
+                    self._read(descriptor)
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                if error.errno not in GONE:
+                    raise
+                self._lose()
+
+    def update(self, decide: Callable[[], Iterable[Record]], *, create: bool = False) -> bool:
+        """Append the records that `decide` returns; say whether there were any.
+
+        `decide` runs under the lock, with all that was appended before taken in: what it sees is
+        what its records will follow. Once update returns, the records are on the disk.
+
+        Raises SessionError if they could not be written, DeletedError if there is no file to
+        append to and it was not to be made. After an error some of the records may be there.
+        """
+        with self.changed, explained():
+            if create:
+                make_folder(self.path.parent.parent)
+                make_folder(self.path.parent)
+            try:
+                descriptor = open_file(self.path, os.O_RDWR | (os.O_CREAT if create else 0))
+                try:
+                    lock(descriptor, fcntl.LOCK_EX)
+                    self._read(descriptor)
+                    return self._append(descriptor, decide())
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                if error.errno not in GONE or (create and error.errno == errno.ENOENT):
+                    raise
+                self._lose()
+                raise DeletedError("This conversation was deleted.") from None
+
+    def delete(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Delete the file for everybody who has it open, if it is wanted still; under the lock.
+
+        Raises SessionError if it could not be deleted.
+        """
+
+        def decide() -> list[Record]:
+            return [{"type": "delete"}] if wanted() else []
+
+        try:
+            if not self.update(decide):
+                return
+        except DeletedError:
+            return
+        except SessionError as error:
+            # A full disk has no room for the line, but it is why somebody deletes.
+            if getattr(error.__cause__, "errno", 0) not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+        with explained():
+            self.path.unlink(missing_ok=True)
+
+    def _append(self, descriptor: int, decided: Iterable[Record]) -> bool:
+        records = [{"v": VERSION, "at": _now()} | record for record in decided]
+        if not records:
+            return False
+        lines = b"".join(to_line(record) for record in records)
+        torn = b"\n" if self._torn else b""
+        write_at(descriptor, torn + lines, self._offset + self._torn)
+        self._offset += self._torn + len(torn) + len(lines)
+        self._torn = 0
+        for record in records:
+            self._take(record)
+        self.changed.notify_all()
+        return True
+
+    def _lose(self) -> None:
+        """Take in that the file is not there."""
+        if self._file is not None:
+            self.path.parent.parent.stat()  # raises where the whole storage is missing
+            self._forget()
+            self.deleted = True
+
+    def _forget(self) -> None:
+        self.deleted = False  # a record says so, or the file is gone
+        self.damaged = 0  # lines that are no record
+        self.newer = 0  # lines that a newer version of this program wrote
+        self._file: tuple[int, int] | None = None
+        self._offset = 0  # behind the last complete line that was read
+        self._torn = 0  # bytes behind the offset that do not end in a newline
+        self.clear()
+
+    def _read(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        file = (status.st_dev, status.st_ino)
+        if file != self._file or status.st_size < self._offset:  # another file, or cut by a hand
+            self._forget()
+            self._file = file
+        data = b"".join(read_chunks(descriptor, self._offset))
+        complete = data.rfind(b"\n") + 1
+        self._offset += complete
+        self._torn = len(data) - complete
+        if complete:
+            for line in data[:complete].split(b"\n"):
+                if line:
+                    self._take_line(line)
+            self.changed.notify_all()
+
+    def _take_line(self, line: bytes) -> None:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if isinstance(record, dict):
+            self._take(record)
+        else:
+            self.damaged += 1
+
+    def _take(self, record: Record) -> None:
+        version = record.get("v")
+        if isinstance(version, int) and version > VERSION:
+            self.newer += 1
+            return
+        try:
+            self.apply(record)
+        except (KeyError, TypeError, ValueError):
+            self.damaged += 1
+
+
+_journals: WeakValueDictionary[Path, Journal] = WeakValueDictionary()
+_journals_lock = threading.Lock()
+J = TypeVar("J", bound=Journal)
+
+
+def open_journal(kind: type[J], path: Path) -> J:
+    """Return this process's one object for the file, so that its threads share what was read."""
+    with _journals_lock:
+        journal = _journals.get(path)
+        if not isinstance(journal, kind):
+            journal = _journals[path] = kind(path)
+        return journal
+
+
+def to_line(record: Record) -> bytes:
+    """Return the record as a line; raises ValueError or TypeError if it is not JSON."""
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace") + b"\n"  # half of a surrogate pair becomes "?"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def text_of(record: Record, name: str) -> str:
+    """Return that field of the record; raises KeyError or TypeError if there is no such text."""
+    value = record[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is not text")
+    return value

@@ -1,14 +1,19 @@
-"""What the tests share: rendering a project, and running commands in one."""
+"""What the tests share: rendering a project, running commands in one, a browser, Bedrock."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
+from bedrock import stand_in
+from browsing import CHROMIUM, FLAGS, LONG
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "<<cookiecutter.project_slug>>"
@@ -113,3 +118,39 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
         )
         rendered.append(Project(Path(path), options))
     return rendered
+
+
+@pytest.fixture
+def project(bake: Bake) -> Project:
+    """A project with all the models."""
+    return bake(models="both")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser of its own, with empty cookies and local storage; asks nobody but the chatbot."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    context.set_default_timeout(LONG)
+    strangers: list[str] = []
+    context.on("request", lambda request: strangers.append(request.url))
+    yield context
+    context.close()
+    outside = [
+        url for url in strangers if not re.match(r"(https?://localhost[:/]|data:|blob:)", url)
+    ]
+    assert outside == []
+
+
+@pytest.fixture
+def bedrock() -> Iterator[Any]:
+    """A stand-in that boto3 takes for Bedrock."""
+    with stand_in.bedrock_stand_in() as running:
+        yield running

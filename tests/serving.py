@@ -47,6 +47,17 @@ def serve(project: Project, port: int, **environment: str) -> Iterator[Server]:
         process.wait(20)
 
 
+def bedrock_environment(url: str) -> dict[str, str]:
+    """Return the environment in which a project takes the address for Bedrock's."""
+    return {
+        "CHATBOT_BACKEND": "bedrock",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+
+
 def wait_until_healthy(port: int, process: subprocess.Popen[str]) -> None:
     give_up = time.monotonic() + 120  # the first one installs the requirements
     while time.monotonic() < give_up and process.poll() is None:

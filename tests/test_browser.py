@@ -1,74 +1,36 @@
 """The rendered chatbot in a real browser, with the demo model and with a stand-in for Bedrock."""
 
-import importlib.util
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from types import ModuleType
+from threading import Event
 from typing import Any
 
 import pytest
-from conftest import BUILD, TEMPLATE, Bake, Project
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from serving import free_port, serve
+from bedrock import stand_in
+from browsing import (
+    LONG,
+    SCREENSHOTS,
+    choose_model,
+    cookie,
+    local_storage,
+    messages,
+    needs_browser,
+    open_page,
+    prompt_box,
+    say,
+    session_of,
+    sidebar,
+    stored,
+)
+from conftest import TEMPLATE, Project
+from playwright.sync_api import Browser, BrowserContext, expect
+from serving import bedrock_environment, free_port, serve
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Debian's package chromium is not installed"),
-]
-SCREENSHOTS = BUILD / "screenshots"
-# Chromium as root needs no sandbox, and it must not ask for the outside world.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-LONG = 20_000  # milliseconds
-
-expect.set_options(timeout=LONG)
-
-
-def load_stand_in() -> ModuleType:
-    """Load the stand-in for Bedrock that the project's own tests use."""
-    path = TEMPLATE / "tests" / "bedrock_stand_in.py"
-    spec = importlib.util.spec_from_file_location("bedrock_stand_in", path)
-    assert spec and spec.loader
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    sys.dont_write_bytecode = True  # else the cache would be rendered into projects
-    spec.loader.exec_module(module)
-    return module
-
-
-stand_in = load_stand_in()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visitor(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser of its own, with empty cookies and local storage; asks nobody but the chatbot."""
-    context = browser.new_context(viewport={"width": 1200, "height": 800})
-    context.set_default_timeout(LONG)
-    strangers: list[str] = []
-    context.on("request", lambda request: strangers.append(request.url))
-    yield context
-    context.close()
-    outside = [
-        url for url in strangers if not re.match(r"(https?://localhost[:/]|data:|blob:)", url)
-    ]
-    assert outside == []
-
-
-@pytest.fixture
-def project(bake: Bake) -> Project:
-    return bake(models="both")
+pytestmark = needs_browser
 
 
 @pytest.fixture
@@ -79,79 +41,10 @@ def demo(project: Project) -> Iterator[str]:
 
 
 @pytest.fixture
-def bedrock() -> Iterator[Any]:
-    with stand_in.bedrock_stand_in() as running:
-        yield running
-
-
-@pytest.fixture
 def chatbot(project: Project, bedrock: Any) -> Iterator[str]:
     """Serve the project with the stand-in for Bedrock; the address."""
-    with serve(
-        project,
-        free_port(),
-        CHATBOT_BACKEND="bedrock",
-        AWS_ENDPOINT_URL_BEDROCK_RUNTIME=bedrock.url,
-        AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",  # noqa: S106
-        AWS_MAX_ATTEMPTS="1",
-    ) as server:
+    with serve(project, free_port(), **bedrock_environment(bedrock.url)) as server:
         yield server.address
-
-
-def open_page(visitor: BrowserContext, address: str) -> Page:
-    page = visitor.new_page()
-    page.goto(address)
-    expect(prompt_box(page)).to_be_visible()
-    page.wait_for_function(KEY_IS_KEPT)  # a person would still be typing
-    return page
-
-
-KEY_IS_KEPT = """() => {
-    try { return (document.cookie + localStorage.chatbot_session).includes('k'); }
-    catch { return true; } // blocked
-}"""
-
-
-def prompt_box(page: Page) -> Any:
-    return page.get_by_test_id("stChatInputTextArea")
-
-
-def say(page: Page, text: str) -> None:
-    prompt_box(page).fill(text)
-    prompt_box(page).press("Enter")
-
-
-def messages(page: Page) -> Any:
-    return page.get_by_test_id("stChatMessage")
-
-
-def sidebar(page: Page) -> Any:
-    return page.get_by_test_id("stSidebar")
-
-
-def session_of(page: Page) -> str:
-    found = re.search(r"Session ([0-9a-f]{8})", sidebar(page).inner_text())
-    assert found
-    return found[1]
-
-
-def choose_model(page: Page, name: str) -> None:
-    sidebar(page).get_by_test_id("stSelectbox").click()
-    page.get_by_role("option", name=name).click()
-
-
-def local_storage(page: Page) -> str:
-    return str(json.loads(page.evaluate("localStorage.chatbot_session"))["chatbot_session"])
-
-
-def stored(key: object) -> str:
-    """Return the item that streamlit-local-storage makes of a key."""
-    return json.dumps({"chatbot_session": key})
-
-
-def cookie(visitor: BrowserContext) -> str:
-    return {each["name"]: each["value"] for each in visitor.cookies()}["chatbot_session"]
 
 
 def test_a_first_visit(demo: str, visitor: BrowserContext, project: Project) -> None:
@@ -192,7 +85,7 @@ def test_an_answer_streams_and_survives_thirty_refreshes(
 def test_a_refresh_in_the_middle_of_an_answer_shows_it_grow_on(
     chatbot: str, visitor: BrowserContext, bedrock: Any
 ) -> None:
-    more = stand_in.threading.Event()
+    more = Event()
     bedrock.reply("Once upon ", more, "a time.")
     page = open_page(visitor, chatbot)
     say(page, "Tell me")
@@ -210,7 +103,7 @@ def test_a_refresh_in_the_middle_of_an_answer_shows_it_grow_on(
 def test_an_answer_goes_on_when_its_tab_is_closed(
     chatbot: str, visitor: BrowserContext, bedrock: Any
 ) -> None:
-    more = stand_in.threading.Event()
+    more = Event()
     bedrock.reply("Once upon ", more, "a time.")
     page = open_page(visitor, chatbot)
     say(page, "Tell me")
@@ -239,7 +132,7 @@ def test_two_tabs_send_and_neither_loses_a_message(
 
 
 def test_stop_keeps_what_arrived(chatbot: str, visitor: BrowserContext, bedrock: Any) -> None:
-    more = stand_in.threading.Event()
+    more = Event()
     bedrock.reply("Only this", more, " and not that")
     page = open_page(visitor, chatbot)
     say(page, "Tell me")
@@ -255,7 +148,7 @@ def test_stop_keeps_what_arrived(chatbot: str, visitor: BrowserContext, bedrock:
 def test_a_second_message_in_the_middle_of_an_answer(
     chatbot: str, visitor: BrowserContext, bedrock: Any
 ) -> None:
-    more = stand_in.threading.Event()
+    more = Event()
     bedrock.reply("Only this", more)
     page = open_page(visitor, chatbot)
     say(page, "Tell me")
@@ -270,7 +163,7 @@ def test_a_second_message_in_the_middle_of_an_answer(
 def test_the_model_changes_and_comes_back(
     chatbot: str, visitor: BrowserContext, bedrock: Any
 ) -> None:
-    more = stand_in.threading.Event()
+    more = Event()
     bedrock.reply("Half ", more, "and whole.")
     page = open_page(visitor, chatbot)
     say(page, "Hello")
@@ -491,3 +384,43 @@ def test_the_demo_command_serves_a_rendered_project(visitor: BrowserContext) -> 
     finally:
         process.terminate()
         process.wait(20)
+
+
+def test_earlier_messages_are_shown_above_what_was_at_the_top(
+    project: Project, visitor: BrowserContext
+) -> None:
+    with serve(project, free_port()) as server:
+        page = open_page(visitor, server.address)
+        say(page, "Question 0")
+        expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
+        [file] = (project.path / "session_data").rglob("2*.jsonl")
+        with file.open("a") as conversation:
+            for number in range(1, 2500):
+                for record in question_and_answer(number):
+                    conversation.write(json.dumps(record) + "\n")
+        page.reload()
+        expect(messages(page).last).to_contain_text("Answer 2499")
+        expect(messages(page)).to_have_count(50)
+        for earliest in (2475, 2450, 2425):
+            top = messages(page).filter(has_text=f"Question {earliest}.")
+            top.scroll_into_view_if_needed()
+            page.get_by_role("button", name="Show earlier").click()
+            expect(messages(page).first).to_contain_text(f"Question {earliest - 25}.")
+            expect(top).to_be_in_viewport()
+            expect(messages(page).first).not_to_be_in_viewport()
+        say(page, "One more")
+        expect(messages(page).last).to_contain_text("CHATBOT_BACKEND=bedrock")
+        expect(messages(page).last).to_be_in_viewport()
+
+
+def question_and_answer(number: int) -> list[dict[str, object]]:
+    """Return the records of a turn, with 500 characters in each message."""
+    turn = {"v": 1, "at": "2026-11-24T09:00:00+00:00", "turn": f"t{number}"}
+    answer = turn | {"attempt": 1}
+    end = {"state": "complete", "reason": "end_turn", "notice": "", "usage": {}}
+    return [
+        turn | {"type": "prompt", "text": f"Question {number}. " + "x " * 240},
+        answer | {"type": "claim", "writer": "w", "model": "nova-2-lite"},
+        answer | {"type": "text", "text": f"Answer {number}. " + "y " * 240},
+        answer | {"type": "end"} | end,
+    ]

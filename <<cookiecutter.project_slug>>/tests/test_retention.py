@@ -105,6 +105,7 @@ def test_one_task_sweeps_once_a_day(tmp_path: Path) -> None:
     assert sweep(tmp_path, 90, no_wait) is None
     make_older(tmp_path / MARK, 1.1)
     assert sweep(tmp_path, 90, no_wait) == 0
+    assert sweep(tmp_path, 90, no_wait) is None
 
 
 def test_two_tasks_do_not_sweep_at_once(tmp_path: Path) -> None:

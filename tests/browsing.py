@@ -1,0 +1,78 @@
+"""What a person does with the chatbot's page in a browser."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+CHROMIUM = shutil.which("chromium")
+needs_browser = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Debian's package chromium is not installed"),
+]
+SCREENSHOTS = Path(__file__).resolve().parent.parent / "build" / "screenshots"
+# Chromium as root needs no sandbox, and it must not ask for the outside world.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+LONG = 20_000  # milliseconds
+
+
+expect.set_options(timeout=LONG)
+
+
+def open_page(visitor: BrowserContext, address: str) -> Page:
+    page = visitor.new_page()
+    page.goto(address)
+    expect(prompt_box(page)).to_be_visible()
+    page.wait_for_function(KEY_IS_KEPT)  # a person would still be typing
+    return page
+
+
+KEY_IS_KEPT = """() => {
+    try { return (document.cookie + localStorage.chatbot_session).includes('k'); }
+    catch { return true; } // blocked
+}"""
+
+
+def prompt_box(page: Page) -> Any:
+    return page.get_by_test_id("stChatInputTextArea")
+
+
+def say(page: Page, text: str) -> None:
+    prompt_box(page).fill(text)
+    prompt_box(page).press("Enter")
+
+
+def messages(page: Page) -> Any:
+    return page.get_by_test_id("stChatMessage")
+
+
+def sidebar(page: Page) -> Any:
+    return page.get_by_test_id("stSidebar")
+
+
+def session_of(page: Page) -> str:
+    found = re.search(r"Session ([0-9a-f]{8})", sidebar(page).inner_text())
+    assert found
+    return found[1]
+
+
+def choose_model(page: Page, name: str) -> None:
+    sidebar(page).get_by_test_id("stSelectbox").click()
+    page.get_by_role("option", name=name).click()
+
+
+def local_storage(page: Page) -> str:
+    return str(json.loads(page.evaluate("localStorage.chatbot_session"))["chatbot_session"])
+
+
+def stored(key: object) -> str:
+    """Return the item that streamlit-local-storage makes of a key."""
+    return json.dumps({"chatbot_session": key})
+
+
+def cookie(visitor: BrowserContext) -> str:
+    return {each["name"]: each["value"] for each in visitor.cookies()}["chatbot_session"]

@@ -275,7 +275,7 @@ def ask(session: Session, conversation: Conversation, model: str, prompt: str) -
         open_conversation(new_conversation_id())
         conversation = session.conversation(st.query_params["chat"])
         answers.ask(conversation, prompt, model, answering)
-    st.query_params["chat"] = conversation.id
+    open_conversation(conversation.id)
     return conversation
 
 

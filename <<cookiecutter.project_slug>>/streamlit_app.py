@@ -59,23 +59,30 @@ def open_conversation(conversation_id: str) -> None:
     st.session_state["turns_shown"] = TURNS_SHOWN
 
 
+def begin_conversation(session: Session) -> Conversation:
+    st.session_state["new_chat"] = new_conversation_id()
+    open_conversation(st.session_state["new_chat"])
+    return session.conversation(st.session_state["new_chat"])
+
+
 def current_conversation(session: Session, entries: list[Entry]) -> Conversation:
     """Open the conversation that the address names, else the newest one, else a new one.
 
-    A new visitor's address names one only when he has said something: until then, the browser may
-    still find that it has another session.
+    An id is never used again: a conversation that is named and not there was deleted, perhaps in
+    another tab, or was never begun.
     """
     chosen = st.query_params.get("chat", "")
     if not is_conversation_id(chosen) and entries:
         chosen = entries[0].id
         open_conversation(chosen)
     elif not is_conversation_id(chosen):
-        chosen = st.session_state.setdefault("first_chat", new_conversation_id())
+        # A new visitor's address names none until he has said something: his browser may still
+        # find that it has another session.
+        chosen = st.session_state.setdefault("new_chat", new_conversation_id())
     conversation = session.conversation(chosen)
     conversation.refresh()
-    if conversation.deleted:  # perhaps in another tab
-        open_conversation(new_conversation_id())
-        return session.conversation(st.query_params["chat"])
+    if conversation.missing and chosen != st.session_state.get("new_chat"):
+        return begin_conversation(session)
     return conversation
 
 
@@ -247,7 +254,7 @@ def draw_answer_in_progress(
     draw_end(turn)
 
 
-def reporting(action: Callable[..., None]) -> Callable[..., None]:
+def reporting(action: Callable[..., object]) -> Callable[..., None]:
     """Return a callback that does the action; what goes wrong is shown on the page."""
 
     def callback(*arguments: object) -> None:
@@ -262,20 +269,25 @@ def reporting(action: Callable[..., None]) -> Callable[..., None]:
 def hold_prompt() -> None:
     """Put the prompt aside until it is saved: until then, the page's run may be ended any time.
 
-    Streamlit ends a run when there is a newer reason for one, such as the browser's local storage.
+    Streamlit ends a run when there is a newer reason for one, such as a second message.
     """
-    st.session_state["unsent"] = st.session_state["prompt"] or ""
+    st.session_state.setdefault("unsent", []).append(st.session_state["prompt"] or "")
+    st.session_state["held"] = True
 
 
-def ask(session: Session, conversation: Conversation, model: str, prompt: str) -> Conversation:
-    """Save the prompt and begin its answer, in a new conversation if this one was deleted."""
-    try:
-        answers.ask(conversation, prompt, model, answering)
-    except DeletedError:  # in another tab, since this run began
-        open_conversation(new_conversation_id())
-        conversation = session.conversation(st.query_params["chat"])
-        answers.ask(conversation, prompt, model, answering)
-    open_conversation(conversation.id)
+def ask(session: Session, conversation: Conversation, model: str) -> Conversation:
+    """Save what was said and begin to answer, in a new conversation if this one was deleted."""
+    unsent = st.session_state.get("unsent", [])
+    while unsent:
+        if prompt := unsent[0].strip():
+            try:
+                answers.ask(conversation, prompt, model, answering)
+            except DeletedError:  # in another tab, since this run began
+                conversation = begin_conversation(session)
+                continue
+        del unsent[0]  # at once: at each call of Streamlit the run may end
+        st.session_state.pop("new_chat", None)
+        open_conversation(conversation.id)
     return conversation
 
 
@@ -299,7 +311,11 @@ def draw_page() -> None:
     """Draw the page for this browser; raises SessionError if its session can't be used."""
     if "give_back" in st.session_state:
         st.session_state["prompt"] = st.session_state.pop("give_back")
-    st.chat_input("Ask anything", key="prompt", max_chars=PROMPT_LENGTH, on_submit=hold_prompt)
+    said = st.chat_input(
+        "Ask anything", key="prompt", max_chars=PROMPT_LENGTH, on_submit=hold_prompt
+    )
+    if said and not st.session_state.pop("held", False):  # another task had drawn the input
+        hold_prompt()
 
     key = browser.session_key()
     session = Session(settings.sessions_dir, key)
@@ -313,15 +329,15 @@ def draw_page() -> None:
             "New chat",
             icon=":material/add:",
             width="stretch",
-            on_click=lambda: open_conversation(new_conversation_id()),
+            on_click=reporting(begin_conversation),
+            args=(session,),
         )
         conversation_list = st.container(gap="xxsmall")
         browser.remember(key)
 
     conversation = current_conversation(session, entries)
-    if prompt := st.session_state.get("unsent", "").strip():
-        conversation = ask(session, conversation, model, prompt)
-        del st.session_state["unsent"]
+    if st.session_state.get("unsent"):
+        conversation = ask(session, conversation, model)
         entries = session.conversations()
 
     with conversation_list:
@@ -345,8 +361,8 @@ try:
 except SettingsError as error:
     st.error(f"The chatbot can't start. {error}", icon=":material/error:")
 except SessionError as error:
-    if prompt := st.session_state.pop("unsent", ""):
-        st.session_state["give_back"] = prompt
+    if unsent := st.session_state.pop("unsent", []):
+        st.session_state["give_back"] = "\n\n".join(unsent)
         st.session_state["trouble"] = f"Your message was not sent. {error}"
         st.rerun()
     st.error(str(error), icon=":material/error:")

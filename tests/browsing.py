@@ -50,12 +50,24 @@ def messages(page: Page) -> Any:
     return page.get_by_test_id("stChatMessage")
 
 
+def text_of(message: Any) -> str:
+    """Return what a message says, without its picture."""
+    return str(message.get_by_test_id("stChatMessageContent").inner_text()).strip()
+
+
 def sidebar(page: Page) -> Any:
     return page.get_by_test_id("stSidebar")
 
 
 def session_of(page: Page) -> str:
     found = re.search(r"Session ([0-9a-f]{8})", sidebar(page).inner_text())
+    assert found
+    return found[1]
+
+
+def hostname_of(page: Page) -> str:
+    """Return the name of the host that serves the page, as its sidebar tells."""
+    found = re.search(r"Hostname (\S+)", sidebar(page).inner_text())
     assert found
     return found[1]
 

@@ -1,5 +1,6 @@
 """Serving a rendered project on a free port, as `python3 dev.py run` does."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -30,21 +31,31 @@ def free_port() -> int:
 @contextmanager
 def serve(project: Project, port: int, **environment: str) -> Iterator[Server]:
     """Serve the project until the block ends."""
+    server = start(project, port, environment)
+    try:
+        wait_until_healthy(port, server.process)
+        yield server
+    finally:
+        server.process.terminate()
+        server.process.wait(20)
+
+
+def start(project: Project, port: int, environment: dict[str, str], hostname: str = "") -> Server:
+    """Start to serve the project, on a host of that name if one is given."""
     share_environment(project)
+    command = [sys.executable, "dev.py", "run", f"--port={port}", "--address=127.0.0.1"]
+    if hostname:
+        own_name = ["unshare", "--uts", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+        command = [*own_name, "sh", "-c", 'hostname "$0" && exec "$@"', hostname, *command]
     process = subprocess.Popen(
-        [sys.executable, "dev.py", "run", f"--port={port}"],
+        command,
         cwd=project.path,
         env=clean_environment() | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    try:
-        wait_until_healthy(port, process)
-        yield Server(f"http://localhost:{port}", process)
-    finally:
-        process.terminate()
-        process.wait(20)
+    return Server(f"http://localhost:{port}", process)
 
 
 def bedrock_environment(url: str) -> dict[str, str]:

@@ -68,7 +68,7 @@ def ask(conversation: Conversation, prompt: str, model: str, answering: Answerin
         running = [_end(turn, "stopped") for turn in conversation.turns[-1:] if not turn.ended]
         return [*running, {"type": "prompt", "turn": turn_id, "text": prompt}]
 
-    _Writer(conversation, turn_id, 1, answering).begin(model, before, create=True)
+    _Writer(conversation, turn_id, 1, answering).begin(model, before, create=not conversation.turns)
     return turn_id
 
 

@@ -9,11 +9,15 @@ it takes none, the address says so, and streamlit-local-storage asks for the key
 import time
 
 import streamlit as st
+from streamlit_local_storage import _st_local_storage as local_storage
 
 from chatbot.sessions import is_key, new_key
 
 NAME = "chatbot_session"  # of the cookie and of the item in local storage
 PATIENCE = 3.0  # seconds to wait for a local storage that may not answer
+
+# The component itself, not its class LocalStorage: that one blocks a thread of the server until
+# the browser answers. It is imported by all, so that each task can serve it to those who need it.
 
 # `proven` is whether the key came with a cookie: else, one in local storage goes before it. The
 # item has the form that streamlit-local-storage gives it. A reload that did not help is not tried
@@ -67,11 +71,8 @@ def remember(key: str) -> None:
 
 
 def _ask_local_storage() -> str:
-    # Imported where it is needed: it brings 40 MB of pyarrow. And the component itself, not its
-    # class LocalStorage, which blocks a thread of the server until the browser answers.
-    from streamlit_local_storage import _st_local_storage
-
-    stored = _st_local_storage(method="getAll", key=f"{NAME}_stored", default=None)
+    # The call brings 40 MB of pyarrow, so it is made for nobody else.
+    stored = local_storage(method="getAll", key=f"{NAME}_stored", default=None)
     if isinstance(stored, dict):
         key = stored.get(NAME)
         return key if is_key(key) else new_key()

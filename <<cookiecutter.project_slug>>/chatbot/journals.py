@@ -51,6 +51,11 @@ class Journal:
         self.changed = threading.Condition(threading.RLock())
         self._forget()
 
+    @property
+    def missing(self) -> bool:
+        """Whether there was no such file when this was last refreshed, or it was deleted."""
+        return self._file is None or self.deleted
+
     def clear(self) -> None:
         """Return to the state of an empty file."""
         raise NotImplementedError

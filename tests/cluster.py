@@ -1,0 +1,102 @@
+"""Two tasks behind a real balancer over one folder, as in the cloud."""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from string import Template
+
+from browsing import hostname_of
+from conftest import Project
+from playwright.sync_api import Page
+from serving import Server, free_port, start, wait_until_healthy
+
+HAPROXY = shutil.which("haproxy")
+TASKS = ("task-one", "task-two")
+
+# Round robin; a task that does not answer its health check for a second loses its connections.
+CONFIGURATION = Template("""
+global
+    stats socket $folder/control mode 600 level admin
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 1h
+    timeout server 1h
+    timeout tunnel 1h
+    timeout check 500ms
+    option redispatch
+    retries 3
+frontend door
+    bind 127.0.0.1:$port
+    default_backend tasks
+backend tasks
+    balance roundrobin
+    option httpchk GET /_stcore/health
+    $stickiness
+    default-server check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
+    server task-one 127.0.0.1:$one cookie task-one
+    server task-two 127.0.0.1:$two cookie task-two
+""")
+
+
+class Cluster:
+    """Two tasks and their balancer.
+
+    address: the balancer's, where people go.
+    folder: where the tasks keep the sessions.
+    """
+
+    def __init__(self, project: Project, folder: Path, environment: dict[str, str]) -> None:
+        self.address = ""
+        self.folder = folder / "sessions"
+        self._project = project
+        self._environment = environment | {"CHATBOT_SESSIONS_DIR": str(self.folder)}
+        self._ports = {name: free_port() for name in TASKS}
+        self._servers: dict[str, Server] = {}
+        self._control = folder
+
+    def start_tasks(self) -> None:
+        """Start the tasks that do not run, and wait until all are healthy."""
+        for name, port in self._ports.items():
+            if name not in self._servers or self._servers[name].process.poll() is not None:
+                self._servers[name] = start(self._project, port, self._environment, name)
+        for name, port in self._ports.items():
+            wait_until_healthy(port, self._servers[name].process)
+
+    def signal_task(self, name: str, number: signal.Signals) -> None:
+        """Send the signal to a task; wait for its end if it is one that ends it."""
+        process = self._servers[name].process
+        process.send_signal(number)
+        if number in (signal.SIGTERM, signal.SIGKILL):
+            process.wait(20)
+
+    def other_than(self, page: Page) -> str:
+        """Return the name of the task that does not serve the page."""
+        [name] = set(TASKS) - {hostname_of(page)}
+        return name
+
+    def stop(self) -> None:
+        for server in self._servers.values():
+            server.process.kill()
+            server.process.wait()
+
+    @contextmanager
+    def balanced(self, sticky: bool) -> Iterator[None]:
+        """Run the balancer, with or without stickiness, until the block ends."""
+        port = free_port()
+        configuration = self._control / "haproxy.cfg"
+        cookie = "cookie TASK insert indirect nocache" if sticky else ""
+        one, two = self._ports.values()
+        words = {"folder": self._control, "port": port, "one": one, "two": two}
+        configuration.write_text(CONFIGURATION.substitute(words, stickiness=cookie))
+        haproxy = subprocess.Popen([str(HAPROXY), "-q", "-db", "-f", configuration], text=True)
+        try:
+            wait_until_healthy(port, haproxy)
+            self.address = f"http://localhost:{port}"
+            yield
+        finally:
+            haproxy.terminate()
+            haproxy.wait(20)

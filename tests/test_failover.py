@@ -1,0 +1,374 @@
+"""Conversations outlive tasks, tabs and devices: two tasks behind a balancer over one folder."""
+
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from bedrock import stand_in
+from browsing import (
+    LONG,
+    choose_model,
+    hostname_of,
+    messages,
+    needs_browser,
+    open_page,
+    prompt_box,
+    say,
+    sidebar,
+    text_of,
+)
+from cluster import HAPROXY, Cluster
+from conftest import ROOT, Project
+from cookiecutter.main import cookiecutter
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from serving import bedrock_environment
+
+pytestmark = [
+    *needs_browser,
+    pytest.mark.skipif(HAPROXY is None, reason="Debian's package haproxy is not installed"),
+    pytest.mark.skipif(shutil.which("unshare") is None, reason="there is no unshare"),
+]
+TAKEN_OVER = 10_000  # milliseconds, the README's promise after a SIGKILL
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Any]]:
+    """Two tasks that take a stand-in for Bedrock, and the stand-in."""
+    folder = tmp_path_factory.mktemp("cluster")
+    options = {"models": "both"}
+    path = cookiecutter(
+        str(ROOT), no_input=True, extra_context=options, output_dir=str(folder), default_config=True
+    )
+    with stand_in.bedrock_stand_in() as bedrock:
+        cluster = Cluster(Project(Path(path), options), folder, bedrock_environment(bedrock.url))
+        try:
+            yield cluster, bedrock
+        finally:
+            cluster.stop()
+
+
+@pytest.fixture(scope="module", params=["sticky", "round robin"])
+def balanced(request: pytest.FixtureRequest, tasks: tuple[Cluster, Any]) -> Iterator[Cluster]:
+    cluster, _ = tasks
+    cluster.start_tasks()
+    with cluster.balanced(sticky=request.param == "sticky"):
+        yield cluster
+
+
+@pytest.fixture
+def cluster(balanced: Cluster) -> Cluster:
+    """Two tasks that run, behind their balancer."""
+    balanced.start_tasks()
+    return balanced
+
+
+@pytest.fixture
+def bedrock(tasks: tuple[Cluster, Any]) -> Any:
+    _, running = tasks
+    running.requests.clear()
+    return running
+
+
+def answer(page: Page) -> Any:
+    return messages(page).nth(1)
+
+
+def open_elsewhere(cluster: Cluster, browser: Browser, page: Page) -> Page:
+    """Open the page's conversation on a second device, which the other task serves."""
+    while True:  # the balancer gives the tasks their turns
+        context = browser.new_context(storage_state=without_stickiness(page.context))
+        context.set_default_timeout(LONG)
+        other = open_page(context, page.url)
+        if hostname_of(other) != hostname_of(page):
+            return other
+        context.close()
+
+
+def without_stickiness(context: BrowserContext) -> Any:
+    state = context.storage_state()
+    state["cookies"] = [each for each in state["cookies"] if each["name"] != "TASK"]
+    return state
+
+
+def test_a_conversation_is_the_same_on_both_tasks(
+    cluster: Cluster, browser: Browser, visitor: BrowserContext
+) -> None:
+    page = open_page(visitor, cluster.address)
+    say(page, "Remember me")
+    expect(answer(page)).to_contain_text("An answer.")
+    restarted = browser.new_context(storage_state=without_stickiness(visitor))
+    for again in (page, open_page(visitor, cluster.address), open_page(restarted, cluster.address)):
+        for _ in range(4):
+            again.reload()
+            expect(messages(again)).to_have_count(2)
+            expect(messages(again).nth(0)).to_contain_text("Remember me")
+            expect(answer(again)).to_contain_text("An answer.")
+    expect(messages(open_elsewhere(cluster, browser, page))).to_have_count(2)
+    restarted.close()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_a_task_that_ends_while_idle_costs_not_even_the_draft(
+    cluster: Cluster, visitor: BrowserContext, ending: signal.Signals
+) -> None:
+    page = open_page(visitor, cluster.address)
+    say(page, "Before")
+    expect(answer(page)).to_contain_text("An answer.")
+    prompt_box(page).fill("A draft that I thought about for long")
+    other = cluster.other_than(page)
+    cluster.signal_task(hostname_of(page), ending)
+    expect(prompt_box(page)).to_be_enabled()
+    expect(prompt_box(page)).to_have_value("A draft that I thought about for long")
+    prompt_box(page).press("Enter")
+    expect(messages(page)).to_have_count(4)
+    expect(sidebar(page)).to_contain_text(other)
+    expect(messages(page).nth(0)).to_contain_text("Before")
+    expect(messages(page).nth(2)).to_contain_text("A draft that I thought about for long")
+    expect(messages(page).nth(3)).to_contain_text("An answer.")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_an_answer_is_completed_by_the_task_that_takes_over(
+    cluster: Cluster, visitor: BrowserContext, bedrock: Any, ending: signal.Signals
+) -> None:
+    never = Event()
+    bedrock.reply("Once upon ", never)
+    bedrock.reply("a time.")
+    page = open_page(visitor, cluster.address)
+    say(page, "Tell me")
+    expect(answer(page)).to_contain_text("Once upon")
+    other = cluster.other_than(page)
+    cluster.signal_task(hostname_of(page), ending)
+    expect(answer(page)).to_contain_text("Once upon a time.", timeout=TAKEN_OVER)
+    expect(sidebar(page)).to_contain_text(other)
+    never.set()
+    page.reload()
+    expect(messages(page)).to_have_count(2)
+    assert text_of(answer(page)) == "Once upon a time."
+    first, second = bedrock.requests  # the second one goes on from what was shown
+    assert second["messages"][:2] == [
+        *first["messages"],
+        {"role": "assistant", "content": [{"text": "Once upon "}]},
+    ]
+
+
+def test_a_task_that_was_only_frozen_does_no_harm(
+    cluster: Cluster, visitor: BrowserContext, bedrock: Any
+) -> None:
+    more = Event()
+    bedrock.reply("Once upon ", more, "another time, said the frozen one.")
+    bedrock.reply("a time.")
+    page = open_page(visitor, cluster.address)
+    say(page, "Tell me")
+    expect(answer(page)).to_contain_text("Once upon")
+    frozen = hostname_of(page)
+    cluster.signal_task(frozen, signal.SIGSTOP)
+    try:
+        expect(answer(page)).to_contain_text("Once upon a time.")
+    finally:
+        cluster.signal_task(frozen, signal.SIGCONT)
+    more.set()
+    say(page, "And then?")
+    expect(messages(page).nth(3)).to_contain_text("An answer.")
+    for _ in range(4):
+        page.reload()
+        expect(messages(page)).to_have_count(4)
+        assert text_of(answer(page)) == "Once upon a time."
+
+
+def test_an_answer_goes_on_without_the_tab_and_is_seen_everywhere(
+    cluster: Cluster, browser: Browser, visitor: BrowserContext, bedrock: Any
+) -> None:
+    more, enough = Event(), Event()
+    bedrock.reply("One, ", more, "two, ", enough, "three.")
+    page = open_page(visitor, cluster.address)
+    say(page, "Count")
+    expect(answer(page)).to_contain_text("One,")
+    tab, device = open_page(visitor, page.url), open_elsewhere(cluster, browser, page)
+    page.reload()
+    for each in (page, tab, device):
+        expect(answer(each)).to_contain_text("One,")
+    page.get_by_role("button", name="New chat").click()
+    expect(messages(page)).to_have_count(0)
+    more.set()
+    for each in (tab, device):
+        expect(answer(each)).to_contain_text("One, two,")
+    tab.close()
+    page.close()
+    enough.set()
+    expect(answer(device)).to_contain_text("One, two, three.")
+    expect(answer(open_page(visitor, device.url))).to_contain_text("One, two, three.")
+    assert len(bedrock.requests) == 1
+
+
+def test_an_answer_that_nobody_watched_is_completed_when_somebody_looks(
+    cluster: Cluster, visitor: BrowserContext, bedrock: Any
+) -> None:
+    bedrock.reply("Once upon ", Event())
+    bedrock.reply("a time.")
+    page = open_page(visitor, cluster.address)
+    say(page, "Tell me")
+    expect(answer(page)).to_contain_text("Once upon")
+    address, task = page.url, hostname_of(page)
+    page.close()
+    cluster.signal_task(task, signal.SIGKILL)
+    expect(answer(open_page(visitor, address))).to_contain_text("Once upon a time.")
+
+
+def test_stop_works_from_a_device_on_the_other_task(
+    cluster: Cluster, browser: Browser, visitor: BrowserContext, bedrock: Any
+) -> None:
+    more = Event()
+    bedrock.reply("Only this", more, " and not that")
+    page = open_page(visitor, cluster.address)
+    say(page, "Tell me")
+    expect(answer(page)).to_contain_text("Only this")
+    device = open_elsewhere(cluster, browser, page)
+    device.get_by_role("button", name="Stop").click()
+    for each in (page, device):
+        expect(answer(each)).to_contain_text("Stopped.")
+    more.set()
+    for each in (page, device):
+        each.reload()
+        expect(answer(each)).to_contain_text("Only this")
+        expect(answer(each)).to_contain_text("Stopped.")
+        expect(answer(each)).not_to_contain_text("not that")
+
+
+def test_a_second_message_from_the_other_task_stops_the_answer(
+    cluster: Cluster, browser: Browser, visitor: BrowserContext, bedrock: Any
+) -> None:
+    more = Event()
+    bedrock.reply("Only this", more, " and not that")
+    page = open_page(visitor, cluster.address)
+    say(page, "Tell me")
+    expect(answer(page)).to_contain_text("Only this")
+    device = open_elsewhere(cluster, browser, page)
+    choose_model(device, "Claude Sonnet 5")  # which stops nothing
+    expect(device.get_by_role("button", name="Stop")).to_be_visible()
+    say(device, "No, tell me that")
+    expect(messages(device).nth(3)).to_contain_text("An answer.")
+    more.set()
+    page.reload()
+    for each in (page, device):
+        expect(messages(each)).to_have_count(4)
+        expect(answer(each)).to_contain_text("Only this")
+        expect(answer(each)).to_contain_text("Stopped.")
+        expect(answer(each)).not_to_contain_text("not that")
+        expect(messages(each).nth(2)).to_contain_text("No, tell me that")
+
+
+def test_both_tasks_take_messages_at_once(
+    cluster: Cluster, browser: Browser, visitor: BrowserContext
+) -> None:
+    page = open_page(visitor, cluster.address)
+    say(page, "Message 0")
+    expect(answer(page)).to_contain_text("An answer.")
+    device = open_elsewhere(cluster, browser, page)
+    for number in range(1, 9, 2):
+        say(page, f"Message {number}")
+        say(device, f"Message {number + 1}")  # at once, and both before an answer
+        for each, own in ((page, number), (device, number + 1)):
+            expect(messages(each).get_by_text(f"Message {own}")).to_be_visible()
+    orders = []
+    for each in (page, device):
+        expect(each.get_by_role("button", name="Stop")).to_have_count(0)
+        each.reload()
+        expect(messages(each)).to_have_count(18)
+        expect(messages(each).last).to_contain_text("An answer.")
+        orders.append([text_of(message) for message in messages(each).all()[::2]])
+    assert orders[0] == orders[1]
+    assert sorted(orders[0]) == [f"Message {number}" for number in range(9)]
+
+
+def test_both_tasks_delete(cluster: Cluster, browser: Browser, visitor: BrowserContext) -> None:
+    page = open_page(visitor, cluster.address)
+    for title in ("First", "Second"):
+        page.get_by_role("button", name="New chat").click()
+        expect(messages(page)).to_have_count(0)
+        say(page, title)
+        expect(answer(page)).to_contain_text("An answer.")
+    device = open_elsewhere(cluster, browser, page)
+    expect(messages(device).nth(0)).to_contain_text("Second")
+    for each in (page, device):
+        ask_to_delete(each, "Second")
+    for each in (page, device):
+        each.get_by_role("button", name="Delete for good").click()
+    for each in (page, device):
+        expect(sidebar(each).get_by_text("Second")).to_have_count(0)
+        expect(sidebar(each).get_by_text("First")).to_be_visible()
+        expect(each.get_by_text("storage")).to_have_count(0)
+
+
+def test_a_message_to_a_chat_that_was_deleted_elsewhere_begins_a_new_one(
+    cluster: Cluster, browser: Browser, visitor: BrowserContext
+) -> None:
+    page = open_page(visitor, cluster.address)
+    say(page, "Forget this")
+    expect(answer(page)).to_contain_text("An answer.")
+    device = open_elsewhere(cluster, browser, page)
+    ask_to_delete(page, "Forget this")
+    page.get_by_role("button", name="Delete for good").click()
+    expect(messages(page)).to_have_count(0)
+    say(device, "But not this")
+    expect(answer(device)).to_contain_text("An answer.")
+    expect(messages(device)).to_have_count(2)
+    page.reload()
+    expect(sidebar(page).get_by_text("But not this")).to_be_visible()
+    expect(sidebar(page).get_by_text("Forget this")).to_have_count(0)
+
+
+def ask_to_delete(page: Page, title: str) -> None:
+    row = sidebar(page).get_by_test_id("stHorizontalBlock").filter(has_text=title)
+    row.locator("[class*=st-key-delete-] button").first.click()
+
+
+def test_everything_is_deleted_on_both_tasks(
+    cluster: Cluster, browser: Browser, visitor: BrowserContext
+) -> None:
+    folders = set(cluster.folder.iterdir())
+    page = open_page(visitor, cluster.address)
+    say(page, "Forget me")
+    expect(answer(page)).to_contain_text("An answer.")
+    device = open_elsewhere(cluster, browser, page)
+    page.get_by_role("button", name="Delete everything").click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(messages(page)).to_have_count(0)
+    device.reload()
+    expect(device.get_by_text("How can I help?")).to_be_visible()
+    assert set(cluster.folder.iterdir()) == folders
+
+
+@pytest.mark.parametrize("cleared", ["cookies", "local storage"])
+def test_either_is_enough_on_both_tasks(
+    cluster: Cluster, visitor: BrowserContext, cleared: str
+) -> None:
+    page = open_page(visitor, cluster.address)
+    say(page, "Remember me")
+    expect(answer(page)).to_contain_text("An answer.")
+    for _ in range(3):
+        if cleared == "cookies":
+            visitor.clear_cookies()
+        else:
+            page.evaluate("localStorage.clear()")
+        page.goto(cluster.address)
+        expect(messages(page).nth(0)).to_contain_text("Remember me")
+
+
+def test_blocked_cookies_are_no_obstacle_on_either_task(cluster: Cluster, browser: Browser) -> None:
+    context = browser.new_context()
+    context.set_default_timeout(LONG)
+    context.add_init_script(
+        "Object.defineProperty(Document.prototype, 'cookie', {get: () => '', set: () => {}});"
+    )
+    page = open_page(context, cluster.address)
+    say(page, "Remember me")
+    expect(answer(page)).to_contain_text("An answer.")
+    for _ in range(4):
+        page.goto(cluster.address)
+        expect(messages(page).nth(0)).to_contain_text("Remember me")
+    context.close()

@@ -52,7 +52,7 @@ def demo(options: argparse.Namespace) -> None:
 def test(options: argparse.Namespace) -> None:
     """Run the tests that need nothing but Python; further words are for pytest."""
     python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
-    command = [python, "-m", "pytest", "-m", "not browser", *options.arguments]
+    command = [python, "-m", "pytest", "-m", "not browser and not nfs", *options.arguments]
     sys.exit(subprocess.run(command, cwd=ROOT).returncode)
 
 

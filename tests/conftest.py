@@ -15,6 +15,7 @@ from bedrock import stand_in
 from browsing import CHROMIUM, FLAGS, LONG
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+sys.dont_write_bytecode = True  # else the cache would be rendered into projects
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "<<cookiecutter.project_slug>>"
 BUILD = ROOT / "build"

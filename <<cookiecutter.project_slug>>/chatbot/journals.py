@@ -21,6 +21,7 @@ from chatbot.storage import (
     SessionError,
     explained,
     lock,
+    look_around,
     make_folder,
     open_file,
     read_chunks,
@@ -28,8 +29,10 @@ from chatbot.storage import (
 )
 
 VERSION = 1
+TAIL = 64  # bytes: a line ends with a text, and has the time at its beginning
 
 Record = dict[str, Any]
+T = TypeVar("T")
 
 
 class DeletedError(SessionError):
@@ -44,6 +47,7 @@ class Journal:
     """
 
     _offset: int
+    _tail: bytes
     _torn: int
 
     def __init__(self, path: Path) -> None:
@@ -74,12 +78,7 @@ class Journal:
         """
         with self.changed, explained():
             try:
-                descriptor = open_file(self.path, os.O_RDONLY)
-                try:
-                    lock(descriptor, fcntl.LOCK_SH)
-                    self._read(descriptor)
-                finally:
-                    os.close(descriptor)
+                self._use(os.O_RDONLY, lambda descriptor: None)
             except OSError as error:
                 if error.errno not in GONE:
                     raise
@@ -95,22 +94,38 @@ class Journal:
         append to and it was not to be made. After an error some of the records may be there.
         """
         with self.changed, explained():
-            if create:
-                make_folder(self.path.parent.parent)
-                make_folder(self.path.parent)
             try:
-                descriptor = open_file(self.path, os.O_RDWR | (os.O_CREAT if create else 0))
-                try:
-                    lock(descriptor, fcntl.LOCK_EX)
-                    self._read(descriptor)
-                    return self._append(descriptor, decide())
-                finally:
-                    os.close(descriptor)
+                if create:
+                    make_folder(self.path.parent.parent)
+                    make_folder(self.path.parent)
+                flags = os.O_RDWR | (os.O_CREAT if create else 0)
+                return self._use(flags, lambda file: self._append(file, decide()))
             except OSError as error:
-                if error.errno not in GONE or (create and error.errno == errno.ENOENT):
+                if error.errno not in GONE or create:
                     raise
                 self._lose()
                 raise DeletedError("This conversation was deleted.") from None
+
+    def _use(self, flags: int, action: Callable[[int], T]) -> T:
+        """Open and lock the file, take in what is new, and do the action. Raises OSError.
+
+        A file that lost its name while this waited for it is opened again: there may be another.
+        """
+        kind = fcntl.LOCK_SH if flags == os.O_RDONLY else fcntl.LOCK_EX
+        for again in (True, False):
+            try:
+                descriptor = open_file(self.path, flags)
+                try:
+                    lock(descriptor, kind)
+                    self._read(descriptor)
+                    return action(descriptor)
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                if error.errno != errno.ESTALE or not again:
+                    raise
+                look_around(self.path)
+        raise AssertionError("unreachable")
 
     def delete(self, wanted: Callable[[], bool] = lambda: True) -> None:
         """Delete the file for everybody who has it open, if it is wanted still; under the lock.
@@ -141,6 +156,7 @@ class Journal:
         torn = b"\n" if self._torn else b""
         write_at(descriptor, torn + lines, self._offset + self._torn)
         self._offset += self._torn + len(torn) + len(lines)
+        self._tail = lines[-TAIL:]
         self._torn = 0
         for record in records:
             self._take(record)
@@ -160,18 +176,25 @@ class Journal:
         self.newer = 0  # lines that a newer version of this program wrote
         self._file: tuple[int, int] | None = None
         self._offset = 0  # behind the last complete line that was read
+        self._tail = b""  # the last bytes before the offset: whether this is still the same file
         self._torn = 0  # bytes behind the offset that do not end in a newline
         self.clear()
 
     def _read(self, descriptor: int) -> None:
         status = os.fstat(descriptor)
+        if not status.st_nlink:  # an NFS client says so with this error
+            raise OSError(errno.ESTALE, "the file has been deleted or replaced")
         file = (status.st_dev, status.st_ino)
-        if file != self._file or status.st_size < self._offset:  # another file, or cut by a hand
+        data = b"".join(read_chunks(descriptor, self._offset - len(self._tail)))
+        if file != self._file or not data.startswith(self._tail):
+            # Another file, or cut by a hand. A new file can have the number of the one before.
             self._forget()
             self._file = file
-        data = b"".join(read_chunks(descriptor, self._offset))
+            data = b"".join(read_chunks(descriptor, 0))
+        data = data[len(self._tail) :]
         complete = data.rfind(b"\n") + 1
         self._offset += complete
+        self._tail = (self._tail + data[:complete])[-TAIL:]
         self._torn = len(data) - complete
         if complete:
             for line in data[:complete].split(b"\n"):

@@ -58,17 +58,19 @@ def explained() -> Iterator[None]:
 
 
 def open_file(path: Path, flags: int) -> int:
-    """Open a file, also one of which an NFS client remembers that it was not there.
-
-    The client asks the server again after it has read the folders above it.
-    """
+    """Open a file, also one of which an NFS client remembers that it was not there."""
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:
-        for folder in (path.parent.parent, path.parent):
-            with suppress(FileNotFoundError), os.scandir(folder) as entries:
-                next(entries, None)
+        look_around(path)
         return os.open(path, flags, 0o600)
+
+
+def look_around(path: Path) -> None:
+    """List the folders above the file, after which an NFS client asks the server for it again."""
+    for folder in (path.parent.parent, path.parent):
+        with suppress(FileNotFoundError), os.scandir(folder) as entries:
+            next(entries, None)
 
 
 def lock(descriptor: int, kind: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatbot.journals import DeletedError, Record
+from chatbot.journals import TAIL, DeletedError, Record
 from chatbot.sessions import (
     Conversation,
     Session,
@@ -333,7 +333,7 @@ def test_a_turn_costs_the_same_in_a_long_conversation(
     monkeypatch.setattr(os, "pwrite", counted_pwrite)
     keep(conversation, prompt("t2", "More"))
     conversation.refresh()
-    assert sum(read) == 0
+    assert sum(read) <= 2 * TAIL
     assert sum(written) < 200
 
 

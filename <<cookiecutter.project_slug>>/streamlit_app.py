@@ -2,9 +2,13 @@
 
 import re
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from queue import SimpleQueue
+from threading import Thread
+from typing import TypeVar, cast
 
 import streamlit as st
 
@@ -25,6 +29,9 @@ from chatbot.storage import SessionError
 TURNS_SHOWN = 25  # of the newest ones; each further click on "Show earlier" adds as many
 CONVERSATIONS_SHOWN = 20
 PROMPT_LENGTH = 50_000  # characters
+SLOW_AFTER = 2.0  # seconds until the page says that it waits for the storage
+
+T = TypeVar("T")
 
 # What starts with a backslash, or is code, stays as it is.
 _CODE_OR_RISK = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)|(\\.)|(!\[)|(\$)", re.DOTALL)
@@ -36,6 +43,36 @@ def start() -> tuple[Settings, answers.Answering]:
     retention.start(settings.sessions_dir, settings.retention_days)
     answering = answers.Answering(choose_backend(settings), load_models(), settings.system_prompt)
     return settings, answering
+
+
+def patiently(action: Callable[..., T], *arguments: object) -> T:
+    """Do what waits for the storage, in a thread of its own, and return or raise what it does.
+
+    Meanwhile the page says so, and Streamlit can end this run: what a person says while the
+    storage does not answer must not be lost. The action goes on to its end in any case.
+    """
+    results: SimpleQueue[tuple[T | None, SessionError | None]] = SimpleQueue()
+
+    def act() -> None:
+        try:
+            results.put((action(*arguments), None))
+        except SessionError as error:
+            results.put((None, error))
+
+    thread = Thread(target=act, daemon=True)
+    thread.start()
+    since = time.monotonic()
+    while thread.is_alive():
+        thread.join(0.1)
+        if time.monotonic() - since > SLOW_AFTER:
+            waiting.info("The storage of conversations is slow at the moment. Nothing is lost.")
+        elif thread.is_alive():
+            waiting.empty()
+    result, error = results.get_nowait()
+    if error:
+        raise error
+    waiting.empty()
+    return cast(T, result)
 
 
 def as_text(text: str) -> str:
@@ -80,7 +117,7 @@ def current_conversation(session: Session, entries: list[Entry]) -> Conversation
         # find that it has another session.
         chosen = st.session_state.setdefault("new_chat", new_conversation_id())
     conversation = session.conversation(chosen)
-    conversation.refresh()
+    patiently(conversation.refresh)
     if conversation.missing and chosen != st.session_state.get("new_chat"):
         return begin_conversation(session)
     return conversation
@@ -89,7 +126,7 @@ def current_conversation(session: Session, entries: list[Entry]) -> Conversation
 def choose_model(session: Session, models: dict[str, Model], kept: bool) -> str:
     """Draw the choice of the model, which comes back with a session that is kept already."""
     if "model" not in st.session_state and kept:
-        last = session.get("model")
+        last = patiently(session.get, "model")
         if last in models:
             st.session_state["model"] = last
     model = st.selectbox(
@@ -97,7 +134,8 @@ def choose_model(session: Session, models: dict[str, Model], kept: bool) -> str:
     )
     if kept and st.session_state.get("model_kept") != model:
         with suppress(SessionError):  # the conversation can be read all the same
-            session["model"] = st.session_state["model_kept"] = model
+            patiently(session.__setitem__, "model", model)
+            st.session_state["model_kept"] = model
     return model
 
 
@@ -166,7 +204,8 @@ def note_visit(session: Session) -> None:
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     if st.session_state.get("visited") != today:
         with suppress(SessionError):  # the conversations can be read all the same
-            session["visited"] = st.session_state["visited"] = today
+            patiently(session.__setitem__, "visited", today)
+            st.session_state["visited"] = today
 
 
 def delete(session: Session, entry: Entry) -> None:
@@ -248,7 +287,12 @@ def draw_answer_in_progress(
         if turn.answer != shown:
             shown = turn.answer
             text.markdown(as_answer(shown) + " ▌")
-        pulse.empty()  # Streamlit can end a run only when it is called, and this run may wait
+        # Streamlit can end a run only when it is called, and this run may wait.
+        if trouble := answers.trouble(conversation, turn_id):
+            pulse.error(f"{trouble} The answer goes on as soon as it can be saved.")
+        else:
+            pulse.empty()
+    pulse.empty()
     text.markdown(as_answer(turn.answer))
     button.empty()
     draw_end(turn)
@@ -269,9 +313,12 @@ def reporting(action: Callable[..., object]) -> Callable[..., None]:
 def hold_prompt() -> None:
     """Put the prompt aside until it is saved: until then, the page's run may be ended any time.
 
-    Streamlit ends a run when there is a newer reason for one, such as a second message.
+    Streamlit ends a run when there is a newer reason for one, such as a second message. With its
+    turn's id, a prompt that was saved by a run that ended is not saved again.
     """
-    st.session_state.setdefault("unsent", []).append(st.session_state["prompt"] or "")
+    prompt = (st.session_state["prompt"] or "").strip()
+    if prompt:
+        st.session_state.setdefault("unsent", []).append((prompt, answers.new_turn_id()))
     st.session_state["held"] = True
 
 
@@ -279,12 +326,12 @@ def ask(session: Session, conversation: Conversation, model: str) -> Conversatio
     """Save what was said and begin to answer, in a new conversation if this one was deleted."""
     unsent = st.session_state.get("unsent", [])
     while unsent:
-        if prompt := unsent[0].strip():
-            try:
-                answers.ask(conversation, prompt, model, answering)
-            except DeletedError:  # in another tab, since this run began
-                conversation = begin_conversation(session)
-                continue
+        try:
+            prompt, turn_id = unsent[0]
+            patiently(answers.ask, conversation, prompt, model, answering, turn_id)
+        except DeletedError:  # in another tab, since this run began
+            conversation = begin_conversation(session)
+            continue
         del unsent[0]  # at once: at each call of Streamlit the run may end
         st.session_state.pop("new_chat", None)
         open_conversation(conversation.id)
@@ -319,7 +366,7 @@ def draw_page() -> None:
 
     key = browser.session_key()
     session = Session(settings.sessions_dir, key)
-    entries = session.conversations()
+    entries = patiently(session.conversations)
 
     with st.sidebar:
         st.title(as_text(settings.title), anchor=False)
@@ -338,7 +385,7 @@ def draw_page() -> None:
     conversation = current_conversation(session, entries)
     if st.session_state.get("unsent"):
         conversation = ask(session, conversation, model)
-        entries = session.conversations()
+        entries = patiently(session.conversations)
 
     with conversation_list:
         draw_conversations(session, entries, conversation.id)
@@ -357,12 +404,13 @@ st.set_page_config(page_title="Chatbot", page_icon="💬")
 try:
     settings, answering = start()
     st.set_page_config(page_title=settings.title)
+    waiting = st.empty()
     draw_page()
 except SettingsError as error:
     st.error(f"The chatbot can't start. {error}", icon=":material/error:")
 except SessionError as error:
     if unsent := st.session_state.pop("unsent", []):
-        st.session_state["give_back"] = "\n\n".join(unsent)
+        st.session_state["give_back"] = "\n\n".join(prompt for prompt, _ in unsent)
         st.session_state["trouble"] = f"Your message was not sent. {error}"
         st.rerun()
     st.error(str(error), icon=":material/error:")

@@ -147,6 +147,7 @@ def test_an_answer_is_completed_by_the_task_that_takes_over(
     expect(sidebar(page)).to_contain_text(other)
     never.set()
     page.reload()
+    expect(answer(page)).to_contain_text("Once upon")
     expect(messages(page)).to_have_count(2)
     assert text_of(answer(page)) == "Once upon a time."
     first, second = bedrock.requests  # the second one goes on from what was shown
@@ -177,6 +178,7 @@ def test_a_task_that_was_only_frozen_does_no_harm(
     for _ in range(4):
         page.reload()
         expect(messages(page)).to_have_count(4)
+        expect(answer(page)).to_contain_text("Once upon")
         assert text_of(answer(page)) == "Once upon a time."
 
 

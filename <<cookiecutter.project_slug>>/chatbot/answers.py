@@ -34,7 +34,7 @@ SAVE_EVERY = 0.25  # seconds between two pieces of an answer in the file
 BEAT_EVERY = 2.0  # seconds of a model's silence after which its writer says that it lives
 DEAD_AFTER = 7.0  # seconds without a line of the writer until another one may take over
 POLL_EVERY = 0.5  # seconds between two looks at an answer that another process writes
-LOOK_EVERY = 0.1  # seconds between two looks at an answer that this process writes
+LOOK_EVERY = 0.05  # seconds between two looks at an answer that this process writes
 MOST_ATTEMPTS = 3  # before a person has to ask for another one
 GIVE_UP_SAVING = 30.0  # seconds without storage until a writer gives up
 RELEASE_WITHIN = 3.0  # seconds that a process that ends waits for its writers
@@ -55,16 +55,26 @@ class Answering:
         return self.models.get(key) or next(iter(self.models.values()))
 
 
-def ask(conversation: Conversation, prompt: str, model: str, answering: Answering) -> str:
+def new_turn_id() -> str:
+    """Make a name for a turn that nobody has begun."""
+    return secrets.token_hex(8)
+
+
+def ask(
+    conversation: Conversation, prompt: str, model: str, answering: Answering, turn_id: str = ""
+) -> str:
     """Save the prompt and begin its answer; an answer in progress is stopped first.
 
-    Returns the new turn's id. Raises SessionError, DeletedError among them, if it was not saved.
+    Returns the turn's id, which is new unless one is given; asking again under the same id does
+    nothing. Raises SessionError, DeletedError among them, if the prompt was not saved.
     """
-    turn_id = secrets.token_hex(4)
+    turn_id = turn_id or new_turn_id()
 
-    def before() -> list[Record]:
+    def before() -> list[Record] | None:
         if conversation.deleted:
             raise DeletedError("This conversation was deleted.")
+        if any(turn.id == turn_id for turn in conversation.turns):
+            return None
         running = [_end(turn, "stopped") for turn in conversation.turns[-1:] if not turn.ended]
         return [*running, {"type": "prompt", "turn": turn_id, "text": prompt}]
 
@@ -93,11 +103,8 @@ def follow(conversation: Conversation, turn_id: str, answering: Answering) -> It
     while not turn.ended:
         yield turn
         writer = _running.get((conversation.path, turn_id))
-        if writer is not None and writer.trouble:
-            raise SessionError(writer.trouble)
         if turn.writer == WRITER and writer is not None:
-            with conversation.changed:
-                conversation.changed.wait(LOOK_EVERY)
+            time.sleep(LOOK_EVERY)
         else:
             conversation.refresh()
             turn = conversation.turn(turn_id)
@@ -110,6 +117,12 @@ def follow(conversation: Conversation, turn_id: str, answering: Answering) -> It
                 time.sleep(POLL_EVERY)
         turn = conversation.turn(turn_id)
     yield turn
+
+
+def trouble(conversation: Conversation, turn_id: str) -> str:
+    """Say why the answer, which this process writes, can't be saved at the moment, or ""."""
+    writer = _running.get((conversation.path, turn_id))
+    return writer.trouble if writer else ""
 
 
 def _is_abandoned(conversation: Conversation, turn: Turn) -> bool:
@@ -198,6 +211,7 @@ class _Writer:
 
         try:
             if not self._conversation.update(decide, create=create):
+                self._leave()
                 return False
         except BaseException:
             self._leave()
@@ -219,7 +233,7 @@ class _Writer:
 
     def _read(self) -> None:
         turns = self._conversation.turns
-        with self._conversation.changed:
+        with self._conversation.lock:
             turn = self._conversation.turn(self._turn_id)
             past = [(each.prompt, each.answer) for each in turns[: turns.index(turn) + 1]]
         model, system = self._answering.model(turn.model), self._answering.system_prompt
@@ -287,7 +301,9 @@ class _Writer:
         give_up = time.monotonic() + GIVE_UP_SAVING
         while True:
             try:
-                return self._conversation.update(decide)
+                saved = self._conversation.update(decide)
+                self.trouble = ""
+                return saved
             except DeletedError:
                 return False
             except SessionError as error:

@@ -52,7 +52,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.changed = threading.Condition(threading.RLock())
+        self.lock = threading.RLock()
         self._forget()
 
     @property
@@ -76,7 +76,7 @@ class Journal:
 
         Raises SessionError if the file can't be read.
         """
-        with self.changed, explained():
+        with self.lock, explained():
             try:
                 self._use(os.O_RDONLY, lambda descriptor: None)
             except OSError as error:
@@ -93,7 +93,7 @@ class Journal:
         Raises SessionError if they could not be written, DeletedError if there is no file to
         append to and it was not to be made. After an error some of the records may be there.
         """
-        with self.changed, explained():
+        with self.lock, explained():
             try:
                 if create:
                     make_folder(self.path.parent.parent)
@@ -160,7 +160,6 @@ class Journal:
         self._torn = 0
         for record in records:
             self._take(record)
-        self.changed.notify_all()
         return True
 
     def _lose(self) -> None:
@@ -200,7 +199,6 @@ class Journal:
             for line in data[:complete].split(b"\n"):
                 if line:
                     self._take_line(line)
-            self.changed.notify_all()
 
     def _take_line(self, line: bytes) -> None:
         try:

@@ -120,10 +120,11 @@ class Conversation(Journal):
 
     def turn(self, turn_id: str) -> Turn:
         """Return the turn; raises DeletedError if there is none by that name."""
-        with self.changed:
-            if self.deleted or turn_id not in self._by_id:
-                raise DeletedError("This conversation was deleted.")
-            return self._by_id[turn_id]
+        # Without the lock: somebody may hold it while the storage does not answer.
+        turn = self._by_id.get(turn_id)
+        if self.deleted or turn is None:
+            raise DeletedError("This conversation was deleted.")
+        return turn
 
     def apply(self, record: Record) -> None:
         kind = record["type"]

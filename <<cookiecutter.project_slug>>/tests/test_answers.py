@@ -13,7 +13,7 @@ import pytest
 from bedrock_stand_in import BedrockStandIn, Fail, Refuse
 
 from chatbot import answers
-from chatbot.answers import Answering, ask, follow, retry, stop
+from chatbot.answers import Answering, ask, follow, retry, stop, trouble
 from chatbot.journals import DeletedError
 from chatbot.models import CONTINUE, Bedrock, Demo, load_models
 from chatbot.sessions import Conversation, Session, Turn, new_conversation_id
@@ -129,6 +129,18 @@ def test_a_second_prompt_stops_the_answer_in_progress(
     more.set()
     states = [(turn.prompt, turn.answer, turn.state) for turn in reread(conversation)]
     assert states == [("Hello", "One ", "stopped"), ("Another", "An answer.", "complete")]
+
+
+def test_asking_again_under_the_same_id_is_asking_once(
+    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+) -> None:
+    """As when a page's run was ended while it waited for the storage."""
+    turn = ask(conversation, "Hello", MODEL, answering, "t1")
+    assert ask(conversation, "Hello", MODEL, answering, "t1") == turn == "t1"
+    watch(conversation, turn, answering)
+    ask(conversation, "Hello", MODEL, answering, "t1")
+    assert [turn.prompt for turn in conversation.turns] == ["Hello"]
+    assert len(bedrock.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -342,10 +354,9 @@ def test_an_answer_waits_for_a_storage_that_comes_back(
     sessions, away = tmp_path / "sessions", tmp_path / "away"
     os.rename(sessions, away)  # noqa: PTH104
     more.set()
-    time.sleep(0.5)
+    for _ in follow(conversation, turn, answering):
+        if "is missing" in trouble(conversation, turn):
+            break
     os.rename(away, sessions)  # noqa: PTH104
-    conversation.refresh()
-    while not (view := conversation.turn(turn)).ended:
-        with conversation.changed:
-            conversation.changed.wait(5)
-    assert view.answer == "One two."
+    assert watch(conversation, turn, answering).answer == "One two."
+    assert not trouble(conversation, turn)

@@ -1,5 +1,6 @@
 """The store: what was kept is found again, whoever writes beside it and whatever breaks."""
 
+import fcntl
 import json
 import os
 import stat
@@ -14,13 +15,14 @@ from chatbot.journals import TAIL, DeletedError, Record
 from chatbot.sessions import (
     Conversation,
     Session,
+    Values,
     is_conversation_id,
     is_key,
     new_conversation_id,
     new_key,
 )
 from chatbot.settings import ROOT
-from chatbot.storage import SessionError
+from chatbot.storage import SessionError, lock
 
 
 def prompt(turn: str, text: str) -> Record:
@@ -303,14 +305,37 @@ def test_a_full_disk_is_named_and_the_file_stays_readable(
 def test_a_lock_that_stays_taken_is_named(
     conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import fcntl
-
     monkeypatch.setattr("chatbot.storage.LOCK_WAIT", 0.1)
     with conversation.path.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(SessionError, match="did not answer in time"):
             conversation.refresh()
     conversation.refresh()
+
+
+def test_a_value_that_waited_for_a_file_that_went_is_kept(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything was deleted while it waited."""
+    opened = threading.Event()
+
+    def wait_for_lock(descriptor: int, kind: int) -> None:
+        opened.set()
+        lock(descriptor, kind)
+
+    session["team"] = "Sales"
+    file = session.folder / "session.jsonl"
+    waiting = threading.Thread(target=session.__setitem__, args=("team", "Support"))
+    with file.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        monkeypatch.setattr("chatbot.journals.lock", wait_for_lock)
+        waiting.start()
+        assert opened.wait(10)
+        file.unlink()
+    waiting.join()
+    values = Values(file)
+    values.refresh()
+    assert values.values == {"team": "Support"}
 
 
 def test_a_turn_costs_the_same_in_a_long_conversation(

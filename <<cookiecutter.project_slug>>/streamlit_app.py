@@ -413,4 +413,4 @@ except SessionError as error:
         st.session_state["give_back"] = "\n\n".join(prompt for prompt, _ in unsent)
         st.session_state["trouble"] = f"Your message was not sent. {error}"
         st.rerun()
-    st.error(str(error), icon=":material/error:")
+    st.error(st.session_state.pop("trouble", str(error)), icon=":material/error:")

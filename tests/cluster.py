@@ -11,7 +11,7 @@ from string import Template
 from browsing import hostname_of
 from conftest import Project
 from playwright.sync_api import Page
-from serving import Server, free_port, start, wait_until_healthy
+from serving import Server, free_port, start, unshare, wait_until_healthy
 
 HAPROXY = shutil.which("haproxy")
 TASKS = ("task-one", "task-two")
@@ -62,7 +62,8 @@ class Cluster:
         """Start the tasks that do not run, and wait until all are healthy."""
         for name, port in self._ports.items():
             if name not in self._servers or self._servers[name].process.poll() is not None:
-                self._servers[name] = start(self._project, port, self._environment, name)
+                own_name = unshare("uts", 'hostname "$0" && exec "$@"', name)
+                self._servers[name] = start(self._project, port, self._environment, own_name)
         for name, port in self._ports.items():
             wait_until_healthy(port, self._servers[name].process)
 

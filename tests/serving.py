@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,10 +28,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def unshare(kind: str, *command: str) -> list[str]:
+    """Return the words that run a command in a namespace of its own, and what follows them in it.
+
+    The command, for the shell, knows the words after it as "$0" and "$@".
+    """
+    own = ["unshare", f"--{kind}", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    return [*own, "sh", "-c", *command]
+
+
 @contextmanager
-def serve(project: Project, port: int, **environment: str) -> Iterator[Server]:
+def serve(
+    project: Project, port: int, wrapper: Sequence[str] = (), **environment: str
+) -> Iterator[Server]:
     """Serve the project until the block ends."""
-    server = start(project, port, environment)
+    server = start(project, port, environment, wrapper)
     try:
         wait_until_healthy(port, server.process)
         yield server
@@ -40,13 +51,13 @@ def serve(project: Project, port: int, **environment: str) -> Iterator[Server]:
         server.process.wait(20)
 
 
-def start(project: Project, port: int, environment: dict[str, str], hostname: str = "") -> Server:
-    """Start to serve the project, on a host of that name if one is given."""
+def start(
+    project: Project, port: int, environment: dict[str, str], wrapper: Sequence[str] = ()
+) -> Server:
+    """Start to serve the project, with the wrapper's words before the command."""
     share_environment(project)
-    command = [sys.executable, "dev.py", "run", f"--port={port}", "--address=127.0.0.1"]
-    if hostname:
-        own_name = ["unshare", "--uts", *([] if os.geteuid() == 0 else ["--map-root-user"])]
-        command = [*own_name, "sh", "-c", 'hostname "$0" && exec "$@"', hostname, *command]
+    serve = [sys.executable, "dev.py", "run", f"--port={port}", "--address=127.0.0.1"]
+    command = [*wrapper, *serve]
     process = subprocess.Popen(
         command,
         cwd=project.path,

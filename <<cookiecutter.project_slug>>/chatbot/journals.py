@@ -22,7 +22,7 @@ from chatbot.storage import (
     explained,
     lock,
     look_around,
-    make_folder,
+    make_session_folder,
     open_file,
     read_chunks,
     write_at,
@@ -96,8 +96,7 @@ class Journal:
         with self.lock, explained():
             try:
                 if create:
-                    make_folder(self.path.parent.parent)
-                    make_folder(self.path.parent)
+                    make_session_folder(self.path.parent)
                 flags = os.O_RDWR | (os.O_CREAT if create else 0)
                 return self._use(flags, lambda file: self._append(file, decide()))
             except OSError as error:

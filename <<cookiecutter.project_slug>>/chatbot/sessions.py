@@ -22,10 +22,12 @@ from chatbot.journals import DeletedError, Journal, Record, open_journal, text_o
 from chatbot.storage import (
     MEBIBYTE,
     SessionError,
+    check_root,
     explained,
-    make_folder,
+    make_session_folder,
     open_file,
     read_chunks,
+    saw_root,
     write_at,
 )
 
@@ -204,6 +206,10 @@ class Session:
         """List the conversations, the one that was last written to first."""
         with explained():
             files = _list_files(self.folder, _CONVERSATION_FILE)
+            if files:
+                saw_root(self.folder.parent)
+            else:
+                check_root(self.folder.parent)
         found = [(written, name.removesuffix(".jsonl")) for name, written in files.items()]
         return [Entry(name, self._title(name)) for _, name in sorted(found, reverse=True)]
 
@@ -253,8 +259,8 @@ class Session:
             raise SessionError(f"A file may have up to {ATTACHMENT_LIMIT // MEBIBYTE} MB.")
         name, folder = _hash(content), self.folder / ATTACHMENTS
         with explained():
-            for each in (self.folder.parent, self.folder, folder):
-                make_folder(each)
+            make_session_folder(self.folder)
+            folder.mkdir(mode=0o700, exist_ok=True)
             unfinished = folder / f"{name}.{secrets.token_hex(4)}"
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:

@@ -24,11 +24,28 @@ class SessionError(Exception):
     """The stored sessions can't be used as asked; the text tells a person what happened."""
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder where it is missing, but not those above it.
+_roots_seen: set[Path] = set()
 
-    Where several are missing, more likely the shared file system was not mounted.
+
+def saw_root(root: Path) -> None:
+    """Note that the folder of all sessions is there: from now on, its absence is a fault."""
+    _roots_seen.add(root)
+
+
+def check_root(root: Path) -> None:
+    """Raise OSError if the folder of all sessions was there once and is not now."""
+    if root in _roots_seen:
+        root.stat()
+
+
+def make_session_folder(path: Path) -> None:
+    """Make a session's folder where it is missing, and once the folder of all sessions.
+
+    Not what is above that one, nor that one again: more likely a file system is not mounted.
     """
+    if path.parent not in _roots_seen:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        saw_root(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
 
 

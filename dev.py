@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Try and test this template: `python3 dev.py demo`, `python3 dev.py test`.
+"""Try, test and measure this template: `python3 dev.py demo`, `… test`, `… benchmark`.
 
 Only Python 3.11 or newer is needed, with its standard library. What else is needed goes to the
 virtual environment .venv and to the folder build.
@@ -56,6 +56,15 @@ def test(options: argparse.Namespace) -> None:
     sys.exit(subprocess.run(command, cwd=ROOT).returncode)
 
 
+def benchmark(options: argparse.Namespace) -> None:
+    """Measure the rendered project beside a baseline; writes docs/benchmarks.*."""
+    python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
+    command = [python, "-B", "-m", "benchmarks", *(["--quick"] if options.quick else [])]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    environment["PYTHONPATH"] += os.pathsep + str(ROOT / "<<cookiecutter.project_slug>>")
+    sys.exit(subprocess.run(command, cwd=ROOT, env=environment).returncode)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -64,6 +73,9 @@ def main() -> None:
     demo_parser.set_defaults(action=demo)
     test_parser = verbs.add_parser("test", help="run the tests; further words are for pytest")
     test_parser.set_defaults(action=test)
+    benchmark_parser = verbs.add_parser("benchmark", help="measure it beside a baseline")
+    benchmark_parser.add_argument("--quick", action="store_true", help="a short one, for build/")
+    benchmark_parser.set_defaults(action=benchmark)
     project_dev.call(parser)
 
 

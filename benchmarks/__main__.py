@@ -1,0 +1,103 @@
+"""Measure this template beside the baseline, and write docs/benchmarks.{json,svg,md}."""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from conftest import BUILD, ROOT, TEMPLATE, Project
+from cookiecutter.main import cookiecutter
+
+from benchmarks import page, report
+
+SIZES = (10, 100, 1_000, 5_000)  # messages
+SESSIONS = (1, 10, 50)
+BESIDE = ROOT.parent / "shared" / "nfs" / "two-clients"
+NFS_ROUND_TRIP = 1.35  # milliseconds, about what EFS takes within a region
+
+
+def say(text: str) -> None:
+    print(f"> {text}", flush=True)
+
+
+def render() -> Project:
+    """Render a project and make its environment."""
+    folder = BUILD / "benchmark"
+    shutil.rmtree(folder, ignore_errors=True)
+    path = cookiecutter(str(ROOT), no_input=True, output_dir=str(folder), default_config=True)
+    project = Project(Path(path), {})
+    project.dev("test", "--version", timeout=900)
+    return project
+
+
+def measure_store(folder: str) -> dict[str, Any]:
+    """Return what a turn costs on this disk and, where the tool for it runs, on NFS."""
+    store = [sys.executable, "-B", ROOT / "benchmarks" / "store.py", folder, *map(str, SIZES)]
+    environment = os.environ | {"PYTHONPATH": str(TEMPLATE)}
+    local = subprocess.run(store, env=environment, check=True, capture_output=True, text=True)
+    figures = {"disk": json.loads(local.stdout)}
+    tool = os.environ.get("TWO_CLIENTS") or shutil.which("two-clients") or str(BESIDE)
+    if not Path(tool).exists():
+        say("There is no two-clients, so nothing is measured on NFS")
+        return figures
+    over_nfs = [tool, f"--rtt={NFS_ROUND_TRIP}", f"--env=PYTHONPATH={TEMPLATE}", *store]
+    ran = subprocess.run(over_nfs, capture_output=True, text=True)
+    if ran.returncode:
+        say(f"Nothing is measured on NFS: {ran.stderr.strip()}")
+    else:
+        figures["nfs"] = json.loads(ran.stdout)
+    return figures
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    say("Rendering a project")
+    project = render()
+    sizes = SIZES[:2] if quick else SIZES
+    sessions = SESSIONS[:2] if quick else SESSIONS
+    with tempfile.TemporaryDirectory() as folder:
+        say("Saving turns")
+        results: dict[str, Any] = {"save": measure_store(folder), "reload": {}, "rerun": {}}
+        results["memory"] = {}
+        for name in ("template", "baseline"):
+            say(f"Memory of the {name} with up to {max(sessions)} sessions")
+            with (
+                page.serve(project, name, Path(folder) / f"memory-{name}") as app,
+                page.open_browser() as browser,
+            ):
+                results["memory"][name] = page.measure_memory(app, browser, list(sessions))
+        with (
+            page.serve(project, "template", Path(folder) / "template") as template,
+            page.serve(project, "baseline", Path(folder) / "baseline") as baseline,
+            page.open_browser() as browser,
+        ):
+            apps = [template, baseline]
+            for each in apps:
+                each.folder.mkdir(exist_ok=True)
+            for size in sizes:
+                say(f"Reloading and running pages of {size:,} messages")
+                times = 3 if size == max(SIZES) else 9
+                results["reload"][str(size)] = page.measure_reloads(apps, browser, size, times)
+                results["rerun"][str(size)] = {
+                    app.name: page.measure_rerun(project, app, size) for app in apps
+                }
+    results["machine"] = f"{os.cpu_count()} cores, {report.system()}"
+    results["date"] = f"{datetime.now(UTC):%Y-%m-%d}"
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="dev.py benchmark", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer sizes; writes to build/ only")
+    quick = parser.parse_args().quick
+    results = measure(quick)
+    report.write(results, BUILD if quick else ROOT / "docs")
+
+
+if __name__ == "__main__":
+    main()

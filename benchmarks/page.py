@@ -1,0 +1,168 @@
+"""What a person waits for and what a server holds: both apps served, and asked by a browser."""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from browsing import CHROMIUM, FLAGS
+from conftest import Project, clean_environment
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from serving import free_port, wait_until_healthy
+
+from benchmarks.store import seed, seed_baseline
+
+WAIT = 180_000  # milliseconds
+
+
+@dataclass(frozen=True)
+class App:
+    """One of the two, as it is served: its address, its process, where it keeps sessions."""
+
+    name: str
+    address: str
+    process: int
+    folder: Path
+
+    def seed(self, key: str, messages: int) -> None:
+        if self.name == "template":
+            seed(self.folder, key, messages)
+        else:
+            seed_baseline(self.folder / key / "session.pickle", messages)
+
+    def visitor(self, browser: Browser, key: str) -> BrowserContext:
+        """Return a browser that has that key, where the app keeps it."""
+        cookie = {"name": "chatbot_session", "value": key, "url": self.address}
+        item = {"name": "session_id", "value": f'{{"session_id": "{key}"}}'}
+        origin = {"origin": self.address, "localStorage": [item]}
+        state: Any = {"cookies": [], "origins": [origin]}
+        context = browser.new_context(storage_state=state)
+        context.add_cookies([cookie])  # type: ignore[list-item]
+        context.set_default_timeout(WAIT)
+        return context
+
+    def memory(self) -> float:
+        """Return the resident memory of the server in MiB."""
+        lines = Path(f"/proc/{self.process}/status").read_text().splitlines()
+        [line] = [line for line in lines if line.startswith("VmRSS")]
+        return int(line.split()[1]) / 1024
+
+
+@contextmanager
+def serve(project: Project, name: str, folder: Path) -> Iterator[App]:
+    """Serve one of the apps with the demo model until the block ends."""
+    script = "streamlit_app.py" if name == "template" else Path(__file__).with_name("baseline.py")
+    port = free_port()
+    environment = clean_environment() | {
+        "CHATBOT_SESSIONS_DIR": str(folder),
+        "CHATBOT_BACKEND": "demo",
+        "PYTHONPATH": str(project.path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    python = project.path / ".venv" / "bin" / "python"
+    process = subprocess.Popen(
+        [python, "-m", "streamlit", "run", script, f"--server.port={port}"],
+        cwd=project.path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        wait_until_healthy(port, process)
+        yield App(name, f"http://localhost:{port}", process.pid, folder)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def reload(app: App, visitor: BrowserContext, messages: int) -> float:
+    """Return the seconds from the navigation until the newest message is shown."""
+    page = visitor.new_page()
+    begun = time.perf_counter()
+    page.goto(app.address, wait_until="commit")
+    shown = page.get_by_test_id("stChatMessage")
+    # The number of the last one: this template draws the newest fifty.
+    last = min(messages, 50) if app.name == "template" else messages
+    shown.nth(last - 1).locator("p").first.wait_for()
+    passed = time.perf_counter() - begun
+    page.close()
+    return passed
+
+
+def measure_reloads(apps: list[App], browser: Browser, messages: int, times: int) -> dict[str, Any]:
+    """Return the median seconds of so many reloads of each app, taken in turns."""
+    key = f"k{messages:032x}"
+    visitors = {}
+    for app in apps:
+        app.seed(key, messages)
+        visitors[app.name] = app.visitor(browser, key)
+        reload(app, visitors[app.name], messages)  # fills the caches
+    seconds: dict[str, list[float]] = {app.name: [] for app in apps}
+    for _ in range(times):
+        for app in apps:
+            seconds[app.name].append(reload(app, visitors[app.name], messages))
+    for visitor in visitors.values():
+        visitor.close()
+    return {name: statistics.median(each) for name, each in seconds.items()}
+
+
+def measure_memory(app: App, browser: Browser, counts: list[int]) -> dict[str, float]:
+    """Return the server's memory in MiB with so many open sessions, each with a turn in it."""
+    figures = {"0": app.memory()}
+    open_sessions = []
+    for number in range(1, max(counts) + 1):
+        visitor = app.visitor(browser, f"k{number + 10**6:032x}")
+        page = visitor.new_page()
+        page.goto(app.address)
+        box = page.get_by_test_id("stChatInputTextArea")
+        box.fill("Hello")
+        box.press("Enter")
+        # The end of the demo model's answer.
+        page.get_by_text("CHATBOT_BACKEND=bedrock").first.wait_for()
+        open_sessions.append(visitor)
+        if number in counts:
+            figures[str(number)] = app.memory()
+    for visitor in open_sessions:
+        visitor.close()
+    return figures
+
+
+def measure_rerun(project: Project, app: App, messages: int) -> float:
+    """Return a server's milliseconds for one run of the page's script."""
+    import json
+
+    key = f"k{messages:032x}"
+    script = project.path / "streamlit_app.py"
+    if app.name == "baseline":
+        script = Path(__file__).with_name("baseline.py")
+    environment = clean_environment() | {
+        "CHATBOT_SESSIONS_DIR": str(app.folder),
+        "CHATBOT_BACKEND": "demo",
+        "PYTHONPATH": str(project.path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    python = project.path / ".venv" / "bin" / "python"
+    ran = subprocess.run(
+        [python, Path(__file__).with_name("rerun.py"), script, key],
+        cwd=project.path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if ran.returncode:
+        sys.exit(f"The page could not be run:\n{ran.stderr}")
+    return float(json.loads(ran.stdout)["milliseconds"])

@@ -1,0 +1,114 @@
+"""What saving a turn costs: `python store.py FOLDER` prints it as JSON. Standard library only.
+
+A turn is a prompt, and an answer that takes a second: this template saves it in four pieces.
+"""
+
+import json
+import os
+import pickle
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from chatbot.sessions import Session, new_conversation_id, new_key
+
+TEXT = "x" * 500  # characters of a message
+PIECES = 4  # an answer of a second is saved each quarter of it
+REPETITIONS = 15
+
+Figures = dict[str, float]
+
+
+def records(turn: str) -> list[dict[str, Any]]:
+    """Return the lines of a turn, in the order in which they are written."""
+    answer = {"turn": turn, "attempt": 1}
+    piece = TEXT[: len(TEXT) // PIECES]
+    end = {"state": "complete", "reason": "end_turn", "notice": "", "usage": {}}
+    return [
+        {"type": "prompt", "turn": turn, "text": TEXT},
+        answer | {"type": "claim", "writer": "host/00000000", "model": "nova-2-lite"},
+        *[answer | {"type": "text", "text": piece} for _ in range(PIECES)],
+        answer | {"type": "end"} | end,
+    ]
+
+
+def seed(root: Path, key: str, messages: int) -> None:
+    """Make a session with one conversation of so many messages."""
+    conversation = Session(root, key).conversation(new_conversation_id())
+    turns = range(messages // 2)
+    lines = [line for turn in turns for line in records(f"t{turn}")]
+    conversation.update(lambda: lines, create=True)
+
+
+def save_turn(root: Path, messages: int) -> Callable[[int], None]:
+    """Return what saves the so-manieth turn as this template does."""
+    key = new_key()
+    seed(root, key, messages)
+    session = Session(root, key)
+    conversation = session.conversation(session.conversations()[0].id)
+    conversation.refresh()
+
+    def save(number: int) -> None:
+        prompt, claim, *pieces, last, end = records(f"new-{number}")
+        for lines in ([prompt, claim], *([piece] for piece in pieces), [last, end]):
+            conversation.update(lambda lines=lines: lines)  # type: ignore[misc]
+
+    return save
+
+
+def seed_baseline(file: Path, messages: int) -> None:
+    roles = ("user", "assistant")
+    said = [{"role": roles[number % 2], "content": TEXT} for number in range(messages)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(pickle.dumps({"messages": said}))
+
+
+def save_turn_in_baseline(root: Path, messages: int) -> Callable[[int], None]:
+    """Return what saves a turn as the baseline does: one run loads all, and saves all."""
+    file = root / "baseline" / f"{messages}.pickle"
+    seed_baseline(file, messages)
+
+    def save(_number: int) -> None:
+        state = pickle.loads(file.read_bytes())
+        state["messages"] += [{"role": role, "content": TEXT} for role in ("user", "assistant")]
+        file.write_bytes(pickle.dumps(state))
+
+    return save
+
+
+def measure(save: Callable[[int], None]) -> Figures:
+    """Return the bytes read and written by a turn, and its median time in milliseconds."""
+    save(0)
+    before, times = bytes_moved(), []
+    for number in range(1, REPETITIONS + 1):
+        begun = time.perf_counter()
+        save(number)
+        times.append(time.perf_counter() - begun)
+    read, written = (after - was for after, was in zip(bytes_moved(), before, strict=True))
+    return {
+        "bytes_read": read / REPETITIONS,
+        "bytes_written": written / REPETITIONS,
+        "milliseconds": 1000 * statistics.median(times),
+    }
+
+
+def bytes_moved() -> tuple[int, int]:
+    """Return how many bytes this process has read and written through system calls."""
+    lines = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(lines["rchar"]), int(lines["wchar"])
+
+
+def main(root: Path, sizes: list[int]) -> None:
+    apps = {"template": save_turn, "baseline": save_turn_in_baseline}
+    results = {
+        app: {messages: measure(prepare(root, messages)) for messages in sizes}
+        for app, prepare in apps.items()
+    }
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main(Path(os.environ.get("MOUNT_A", sys.argv[1])), [int(size) for size in sys.argv[2:]])

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,10 @@ def render() -> Project:
     return project
 
 
-def measure_store(folder: str) -> dict[str, Any]:
+def measure_store(folder: str, sizes: Sequence[int]) -> dict[str, Any]:
     """Return what a turn costs on this disk and, where the tool for it runs, on NFS."""
-    store = [sys.executable, "-B", ROOT / "benchmarks" / "store.py", folder, *map(str, SIZES)]
+    store = [sys.executable, "-B", str(ROOT / "benchmarks" / "store.py"), folder]
+    store += map(str, sizes)
     environment = os.environ | {"PYTHONPATH": str(TEMPLATE)}
     local = subprocess.run(store, env=environment, check=True, capture_output=True, text=True)
     figures = {"disk": json.loads(local.stdout)}
@@ -62,7 +64,7 @@ def measure(quick: bool) -> dict[str, Any]:
     sessions = SESSIONS[:2] if quick else SESSIONS
     with tempfile.TemporaryDirectory() as folder:
         say("Saving turns")
-        results: dict[str, Any] = {"save": measure_store(folder), "reload": {}, "rerun": {}}
+        results: dict[str, Any] = {"save": measure_store(folder, sizes), "reload": {}, "rerun": {}}
         results["memory"] = {}
         for name in ("template", "baseline"):
             say(f"Memory of the {name} with up to {max(sessions)} sessions")

@@ -1,4 +1,4 @@
-"""The baseline: a chatbot that pickles its whole session at the end of each run, and draws it all."""
+"""The baseline: a chatbot that pickles its whole session at each run, and draws all of it."""
 
 import os
 import pickle

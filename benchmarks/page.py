@@ -1,5 +1,6 @@
 """What a person waits for and what a server holds: both apps served, and asked by a browser."""
 
+import json
 import statistics
 import subprocess
 import sys
@@ -143,8 +144,6 @@ def measure_memory(app: App, browser: Browser, counts: list[int]) -> dict[str, f
 
 def measure_rerun(project: Project, app: App, messages: int) -> float:
     """Return a server's milliseconds for one run of the page's script."""
-    import json
-
     key = f"k{messages:032x}"
     script = project.path / "streamlit_app.py"
     if app.name == "baseline":

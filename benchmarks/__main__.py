@@ -48,7 +48,7 @@ def measure_store(folder: str, sizes: Sequence[int]) -> dict[str, Any]:
     if not Path(tool).exists():
         say("There is no two-clients, so nothing is measured on NFS")
         return figures
-    over_nfs = [tool, f"--rtt={NFS_ROUND_TRIP}", f"--env=PYTHONPATH={TEMPLATE}", *store]
+    over_nfs = [tool, "--rtt", str(NFS_ROUND_TRIP), "--env", f"PYTHONPATH={TEMPLATE}", *store]
     ran = subprocess.run(over_nfs, capture_output=True, text=True)
     if ran.returncode:
         say(f"Nothing is measured on NFS: {ran.stderr.strip()}")

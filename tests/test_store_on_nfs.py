@@ -18,7 +18,8 @@ pytestmark = pytest.mark.nfs
 
 @pytest.mark.skipif(not Path(TOOL).exists(), reason="there is no two-clients; TWO_CLIENTS names it")
 def test_the_store_keeps_its_promises_between_two_nfs_clients() -> None:
-    command = [TOOL, "--rtt=1.35", "--timeout=900", "--env=PYTHONDONTWRITEBYTECODE=1"]
+    command = [TOOL, "--rtt", "1.35", "--timeout", "900"]
+    command += ["--env", "PYTHONDONTWRITEBYTECODE=1"]
     command += [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     command += ["tests/test_store_contract.py", "tests/test_store_crashes.py", "-v"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -31,8 +31,8 @@ from chatbot.storage import SessionError
 log = logging.getLogger(__name__)
 
 SAVE_EVERY = 0.25  # seconds between two pieces of an answer in the file
-BEAT_EVERY = 2.0  # seconds of a model's silence after which its writer says that it lives
-DEAD_AFTER = 7.0  # seconds without a line of the writer until another one may take over
+BEAT_EVERY = 1.0  # seconds of a model's silence after which its writer says that it lives
+DEAD_AFTER = 4.0  # seconds of looks without a new line of the writer until another takes over
 POLL_EVERY = 0.5  # seconds between two looks at an answer that another process writes
 LOOK_EVERY = 0.05  # seconds between two looks at an answer that this process writes
 MOST_ATTEMPTS = 3  # before a person has to ask for another one
@@ -100,6 +100,7 @@ def follow(conversation: Conversation, turn_id: str, answering: Answering) -> It
     Raises SessionError if the conversation can't be read any more, DeletedError if it is gone.
     """
     turn = conversation.turn(turn_id)
+    heard, silence = turn.lines, 0.0
     while not turn.ended:
         yield turn
         writer = _running.get((conversation.path, turn_id))
@@ -108,7 +109,11 @@ def follow(conversation: Conversation, turn_id: str, answering: Answering) -> It
         else:
             conversation.refresh()
             turn = conversation.turn(turn_id)
-            if _is_abandoned(conversation, turn):
+            # Only looks count, not the time in which this process or the storage stood still: the
+            # writer may have stood still for as long.
+            silence = silence + POLL_EVERY if turn.lines == heard else 0.0
+            heard = turn.lines
+            if _is_abandoned(conversation, turn, silence):
                 if turn.attempt < MOST_ATTEMPTS:
                     _claim(conversation, turn, turn.model, answering, ("open", "released"))
                 else:
@@ -125,15 +130,13 @@ def trouble(conversation: Conversation, turn_id: str) -> str:
     return writer.trouble if writer else ""
 
 
-def _is_abandoned(conversation: Conversation, turn: Turn) -> bool:
+def _is_abandoned(conversation: Conversation, turn: Turn, silence: float) -> bool:
     if turn.state != "open":
         return turn.state == "released"
     if turn.writer == WRITER:
         return (conversation.path, turn.id) not in _running
-    # Silence is measured on this machine's own clock; the writer's clock only serves where this
-    # process has just read a file in which nothing has happened for long.
-    silent = time.monotonic() - turn.heard
-    return silent > DEAD_AFTER or time.time() - turn.written > 10 * DEAD_AFTER
+    # The writer's clock, which may be wrong, only serves where nothing has happened for long.
+    return silence > DEAD_AFTER or time.time() - turn.written > 10 * DEAD_AFTER
 
 
 def _claim(

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import secrets
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -80,8 +79,8 @@ class Turn:
     reason: a word for machines about how the turn ended.
     notice: a sentence for people about how the turn ended, or "".
     usage: tokens, as the model reported them.
-    heard: when this process last read a record of the turn (monotonic seconds).
-    written: when that record was written (Unix seconds, the writer's clock).
+    lines: how many records of the turn this process has read.
+    written: when the last of them was written (Unix seconds, the writer's clock).
     """
 
     id: str
@@ -94,7 +93,7 @@ class Turn:
     reason: str = ""
     notice: str = ""
     usage: dict[str, int] = field(default_factory=dict)
-    heard: float = 0.0
+    lines: int = 0
     written: float = 0.0
 
     @property
@@ -142,7 +141,7 @@ class Conversation(Journal):
         else:
             turn = self._by_id[record["turn"]]
             self._apply_answer(turn, kind, record)
-        turn.heard = time.monotonic()
+        turn.lines += 1
         turn.written = datetime.fromisoformat(text_of(record, "at")).timestamp()
 
     def _apply_answer(self, turn: Turn, kind: str, record: Record) -> None:

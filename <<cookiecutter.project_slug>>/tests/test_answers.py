@@ -1,5 +1,6 @@
 """An answer in progress belongs to its conversation: who writes, follows, stops, takes over."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -228,6 +229,33 @@ def test_a_silent_model_is_not_taken_for_dead(
     ended = watch(other, turn, answering)
     assert (ended.answer, ended.attempt) == ("Well.", 1)
     assert len(bedrock.requests) == 1
+
+
+def test_a_writer_is_not_taken_for_dead_because_the_storage_stood_still(
+    conversation: Conversation,
+    answering: Answering,
+    bedrock: BedrockStandIn,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answers, "BEAT_EVERY", 0.05)
+    monkeypatch.setattr(answers, "DEAD_AFTER", 0.5)
+    monkeypatch.setattr(answers, "POLL_EVERY", 0.05)
+    more = threading.Event()
+    bedrock.reply("One ", more, "two.")
+    turn = ask(conversation, "Hello", MODEL, answering)
+    monkeypatch.setattr(answers, "WRITER", "another process")
+    other = Conversation(conversation.path)
+    other.refresh()
+    page = threading.Thread(target=watch, args=(other, turn, answering))
+    page.start()
+    with conversation.path.open("rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as long as it is held, nobody reads or writes
+        time.sleep(1.5)
+    time.sleep(0.3)
+    more.set()
+    page.join()
+    [kept] = reread(conversation)
+    assert (kept.answer, kept.attempt) == ("One two.", 1)
 
 
 TASK = """

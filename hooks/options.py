@@ -97,8 +97,13 @@ def markdown(value: str) -> str:
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def tag(value: str) -> str:
+    """Replace what AWS refuses in the value of a tag."""
+    return re.sub(r"[^\w .:/=+@-]", "-", value)
+
+
 class Options(Extension):
-    """The filters `validate`, `quoted` and `markdown`; answers are taken literally.
+    """The filters `validate`, `quoted`, `markdown` and `tag`; answers are taken literally.
 
     Cookiecutter renders not only the defaults but also what is given on the command line, so that
     a name like "<< 7*7 >>" would become "49" or end in a Jinja error. Here only what the template
@@ -107,7 +112,9 @@ class Options(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        environment.filters.update(validate=validate, quoted=quoted, markdown=markdown)
+        environment.filters.update(
+            validate=validate, quoted=quoted, markdown=markdown, tag=tag
+        )
         defaults = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
         self._own = {value for value in defaults.values() if isinstance(value, str)}
         self._own |= {hook.read_text(encoding="utf-8") for hook in ROOT.glob("hooks/*_gen_*.py")}

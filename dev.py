@@ -36,7 +36,10 @@ def demo(options: argparse.Namespace) -> None:
     project_dev.check_port("localhost", options.port, "demo")
     python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
     project_dev.say(f"Rendering a project in {DEMO.relative_to(ROOT)}")
-    command = [python, "-m", "cookiecutter", ROOT, "--no-input", "--default-config"]
+    config = DEMO / "cookiecutter.yaml"  # so that nothing is written to the person's HOME
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(f'replay_dir: "{DEMO / "replay"}"\n', encoding="utf-8")
+    command = [python, "-m", "cookiecutter", ROOT, "--no-input", "--config-file", config]
     command += ["--overwrite-if-exists", "--output-dir", DEMO]
     rendered = subprocess.run(command, capture_output=True, text=True)
     if rendered.returncode:

@@ -98,6 +98,8 @@ def check_port(address: str, port: int, verb: str) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
+        except OverflowError:
+            raise DevError(f"Port {port} does not exist; ports go from 0 to 65535.") from None
         except OSError as error:
             raise DevError(
                 f"Port {port} of {address} can't be used ({error.strerror}). Choose another one:\n"

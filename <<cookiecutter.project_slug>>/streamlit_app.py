@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 # What starts with a backslash, or is code, stays as it is.
 _CODE_OR_RISK = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)|(\\.)|(!\[)|(\$)", re.DOTALL)
+_BLANK_LINE = re.compile(r"\n[ \t]*\n|\Z")
+_DEFINITION = re.compile(r"^[\s>*+\d.)-]*\[[^\]]+\]:", re.MULTILINE)  # of a link's address
 
 
 @st.cache_resource
@@ -51,12 +53,12 @@ def patiently(action: Callable[..., T], *arguments: object) -> T:
     Meanwhile the page says so, and Streamlit can end this run: what a person says while the
     storage does not answer must not be lost. The action goes on to its end in any case.
     """
-    results: SimpleQueue[tuple[T | None, SessionError | None]] = SimpleQueue()
+    results: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
 
     def act() -> None:
         try:
             results.put((action(*arguments), None))
-        except SessionError as error:
+        except Exception as error:
             results.put((None, error))
 
     thread = Thread(target=act, daemon=True)
@@ -77,18 +79,29 @@ def patiently(action: Callable[..., T], *arguments: object) -> T:
 
 def as_text(text: str) -> str:
     """Return Markdown that shows the text as it is, on one line."""
-    return re.sub(r"([^\w\s])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
 def as_answer(text: str) -> str:
     """Return a model's Markdown without pictures and formulas.
 
     A picture's address could carry the conversation to a stranger's server, and two prices in a
-    sentence would be taken for a formula.
+    sentence would be taken for a formula. What looks like code is not always code to Markdown, so
+    where code might be a picture, an invisible character breaks it.
     """
-    return _CODE_OR_RISK.sub(
-        lambda found: found[1] or found[2] or ("\\![" if found[3] else "\\$"), text
-    )
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    named = _DEFINITION.search(text) is not None
+
+    def harmless(found: re.Match[str]) -> str:
+        if not found[1]:
+            return found[2] or ("\\![" if found[3] else "\\$")
+        if "![" not in found[1]:
+            return found[1]
+        end = _BLANK_LINE.search(text, found.end())
+        picture = named or "](" in text[found.start() : end.start() if end else len(text)]
+        return found[1].replace("![", "!\u200b[") if picture else found[1]
+
+    return _CODE_OR_RISK.sub(harmless, text)
 
 
 def open_conversation(conversation_id: str) -> None:
@@ -96,9 +109,13 @@ def open_conversation(conversation_id: str) -> None:
     st.session_state["turns_shown"] = TURNS_SHOWN
 
 
-def begin_conversation(session: Session) -> Conversation:
+def open_new_conversation() -> None:
     st.session_state["new_chat"] = new_conversation_id()
     open_conversation(st.session_state["new_chat"])
+
+
+def begin_conversation(session: Session) -> Conversation:
+    open_new_conversation()
     return session.conversation(st.session_state["new_chat"])
 
 
@@ -117,6 +134,7 @@ def current_conversation(session: Session, entries: list[Entry]) -> Conversation
         # find that it has another session.
         chosen = st.session_state.setdefault("new_chat", new_conversation_id())
     conversation = session.conversation(chosen)
+    st.session_state["conversation"] = conversation  # so that the next run reads what is new only
     patiently(conversation.refresh)
     if conversation.missing and chosen != st.session_state.get("new_chat"):
         return begin_conversation(session)
@@ -129,22 +147,17 @@ def choose_model(session: Session, models: dict[str, Model], kept: bool) -> str:
         last = patiently(session.get, "model")
         if last in models:
             st.session_state["model"] = last
-    model = st.selectbox(
+    return st.selectbox(
         "Model", list(models), format_func=lambda key: models[key].name, key="model"
     )
-    if kept and st.session_state.get("model_kept") != model:
-        with suppress(SessionError):  # the conversation can be read all the same
-            patiently(session.__setitem__, "model", model)
-            st.session_state["model_kept"] = model
-    return model
 
 
 def draw_conversations(session: Session, entries: list[Entry], current: str) -> None:
     """Draw the list of conversations, each with a button that deletes it."""
     shown = entries if st.session_state.get("all_shown") else entries[:CONVERSATIONS_SHOWN]
     for entry in shown:
-        title, bin_ = st.columns([0.82, 0.18], gap="small", vertical_alignment="center")
-        title.button(
+        row = st.container(horizontal=True, gap="xxsmall", vertical_alignment="center")
+        row.button(
             as_text(entry.title),
             key=f"open-{entry.id}",
             type="secondary" if entry.id == current else "tertiary",
@@ -152,7 +165,7 @@ def draw_conversations(session: Session, entries: list[Entry], current: str) -> 
             on_click=open_conversation,
             args=(entry.id,),
         )
-        bin_.button(
+        row.button(
             "",
             key=f"delete-{entry.id}",
             icon=":material/delete:",
@@ -162,7 +175,7 @@ def draw_conversations(session: Session, entries: list[Entry], current: str) -> 
             args=({"deleting": entry.id},),
         )
         if st.session_state.get("deleting") == entry.id:
-            draw_confirmation(delete, session, entry)
+            draw_confirmation(session.conversation(entry.id).delete)
     if len(shown) < len(entries):
         st.button(
             f"Show all {len(entries)}",
@@ -183,39 +196,29 @@ def draw_delete_everything(session: Session) -> None:
         args=({"deleting": "everything"},),
     )
     if st.session_state.get("deleting") == "everything":
-        draw_confirmation(delete_everything, session)
+        draw_confirmation(session.delete)
 
 
-def draw_confirmation(action: Callable[..., None], *arguments: object) -> None:
+def draw_confirmation(action: Callable[[], None]) -> None:
     """Ask before something is deleted."""
-    yes, no = st.columns(2, gap="small")
-    yes.button(
-        "Delete for good",
-        type="primary",
-        width="stretch",
-        on_click=reporting(action),
-        args=arguments,
-    )
-    no.button("Keep", width="stretch", on_click=st.session_state.pop, args=("deleting", None))
+    with st.container(horizontal=True, gap="small"):
+        st.button("Delete for good", type="primary", on_click=wish, args=(action,))
+        st.button("Keep", on_click=st.session_state.pop, args=("deleting", None))
 
 
-def note_visit(session: Session) -> None:
-    """Keep the day of this visit, so that retention sees that the session is in use."""
-    today = f"{datetime.now(UTC):%Y-%m-%d}"
-    if st.session_state.get("visited") != today:
-        with suppress(SessionError):  # the conversations can be read all the same
-            patiently(session.__setitem__, "visited", today)
-            st.session_state["visited"] = today
+def keep_choices(session: Session, model: str) -> None:
+    """Keep the model, and the day of this visit: so retention sees that the session is in use."""
+    for name, value in (("model", model), ("visited", f"{datetime.now(UTC):%Y-%m-%d}")):
+        if st.session_state.get(f"{name}_kept") != value:
+            with suppress(SessionError):  # the conversations can be read all the same
+                patiently(session.__setitem__, name, value)
+                st.session_state[f"{name}_kept"] = value
 
 
-def delete(session: Session, entry: Entry) -> None:
-    st.session_state.pop("deleting", None)
-    session.conversation(entry.id).delete()
-
-
-def delete_everything(session: Session) -> None:
-    st.session_state.pop("deleting", None)
-    session.delete()
+def forget_choices() -> None:
+    """Have the choices kept again once there is something to keep: all of it was deleted."""
+    for name in ("model_kept", "visited_kept"):
+        st.session_state.pop(name, None)
 
 
 def draw_turns(conversation: Conversation, model: str, answering: answers.Answering) -> None:
@@ -244,8 +247,8 @@ def draw_turns(conversation: Conversation, model: str, answering: answers.Answer
         st.button(
             "Try again",
             icon=":material/refresh:",
-            on_click=reporting(answers.retry),
-            args=(conversation, turns[-1].id, model, answering),
+            on_click=wish,
+            args=(answers.retry, conversation, turns[-1].id, model, answering),
         )
 
 
@@ -278,8 +281,8 @@ def draw_answer_in_progress(
         "Stop",
         key=f"stop-{turn_id}",
         icon=":material/stop_circle:",
-        on_click=reporting(answers.stop),
-        args=(conversation, turn_id),
+        on_click=wish,
+        args=(answers.stop, conversation, turn_id),
     )
     pulse = st.empty()
     shown = None
@@ -288,8 +291,8 @@ def draw_answer_in_progress(
             shown = turn.answer
             text.markdown(as_answer(shown) + " ▌")
         # Streamlit can end a run only when it is called, and this run may wait.
-        if trouble := answers.trouble(conversation, turn_id):
-            pulse.error(f"{trouble} The answer goes on as soon as it can be saved.")
+        if conversation.trouble:
+            pulse.error(f"{conversation.trouble} The answer goes on as soon as it can be saved.")
         else:
             pulse.empty()
     pulse.empty()
@@ -298,16 +301,20 @@ def draw_answer_in_progress(
     draw_end(turn)
 
 
-def reporting(action: Callable[..., object]) -> Callable[..., None]:
-    """Return a callback that does the action; what goes wrong is shown on the page."""
+def wish(action: Callable[..., object], *arguments: object) -> None:
+    """Have the next run do the action: unlike a callback, it can say that it waits."""
+    st.session_state["wish"] = (action, *arguments)
+    st.session_state.pop("deleting", None)
 
-    def callback(*arguments: object) -> None:
-        try:
-            action(*arguments)
-        except SessionError as error:
-            st.session_state["trouble"] = str(error)
 
-    return callback
+def fulfil_wish() -> None:
+    """Do what a button asked for; what goes wrong is shown on the page."""
+    try:
+        if "wish" in st.session_state:
+            patiently(*st.session_state["wish"])
+    except SessionError as error:
+        st.session_state["trouble"] = str(error)
+    st.session_state.pop("wish", None)
 
 
 def hold_prompt() -> None:
@@ -323,7 +330,10 @@ def hold_prompt() -> None:
 
 
 def ask(session: Session, conversation: Conversation, model: str) -> Conversation:
-    """Save what was said and begin to answer, in a new conversation if this one was deleted."""
+    """Save what was said and begin to answer, in a new conversation if this one was deleted.
+
+    What can't be saved is kept, and tried again with each run.
+    """
     unsent = st.session_state.get("unsent", [])
     while unsent:
         try:
@@ -332,10 +342,28 @@ def ask(session: Session, conversation: Conversation, model: str) -> Conversatio
         except DeletedError:  # in another tab, since this run began
             conversation = begin_conversation(session)
             continue
+        except SessionError as error:
+            st.session_state["not_sent"] = str(error)
+            return conversation
         del unsent[0]  # at once: at each call of Streamlit the run may end
         st.session_state.pop("new_chat", None)
         open_conversation(conversation.id)
     return conversation
+
+
+def draw_unsent() -> None:
+    """Draw what was said and could not be saved, with what can be done about it."""
+    unsent = st.session_state.get("unsent", [])
+    why = st.session_state.pop("not_sent", "")
+    if not unsent or not why:
+        return
+    for prompt, _ in unsent:
+        with st.chat_message("user"):
+            st.text(prompt)
+    st.error(f"Your message was not sent. {why}", icon=":material/error:")
+    with st.container(horizontal=True):
+        st.button("Send again", icon=":material/refresh:")  # as each run of the page does
+        st.button("Discard", on_click=st.session_state.pop, args=("unsent", None))
 
 
 def draw_notes(conversation: Conversation, model: Model, system_prompt: str) -> None:
@@ -343,9 +371,8 @@ def draw_notes(conversation: Conversation, model: Model, system_prompt: str) -> 
     if conversation.newer:
         st.warning("A newer version of the chatbot wrote a part of this; it is not shown here.")
     if conversation.damaged:
-        st.warning(
-            f"{conversation.damaged} damaged lines in this conversation's file are not shown."
-        )
+        lines = "line is" if conversation.damaged == 1 else "lines are"
+        st.warning(f"{conversation.damaged} damaged {lines} not shown.")
     said = [(turn.prompt, turn.answer) for turn in conversation.turns]
     forgotten = len(said) - turns_that_fit(said, model, system_prompt)
     if forgotten > 0:
@@ -356,8 +383,6 @@ def draw_notes(conversation: Conversation, model: Model, system_prompt: str) -> 
 
 def draw_page() -> None:
     """Draw the page for this browser; raises SessionError if its session can't be used."""
-    if "give_back" in st.session_state:
-        st.session_state["prompt"] = st.session_state.pop("give_back")
     said = st.chat_input(
         "Ask anything", key="prompt", max_chars=PROMPT_LENGTH, on_submit=hold_prompt
     )
@@ -365,7 +390,8 @@ def draw_page() -> None:
         hold_prompt()
 
     key = browser.session_key()
-    session = Session(settings.sessions_dir, key)
+    session = st.session_state.setdefault("session", Session(settings.sessions_dir, key))
+    fulfil_wish()
     entries = patiently(session.conversations)
 
     with st.sidebar:
@@ -376,8 +402,7 @@ def draw_page() -> None:
             "New chat",
             icon=":material/add:",
             width="stretch",
-            on_click=reporting(begin_conversation),
-            args=(session,),
+            on_click=open_new_conversation,
         )
         conversation_list = st.container(gap="xxsmall")
         browser.remember(key)
@@ -391,13 +416,19 @@ def draw_page() -> None:
         draw_conversations(session, entries, conversation.id)
         if entries:
             draw_delete_everything(session)
-            note_visit(session)
+            keep_choices(session, model)
+        else:
+            forget_choices()
     if trouble := st.session_state.pop("trouble", ""):
         st.error(trouble, icon=":material/error:")
     if not conversation.turns:
         st.header("How can I help?", anchor=False)
-    draw_notes(conversation, answering.models[model], answering.system_prompt)
-    draw_turns(conversation, model, answering)
+    turns, notes = st.container(), st.container()  # an answer in progress keeps the turns open
+    with notes:
+        draw_notes(conversation, answering.models[model], answering.system_prompt)
+        draw_unsent()
+    with turns:
+        draw_turns(conversation, model, answering)
 
 
 st.set_page_config(page_title="Chatbot", page_icon="💬")
@@ -409,8 +440,8 @@ try:
 except SettingsError as error:
     st.error(f"The chatbot can't start. {error}", icon=":material/error:")
 except SessionError as error:
-    if unsent := st.session_state.pop("unsent", []):
-        st.session_state["give_back"] = "\n\n".join(prompt for prompt, _ in unsent)
-        st.session_state["trouble"] = f"Your message was not sent. {error}"
-        st.rerun()
-    st.error(st.session_state.pop("trouble", str(error)), icon=":material/error:")
+    if st.session_state.get("unsent"):
+        st.session_state["not_sent"] = str(error)
+        draw_unsent()
+    else:
+        st.error(st.session_state.pop("trouble", str(error)), icon=":material/error:")

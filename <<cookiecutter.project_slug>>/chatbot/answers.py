@@ -20,11 +20,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from chatbot.journals import DeletedError, Record
-from chatbot.models import Backend, Finish, Model, ModelError, Text, to_messages
+from chatbot.models import Backend, Finish, Model, ModelError, Text, answer
 from chatbot.sessions import Conversation, Turn
 from chatbot.storage import SessionError
 
@@ -35,8 +36,8 @@ BEAT_EVERY = 1.0  # seconds of a model's silence after which its writer says tha
 DEAD_AFTER = 4.0  # seconds of looks without a new line of the writer until another takes over
 POLL_EVERY = 0.5  # seconds between two looks at an answer that another process writes
 LOOK_EVERY = 0.05  # seconds between two looks at an answer that this process writes
-MOST_ATTEMPTS = 3  # before a person has to ask for another one
-GIVE_UP_SAVING = 30.0  # seconds without storage until a writer gives up
+MOST_TRIES = 3  # before a person has to ask for another one
+GIVE_UP = 30.0  # seconds without storage until a writer, or who follows one, gives up
 RELEASE_WITHIN = 3.0  # seconds that a process that ends waits for its writers
 
 WRITER = f"{socket.gethostname()}/{secrets.token_hex(4)}"  # this process
@@ -96,38 +97,39 @@ def retry(conversation: Conversation, turn_id: str, model: str, answering: Answe
 def follow(conversation: Conversation, turn_id: str, answering: Answering) -> Iterator[Turn]:
     """Yield the turn again and again, about ten times a second, until its answer has ended.
 
-    An answer that its writer left behind is taken over on the way.
-    Raises SessionError if the conversation can't be read any more, DeletedError if it is gone.
+    An answer that its writer left behind is taken over on the way. While the storage does not
+    answer, the conversation's `trouble` says so.
+    Raises DeletedError if the conversation is gone, SessionError if it can't be read for GIVE_UP.
     """
     turn = conversation.turn(turn_id)
-    heard, silence = turn.lines, 0.0
+    heard, silence, readable = turn.lines, 0.0, time.monotonic()
     while not turn.ended:
         yield turn
         writer = _running.get((conversation.path, turn_id))
         if turn.writer == WRITER and writer is not None:
             time.sleep(LOOK_EVERY)
         else:
-            conversation.refresh()
-            turn = conversation.turn(turn_id)
-            # Only looks count, not the time in which this process or the storage stood still: the
-            # writer may have stood still for as long.
-            silence = silence + POLL_EVERY if turn.lines == heard else 0.0
-            heard = turn.lines
-            if _is_abandoned(conversation, turn, silence):
-                if turn.attempt < MOST_ATTEMPTS:
-                    _claim(conversation, turn, turn.model, answering, ("open", "released"))
-                else:
-                    _give_up(conversation, turn)
-            elif not turn.ended:
+            try:
+                conversation.refresh()
+                turn = conversation.turn(turn_id)
+                # Only looks count, not the time in which this process or the storage stood still:
+                # the writer may have stood still for as long.
+                silence = silence + POLL_EVERY if turn.lines == heard else 0.0
+                heard = turn.lines
+                if _is_abandoned(conversation, turn, silence):
+                    _take_over(conversation, turn, answering)
+                elif not turn.ended:
+                    time.sleep(POLL_EVERY)
+                conversation.trouble, readable = "", time.monotonic()
+            except DeletedError:
+                raise
+            except SessionError as error:
+                if time.monotonic() - readable > GIVE_UP:
+                    raise
+                conversation.trouble, silence = str(error), 0.0
                 time.sleep(POLL_EVERY)
         turn = conversation.turn(turn_id)
     yield turn
-
-
-def trouble(conversation: Conversation, turn_id: str) -> str:
-    """Say why the answer, which this process writes, can't be saved at the moment, or ""."""
-    writer = _running.get((conversation.path, turn_id))
-    return writer.trouble if writer else ""
 
 
 def _is_abandoned(conversation: Conversation, turn: Turn, silence: float) -> bool:
@@ -137,6 +139,13 @@ def _is_abandoned(conversation: Conversation, turn: Turn, silence: float) -> boo
         return (conversation.path, turn.id) not in _running
     # The writer's clock, which may be wrong, only serves where nothing has happened for long.
     return silence > DEAD_AFTER or time.time() - turn.written > 10 * DEAD_AFTER
+
+
+def _take_over(conversation: Conversation, turn: Turn, answering: Answering) -> None:
+    if turn.tries < MOST_TRIES:
+        _claim(conversation, turn, turn.model, answering, ("open", "released"))
+    else:
+        _give_up(conversation, turn)
 
 
 def _claim(
@@ -185,7 +194,6 @@ class _Writer:
     def __init__(
         self, conversation: Conversation, turn_id: str, attempt: int, answering: Answering
     ) -> None:
-        self.trouble = ""  # why nothing can be saved at the moment
         self._conversation = conversation
         self._turn_id = turn_id
         self._attempt = attempt
@@ -241,11 +249,11 @@ class _Writer:
             past = [(each.prompt, each.answer) for each in turns[: turns.index(turn) + 1]]
         model, system = self._answering.model(turn.model), self._answering.system_prompt
         try:
-            messages = to_messages(past, model, system)
-            for event in self._answering.backend.stream(model, messages, system):
-                self._arrived.put(event)
-                if self._given_up.is_set():
-                    return
+            with closing(answer(self._answering.backend, model, past, system)) as events:
+                for event in events:
+                    self._arrived.put(event)
+                    if self._given_up.is_set():
+                        return
         except ModelError as error:
             self._arrived.put(error)
         except Exception:
@@ -301,16 +309,16 @@ class _Writer:
             counts = turn.attempt == self._attempt and turn.state == "open"
             return records if counts else []
 
-        give_up = time.monotonic() + GIVE_UP_SAVING
+        give_up = time.monotonic() + GIVE_UP
         while True:
             try:
                 saved = self._conversation.update(decide)
-                self.trouble = ""
+                self._conversation.trouble = ""
                 return saved
             except DeletedError:
                 return False
             except SessionError as error:
-                self.trouble = str(error)
+                self._conversation.trouble = str(error)
                 log.warning("An answer can't be saved: %s", error)
                 if time.monotonic() > give_up:
                     return False

@@ -183,9 +183,12 @@ class Journal:
         if not status.st_nlink:  # an NFS client says so with this error
             raise OSError(errno.ESTALE, "the file has been deleted or replaced")
         file = (status.st_dev, status.st_ino)
+        if file != self._file:
+            self._forget()
+            self._file = file
         data = b"".join(read_chunks(descriptor, self._offset - len(self._tail)))
-        if file != self._file or not data.startswith(self._tail):
-            # Another file, or cut by a hand. A new file can have the number of the one before.
+        if not data.startswith(self._tail):
+            # Cut by a hand, or a new file that has the number of the one before.
             self._forget()
             self._file = file
             data = b"".join(read_chunks(descriptor, 0))

@@ -5,8 +5,9 @@ import re
 import threading
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +39,7 @@ CONTINUE = (
 )
 
 Message = dict[str, Any]
+Events = Generator["Text | Finish", None, None]
 
 
 @dataclass(frozen=True)
@@ -122,10 +124,14 @@ class ModelError(Exception):
         self.code = code
 
 
+class TooLongError(ModelError):
+    """The conversation does not fit the model's window."""
+
+
 class Backend(Protocol):
     """Somebody who answers."""
 
-    def stream(self, model: Model, messages: list[Message], system: str) -> Iterator[Text | Finish]:
+    def stream(self, model: Model, messages: list[Message], system: str) -> Events:
         """Yield the answer's text as it arrives, a Finish last. Raises ModelError."""
         ...
 
@@ -133,6 +139,28 @@ class Backend(Protocol):
 def choose_backend(settings: Settings) -> Backend:
     """Return the backend that the settings name."""
     return Demo() if settings.backend == "demo" else Bedrock(settings.region)
+
+
+def answer(backend: Backend, model: Model, turns: Sequence[tuple[str, str]], system: str) -> Events:
+    """Let the backend answer the last of the turns, as (prompt, answer). Raises ModelError.
+
+    How many of the turns fit the model's window is estimated. If the model disagrees, it is asked
+    again with half as many, until it answers or is alone with the last one.
+    """
+    fitting = turns_that_fit(turns, model, system)
+    asked, begun = fitting, False
+    while True:
+        try:
+            for event in backend.stream(model, to_messages(turns[-asked:]), system):
+                if isinstance(event, Finish) and asked < fitting and not event.notice:
+                    event = replace(event, notice=_FORGOTTEN.format(2 * asked - 1))
+                begun = True
+                yield event
+            return
+        except TooLongError:
+            if begun or asked == 1:
+                raise
+            asked //= 2
 
 
 def turns_that_fit(turns: Sequence[tuple[str, str]], model: Model, system: str) -> int:
@@ -146,15 +174,15 @@ def turns_that_fit(turns: Sequence[tuple[str, str]], model: Model, system: str) 
     return len(turns)
 
 
-def to_messages(turns: Sequence[tuple[str, str]], model: Model, system: str) -> list[Message]:
-    """Turn prompts and answers into what Converse accepts and the model's window holds.
+def to_messages(turns: Sequence[tuple[str, str]]) -> list[Message]:
+    """Turn prompts and answers into what Converse accepts.
 
     Roles alternate, no text is blank, and the user speaks first and last. If the last turn
     already has a part of its answer, the user asks to go on from there: newer models refuse a
     conversation that ends with the assistant.
     """
     messages: list[Message] = []
-    for prompt, answer in turns[len(turns) - turns_that_fit(turns, model, system) :]:
+    for prompt, answer in turns:
         _say(messages, "user", prompt)
         _say(messages, "assistant", answer)
     if messages and messages[-1]["role"] == "assistant":
@@ -179,7 +207,7 @@ class Bedrock:
         self._lock = threading.Lock()
         self._client: Any = None
 
-    def stream(self, model: Model, messages: list[Message], system: str) -> Iterator[Text | Finish]:
+    def stream(self, model: Model, messages: list[Message], system: str) -> Events:
         request: dict[str, Any] = {
             "modelId": model.id,
             "messages": messages,
@@ -189,7 +217,8 @@ class Bedrock:
         if model.additional:
             request["additionalModelRequestFields"] = model.additional
         try:
-            yield from _read(self._connect().converse_stream(**request)["stream"])
+            with closing(self._connect().converse_stream(**request)["stream"]) as stream:
+                yield from _read(stream)
         except ModelError:
             raise
         except Exception as error:  # below botocore anything may break off: urllib3, ssl, a parser
@@ -207,6 +236,10 @@ class Bedrock:
             return self._client
 
 
+_FORGOTTEN = (
+    "The conversation is too long for this model, which saw only the newest {} messages of it."
+)
+
 _STOP_NOTICES = {
     "end_turn": "",
     "stop_sequence": "",
@@ -219,7 +252,7 @@ _STOP_NOTICES = {
 }
 
 
-def _read(stream: Any) -> Iterator[Text | Finish]:
+def _read(stream: Any) -> Events:
     """Read Converse's events. Pieces other than text, such as reasoning, are not shown."""
     reason, usage, empty = None, {}, True
     for event in stream:
@@ -235,7 +268,7 @@ def _read(stream: Any) -> Iterator[Text | Finish]:
         raise ModelError("The model broke off in the middle of the answer.", "StreamEnded")
     notice = _STOP_NOTICES.get(reason, "The model ended the answer in an unexpected way.")
     if empty and not notice:
-        notice = "The model gave an empty answer. Try again, or put the question differently."
+        notice = "The model gave an empty answer. Put the question differently."
     yield Finish(reason, notice, usage)
 
 
@@ -316,13 +349,13 @@ def explain(error: Exception) -> ModelError:
             kind = "other"
         case _:
             kind = "broken"
-    return ModelError(_ERRORS[kind], code)
+    return (TooLongError if kind == "long" else ModelError)(_ERRORS[kind], code)
 
 
 class Demo:
     """A scripted answer, for trying the page without AWS. It says so itself."""
 
-    def stream(self, model: Model, messages: list[Message], system: str) -> Iterator[Text | Finish]:
+    def stream(self, model: Model, messages: list[Message], system: str) -> Events:
         partial = ""
         if _last_text(messages) == CONTINUE:
             messages, partial = messages[:-2], _last_text(messages[:-1])

@@ -73,6 +73,7 @@ class Turn:
     id: names the turn within its conversation.
     prompt, answer: text; the answer grows while the turn is open.
     attempt: how many times the answer was begun; only the writer of the last attempt may append.
+    tries: how many of them since a person asked for the answer, or for another try.
     writer: which process writes, or wrote, the last attempt.
     model: the key of the model that answers, as in models.toml.
     state: "open", "complete", "stopped", "failed", or "released" by a process that had to end.
@@ -86,6 +87,7 @@ class Turn:
     id: str
     prompt: str
     attempt: int = 0
+    tries: int = 0
     writer: str = ""
     model: str = ""
     answer: str = ""
@@ -109,7 +111,11 @@ class Conversation(Journal):
     prompt (turn, text); claim (turn, attempt, writer, model); text (turn, attempt, text);
     beat (turn, attempt); end (turn, attempt, state, reason, notice, usage); delete.
     A text, beat or end of an attempt that is no longer the last one is ignored.
+
+    trouble: why its answer in progress can't be saved or followed at the moment, or "".
     """
+
+    trouble = ""
 
     @property
     def id(self) -> str:
@@ -149,6 +155,7 @@ class Conversation(Journal):
         if kind == "claim":
             if not isinstance(attempt, int) or attempt <= turn.attempt:
                 raise ValueError("a claim that comes too late")
+            turn.tries = 1 if turn.state == "failed" else turn.tries + 1
             turn.writer, turn.model = text_of(record, "writer"), text_of(record, "model")
             turn.attempt, turn.state, turn.reason, turn.notice = attempt, "open", "", ""
         elif attempt != turn.attempt or turn.ended:
@@ -200,6 +207,7 @@ class Session:
             raise ValueError("not a session key")
         self.id = _hash(key.encode())
         self.folder = root / self.id
+        self._values = open_journal(Values, self.folder / VALUES)
 
     def conversations(self) -> list[Entry]:
         """List the conversations, the one that was last written to first."""
@@ -215,7 +223,7 @@ class Session:
     def _title(self, conversation_id: str) -> str:
         try:
             return _title(self.folder / f"{conversation_id}.jsonl")
-        except (OSError, ValueError, TypeError, KeyError):  # its first line can't be read
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):  # of its first line
             day = conversation_id
             return f"Conversation of {day[:4]}-{day[4:6]}-{day[6:8]} {day[9:11]}:{day[11:13]} UTC"
 
@@ -230,22 +238,19 @@ class Session:
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value kept by that name, else the default."""
-        journal = self._values()
-        journal.refresh()
-        return journal.values.get(name, default)
+        self._values.refresh()
+        return self._values.values.get(name, default)
 
     def __getitem__(self, name: str) -> Any:
-        journal = self._values()
-        journal.refresh()
-        return journal.values[name]
+        self._values.refresh()
+        return self._values.values[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        journal = self._values()
         record = {"type": "value", "name": name, "value": value}
         to_line(record)  # a value that is not JSON is refused before anything is touched
         same = (name, value)
-        journal.update(
-            lambda: [] if same in journal.values.items() else [record],
+        self._values.update(
+            lambda: [] if same in self._values.values.items() else [record],
             create=True,
         )
 
@@ -296,9 +301,6 @@ class Session:
         """Delete everything that is kept. Raises SessionError if something could not be deleted."""
         delete_session(self.folder)
 
-    def _values(self) -> Values:
-        return open_journal(Values, self.folder / VALUES)
-
 
 def delete_session(folder: Path, wanted: Callable[[], bool] = lambda: True) -> None:
     """Delete everything in a session's folder, and the folder; what is not ours stays.
@@ -309,11 +311,13 @@ def delete_session(folder: Path, wanted: Callable[[], bool] = lambda: True) -> N
     with explained():
         for name in _list_files(folder, _CONVERSATION_FILE):
             open_journal(Conversation, folder / name).delete(wanted)
+        attached = _list_files(folder / ATTACHMENTS, _ATTACHMENT_FILE)
         if not wanted():
             return
         open_journal(Values, folder / VALUES).delete(wanted)
-        for name in _list_files(folder / ATTACHMENTS, _ATTACHMENT_FILE):
-            (folder / ATTACHMENTS / name).unlink(missing_ok=True)
+        for name, written in _list_files(folder / ATTACHMENTS, _ATTACHMENT_FILE).items():
+            if attached.get(name) == written:  # else it was attached meanwhile
+                (folder / ATTACHMENTS / name).unlink(missing_ok=True)
         with suppress(OSError):  # something that is not ours, or is new
             (folder / ATTACHMENTS).rmdir()
         with suppress(OSError):

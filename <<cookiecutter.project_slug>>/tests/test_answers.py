@@ -14,7 +14,7 @@ import pytest
 from bedrock_stand_in import BedrockStandIn, Fail, Refuse
 
 from chatbot import answers
-from chatbot.answers import Answering, ask, follow, retry, stop, trouble
+from chatbot.answers import Answering, ask, follow, retry, stop
 from chatbot.journals import DeletedError
 from chatbot.models import CONTINUE, Bedrock, Demo, load_models
 from chatbot.sessions import Conversation, Session, Turn, new_conversation_id
@@ -383,8 +383,48 @@ def test_an_answer_waits_for_a_storage_that_comes_back(
     os.rename(sessions, away)  # noqa: PTH104
     more.set()
     for _ in follow(conversation, turn, answering):
-        if "is missing" in trouble(conversation, turn):
+        if "is missing" in conversation.trouble:
             break
     os.rename(away, sessions)  # noqa: PTH104
     assert watch(conversation, turn, answering).answer == "One two."
-    assert not trouble(conversation, turn)
+    assert not conversation.trouble
+
+
+def test_who_follows_from_another_process_waits_for_the_storage_too(
+    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn, tmp_path: Path
+) -> None:
+    more = threading.Event()
+    bedrock.reply("One ", more, "two.")
+    turn = ask(conversation, "Hello", MODEL, answering)
+    other = Conversation(conversation.path)
+    other.refresh()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers, "WRITER", "another process")
+        looks = follow(other, turn, answering)
+        until(looks, "One")
+        sessions, away = tmp_path / "sessions", tmp_path / "away"
+        os.rename(sessions, away)  # noqa: PTH104
+        for _ in looks:
+            if "is missing" in other.trouble:
+                break
+        os.rename(away, sessions)  # noqa: PTH104
+        more.set()
+        *_, ended = looks
+    assert (ended.answer, ended.attempt) == ("One two.", 1)
+    assert not other.trouble
+
+
+def test_a_try_that_a_person_asked_for_is_taken_over_like_the_first(
+    conversation: Conversation, demo: Answering, bedrock: BedrockStandIn, answering: Answering
+) -> None:
+    for _ in range(3):
+        bedrock.reply(Refuse(429, "ThrottlingException"))
+    turn = ask(conversation, "Hello", MODEL, answering)
+    for _ in range(2):
+        watch(conversation, turn, answering)
+        retry(conversation, turn, MODEL, answering)
+    assert watch(conversation, turn, answering).attempt == 3
+    claim = {"type": "claim", "turn": turn, "attempt": 4, "writer": "dead", "model": MODEL}
+    released = {"type": "end", "turn": turn, "attempt": 4, "state": "released"}
+    conversation.update(lambda: [claim, released | {"reason": "", "notice": ""}])
+    assert watch(conversation, turn, demo).state == "complete"

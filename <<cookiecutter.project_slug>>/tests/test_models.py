@@ -2,14 +2,25 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from bedrock_stand_in import BedrockStandIn, Cut, Fail, Reason, Refuse, Stop
 
-from chatbot.models import CONTINUE, Bedrock, Demo, Finish, Model, ModelError, Text, to_messages
+from chatbot.models import (
+    CONTINUE,
+    Bedrock,
+    Demo,
+    Finish,
+    Model,
+    ModelError,
+    Text,
+    answer,
+    to_messages,
+)
 
 MODEL = Model("m", "The Model", "test.model-v1:0", 1000, {"maxTokens": 100})
-HELLO = to_messages([("Hello", "")], MODEL, "")
+HELLO = to_messages([("Hello", "")])
 
 
 def listen(backend: Bedrock | Demo, model: Model = MODEL) -> tuple[str, Finish]:
@@ -175,31 +186,63 @@ def test_what_is_sent_is_always_valid(bedrock: BedrockStandIn) -> None:
         [("One", ""), ("Two", ""), ("Three", "Answer"), ("Four", "Half an ans")],
     ]
     for history in histories:
-        messages = to_messages(history, MODEL, "")
+        messages = to_messages(history)
         assert bedrock.objection(MODEL.id, {"messages": messages}) == ""
 
 
 def test_nothing_that_was_asked_is_left_out_after_a_failure() -> None:
-    [message] = to_messages([("One", ""), ("Two", "")], MODEL, "")
+    [message] = to_messages([("One", ""), ("Two", "")])
     assert message["content"] == [{"text": "One"}, {"text": "Two"}]
 
 
 def test_an_answer_cut_off_is_continued_by_asking_for_it() -> None:
-    messages = to_messages([("One", "Half an ans")], MODEL, "")
+    messages = to_messages([("One", "Half an ans")])
     assert roles(messages) == ["user", "assistant", "user"]
     assert messages[-1]["content"] == [{"text": CONTINUE}]
 
 
-def test_old_turns_are_left_out_whole_when_the_window_is_full() -> None:
+def sent(bedrock: BedrockStandIn) -> list[list[str]]:
+    """Return the texts of each request."""
+    return [
+        [part["text"] for message in request["messages"] for part in message["content"]]
+        for request in bedrock.requests
+    ]
+
+
+def test_old_turns_are_left_out_whole_when_the_window_is_full(bedrock: BedrockStandIn) -> None:
     turns = [(f"{number} " + "x" * 400, "y" * 400) for number in range(10)]
-    messages = to_messages([*turns, ("Last", "")], MODEL, "")
-    assert roles(messages) == ["user", "assistant"] * 3 + ["user"]
-    assert messages[0]["content"][0]["text"].startswith("7 ")
+    list(answer(Bedrock("us-east-1"), MODEL, [*turns, ("Last", "")], "Be kind."))
+    [texts] = sent(bedrock)
+    assert len(texts) == 7
+    assert texts[0].startswith("7 ")
+    assert texts[-1] == "Last"
 
 
-def test_the_last_prompt_is_sent_even_if_it_does_not_fit() -> None:
-    messages = to_messages([("Old", "Older"), ("x" * 100_000, "")], MODEL, "")
-    assert roles(messages) == ["user"]
+def test_the_last_prompt_is_sent_even_if_it_does_not_fit(bedrock: BedrockStandIn) -> None:
+    turns = [("Old", "Older"), ("x" * 100_000, "")]
+    list(answer(Bedrock("us-east-1"), MODEL, turns, "Be kind."))
+    assert sent(bedrock) == [["x" * 100_000]]
+
+
+def test_a_conversation_that_the_model_finds_too_long_is_asked_with_less_of_it(
+    bedrock: BedrockStandIn,
+) -> None:
+    model = replace(MODEL, context_window=1_000_000)  # the stand-in's is smaller
+    turns = [(f"{number}", "y" * 30_000) for number in range(10)]
+    *_, finish = answer(Bedrock("us-east-1"), model, [*turns, ("Last", "")], "Be kind.")
+    assert [len(texts) for texts in sent(bedrock)] == [9]  # it records what it accepts: not 21
+    assert isinstance(finish, Finish)
+    assert "only the newest 9 messages" in finish.notice
+
+
+def test_a_last_prompt_that_is_too_long_alone_is_told(
+    bedrock: BedrockStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = replace(MODEL, context_window=1_000_000)
+    turns = [("Old", "Older"), ("x" * 300_000, "")]
+    with pytest.raises(ModelError, match="too long"):
+        list(answer(Bedrock("us-east-1"), model, turns, "Be kind."))
+    assert len(caplog.records) == 2  # with the old turn, and without
 
 
 def test_the_demo_model_says_what_it_is() -> None:
@@ -213,7 +256,7 @@ def test_the_demo_model_says_what_it_is() -> None:
 def test_the_demo_model_continues_where_it_was_cut_off() -> None:
     whole, _ = listen(Demo())
     for length in (1, 40, len(whole) - 1):
-        messages = to_messages([("Hello", whole[:length])], MODEL, "")
+        messages = to_messages([("Hello", whole[:length])])
         events = Demo().stream(MODEL, messages, "")
         rest = "".join(event.text for event in events if isinstance(event, Text))
         assert whole[:length] + rest == whole

@@ -1,5 +1,8 @@
 """The page, as staff use it: through Streamlit's own test driver."""
 
+import errno
+import os
+import re
 import threading
 from collections.abc import Callable
 
@@ -63,6 +66,63 @@ def test_an_answer_is_drawn_without_pictures_and_formulas(
     )
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "a `![x](http://stranger/a)`` b",
+        "foo ``` ![x](http://stranger/a)",
+        "> ```\n\n![x](http://stranger/a)",
+        "- a\n  ```\n\n![x](http://stranger/a)",
+        "~~~\n```\n~~~\n\n![x](http://stranger/a)",
+        "   ```\n```\n![x](http://stranger/a)",
+        "<!--\n```\n-->\n![x](http://stranger/a)",
+        "a `![x``](http://stranger/a)",
+        "```\r![x]\r```\r\r![x]\r\r[x]: http://stranger/a",
+    ],
+)
+def test_no_trick_with_code_draws_a_picture(
+    open_page: OpenPage, bedrock: BedrockStandIn, answer: str
+) -> None:
+    bedrock.reply(answer)
+    shown = said(say(open_page(), "Hello"))[1]
+    assert not re.search(r"(?<!\\)!\[", shown)
+
+
+def test_code_that_can_be_no_picture_stays_as_it_is(
+    open_page: OpenPage, bedrock: BedrockStandIn
+) -> None:
+    code = "```rust\nlet v = vec![1, 2];\n```\n\nSee [the book](https://doc.example/book)."
+    bedrock.reply(code)
+    assert said(say(open_page(), "Hello"))[1] == code
+
+
+def test_a_title_is_shown_as_it_was_typed(open_page: OpenPage) -> None:
+    page = say(open_page(), "Is it the “best” plan — für 5 €? 日本語です。🎉")
+    [entry] = [button for button in page.button if (button.key or "").startswith("open-")]
+    assert entry.label == r"Is it the “best” plan — für 5 €\? 日本語です。🎉"
+
+
+def test_a_rerun_reads_only_what_is_new(
+    open_page: OpenPage, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = say(open_page(), "Hello " + "words " * 5000)
+    read = []
+    real = os.pread
+
+    def pread(*arguments: int) -> bytes:
+        data = real(*arguments)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(os, "pread", pread)
+    page.run()
+    assert sum(read) < 300
+    read.clear()
+    size = sum(file.stat().st_size for file in session.folder.iterdir())
+    open_page()
+    assert sum(read) < size + 300  # a reload reads it once
+
+
 def test_a_prompt_is_shown_as_it_was_typed(open_page: OpenPage) -> None:
     page = say(open_page(), "# Not a *heading* <b>$x$</b>")
     assert page.chat_message[0].text[0].value == "# Not a *heading* <b>$x$</b>"
@@ -81,6 +141,18 @@ def test_the_last_model_comes_back_with_the_session(open_page: OpenPage, session
     page.selectbox[0].set_value(keys[-1]).run()
     assert session["model"] == keys[-1]
     assert open_page().selectbox[0].value == keys[-1]
+
+
+def test_the_model_that_a_new_visitor_chose_comes_back(open_page: OpenPage) -> None:
+    last = list(MODELS)[-1]
+    page = open_page()
+    page.selectbox[0].set_value(last).run()
+    say(page, "Hello")
+    assert open_page().selectbox[0].value == last
+    click(page, "Delete everything")
+    click(page, "Delete for good")
+    say(page, "Hello again")
+    assert open_page().selectbox[0].value == last
 
 
 def test_the_chosen_model_answers(open_page: OpenPage, bedrock: BedrockStandIn) -> None:
@@ -253,6 +325,18 @@ def test_a_person_deletes_everything_that_is_kept(open_page: OpenPage, session: 
     assert [entry.title for entry in session.conversations()] == ["A new life"]
 
 
+def test_a_first_line_that_nothing_can_read_spoils_nothing_else(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = say(open_page(), "Hello")
+    spoilt = session.folder / "20990101T000000000000-00000000.jsonl"
+    spoilt.write_text("[" * 200_000 + "\n")
+    page.run()
+    assert not page.exception
+    assert said(page)[0] == "Hello"
+    assert "Conversation of 2099" in {button.label.replace("\\", "")[:20] for button in page.button}
+
+
 def test_a_damaged_line_is_told_and_the_rest_is_shown(
     open_page: OpenPage, session: Session
 ) -> None:
@@ -264,14 +348,55 @@ def test_a_damaged_line_is_told_and_the_rest_is_shown(
     assert said(page)[0] == "Hello"
 
 
-def test_a_message_that_can_not_be_saved_goes_back_to_the_input(
-    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, session: Session
+def test_a_message_that_can_not_be_saved_stays_until_it_can(
+    open_page: OpenPage, session: Session
 ) -> None:
     page = open_page()
     session.folder.parent.touch()  # a file where the folder should be
     say(page, "Precious words")
     assert not page.exception
     assert "storage has a problem" in page.error[0].value
+    assert said(page) == ["Precious words"]
+    say(page, "And more")
+    assert said(page) == ["Precious words", "And more"]
+    click(page, "Send again")
+    assert said(page) == ["Precious words", "And more"]
+    session.folder.parent.unlink()
+    click(page, "Send again")
+    assert not page.error
+    assert said(page)[::2] == ["Precious words", "And more"]
+
+
+def test_a_message_that_can_not_be_saved_can_be_discarded(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = open_page()
+    session.folder.parent.touch()
+    say(page, "Not so precious words")
+    click(page, "Discard")
+    session.folder.parent.unlink()
+    page.run()
+    assert said(page) == []
+    assert not page.error
+
+
+def test_a_message_that_was_saved_with_a_fault_is_not_saved_twice(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS tells of a full disk when what was written is flushed."""
+    page = say(open_page(), "Hello")
+    real, faults = os.fsync, [OSError(errno.EIO, "a fault")]
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        if faults:
+            raise faults.pop()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    say(page, "Once")
+    assert "was not sent" in page.error[0].value
+    click(page, "Send again")
+    assert said(page)[::2] == ["Hello", "Once"]
 
 
 @pytest.mark.parametrize(

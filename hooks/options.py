@@ -112,9 +112,7 @@ class Options(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        environment.filters.update(
-            validate=validate, quoted=quoted, markdown=markdown, tag=tag
-        )
+        environment.filters.update(validate=validate, quoted=quoted, markdown=markdown, tag=tag)
         defaults = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
         self._own = {value for value in defaults.values() if isinstance(value, str)}
         self._own |= {hook.read_text(encoding="utf-8") for hook in ROOT.glob("hooks/*_gen_*.py")}

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ BUILD = ROOT / "build"
 LICENSES = ("MIT", "Apache-2.0", "Proprietary")
 MODELS = ("Amazon Nova", "Anthropic Claude", "both")
 CI = ("GitHub Actions", "none")
+NETWORKS = ("new VPC", "existing VPC")
+ARCHITECTURES = ("arm64", "x86-64")
 REGIONS = ("us-east-1", "eu-central-1", "ap-southeast-2", "sa-east-1")  # one of each geography
 
 
@@ -31,7 +33,7 @@ class Project:
     """A rendered project."""
 
     path: Path
-    options: Mapping[str, str]
+    options: Mapping[str, Any]
 
     def read(self, name: str) -> str:
         return (self.path / name).read_text(encoding="utf-8")
@@ -45,9 +47,16 @@ class Project:
         }
 
     def run(
-        self, *command: str, environment: Mapping[str, str] | None = None, timeout: float = 300
+        self,
+        *command: str,
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 300,
+        said: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project, as in a terminal without an active environment."""
+        """Run a command in the project, as in a terminal without an active environment.
+
+        What is `said` goes to its standard input.
+        """
         return subprocess.run(
             command,
             cwd=self.path,
@@ -55,6 +64,7 @@ class Project:
             capture_output=True,
             text=True,
             timeout=timeout,
+            input=said,
         )
 
     def dev(self, *words: str, **options: float) -> subprocess.CompletedProcess[str]:
@@ -85,7 +95,7 @@ Bake = Callable[..., Project]
 def bake(cookies) -> Bake:  # type: ignore[no-untyped-def]  # pytest-cookies has no types
     """Render the template with options; the rest are the defaults."""
 
-    def render(**options: str) -> Project:
+    def render(**options: Any) -> Project:
         result = cookies.bake(extra_context=options, template=str(ROOT))
         assert result.exception is None, result.exception
         assert result.exit_code == 0
@@ -94,10 +104,26 @@ def bake(cookies) -> Bake:  # type: ignore[no-untyped-def]  # pytest-cookies has
     return render
 
 
-def combinations() -> Iterator[dict[str, str]]:
-    """Yield every combination of the options that change what is rendered."""
-    for license_, models, ci, region in product(LICENSES, MODELS, CI, REGIONS):
-        yield {"license": license_, "models": models, "ci": ci, "aws_region": region}
+def combinations() -> Iterator[dict[str, Any]]:
+    """Yield every combination of the options that change what is rendered.
+
+    The license and the CI meet each other in every way, and no file depends on them and on
+    another option but the README, whose parts don't meet: so they take turns.
+    """
+    papers = cycle(product(LICENSES, CI))
+    on_aws = product(NETWORKS, (True, False), (True, False), ARCHITECTURES, MODELS, REGIONS)
+    for network, cloudfront, autoscaling, architecture, models, region in on_aws:
+        license_, ci = next(papers)
+        yield {
+            "license": license_,
+            "models": models,
+            "ci": ci,
+            "aws_region": region,
+            "network": network,
+            "use_cloudfront": cloudfront,
+            "use_autoscaling": autoscaling,
+            "cpu_architecture": architecture,
+        }
 
 
 @pytest.fixture(scope="session")

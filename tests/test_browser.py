@@ -20,7 +20,6 @@ from browsing import (
     messages,
     needs_browser,
     open_page,
-    prompt_box,
     say,
     session_of,
     sidebar,
@@ -80,6 +79,36 @@ def test_an_answer_streams_and_survives_thirty_refreshes(
         expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
         assert session_of(page) == session
     assert len(list((project.path / "session_data").iterdir())) == 1
+
+
+def test_an_answer_asks_no_stranger_for_a_picture(
+    chatbot: str, visitor: BrowserContext, bedrock: Any
+) -> None:
+    """The visitor fails the test if its browser asks anybody but the chatbot."""
+    picture = "![x](http://127.0.0.2:9/secret)"
+    tricks = [
+        picture,
+        f"a `{picture}`` b",
+        f"foo ``` {picture}",
+        f"> ```\n\n{picture}",
+        f"- a\n  ```\n\n{picture}",
+        f"~~~\n```\n~~~\n\n{picture}",
+        f"   ```\n```\n{picture}",
+        f"<!--\n```\n-->\n{picture}",
+        f":::a\n```\n:::\n\n{picture}",
+        "a `![x``](http://127.0.0.2:9/secret)",
+        "```\r![x]\r```\r\r![x]\r\r[x]: http://127.0.0.2:9/secret",
+        '<img src="http://127.0.0.2:9/secret">',
+    ]
+    page = open_page(visitor, chatbot)
+    for number, trick in enumerate(tricks):
+        bedrock.reply(f"{trick}\n\nThat was trick {number}.")
+        say(page, "Show me")
+        expect(messages(page).nth(2 * number + 1)).to_contain_text(f"That was trick {number}.")
+        expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    page.reload()
+    expect(messages(page)).to_have_count(2 * len(tricks))
+    page.wait_for_load_state("networkidle")
 
 
 def test_a_refresh_in_the_middle_of_an_answer_shows_it_grow_on(
@@ -349,7 +378,7 @@ def test_the_server_is_killed_in_the_middle_of_an_answer(
         expect(messages(page).nth(1).get_by_text("no model was called")).to_have_count(1)
 
 
-def test_a_prompt_that_can_not_be_saved_is_given_back(
+def test_a_prompt_that_can_not_be_saved_is_sent_again(
     project: Project, visitor: BrowserContext
 ) -> None:
     with serve(project, free_port()) as server:
@@ -358,9 +387,9 @@ def test_a_prompt_that_can_not_be_saved_is_given_back(
         folder.touch()  # a file where the folder should be
         say(page, "My careful question")
         expect(page.get_by_text("storage has a problem")).to_be_visible()
-        expect(prompt_box(page)).to_have_value("My careful question")
+        expect(messages(page)).to_have_count(1)
         folder.unlink()
-        prompt_box(page).press("Enter")
+        page.get_by_role("button", name="Send again").click()
         expect(messages(page).nth(1)).to_contain_text("no model was called")
 
 

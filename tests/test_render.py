@@ -11,9 +11,12 @@ import yaml
 from conftest import MODELS, ROOT, TEMPLATE, Bake, Project
 
 WORKFLOW = ".github/workflows/test.yml"
+OF_GITHUB = {WORKFLOW, ".github/workflows/deploy.yml", "infra/github.yml"}
 FILES = {
+    ".dockerignore",
     ".gitignore",
     ".streamlit/config.toml",
+    "Dockerfile",
     "LICENSE",
     "README.md",
     "chatbot/__init__.py",
@@ -25,7 +28,12 @@ FILES = {
     "chatbot/sessions.py",
     "chatbot/settings.py",
     "chatbot/storage.py",
+    "deployment.sh",
     "dev.py",
+    "infra/parameters.json",
+    "infra/registry.yml",
+    "infra/tags.json",
+    "infra/template.yml",
     "models.toml",
     "pyproject.toml",
     "requirements-dev.in",
@@ -47,7 +55,7 @@ DELIMITER = re.compile(r"<<|>>|<%|%>|<#|#>|cookiecutter")
 
 def test_each_combination_has_exactly_its_files(projects: list[Project]) -> None:
     for project in projects:
-        expected = FILES | ({WORKFLOW} if project.options["ci"] == "GitHub Actions" else set())
+        expected = FILES | (OF_GITHUB if project.options["ci"] == "GitHub Actions" else set())
         assert set(project.files()) == expected, project.options
         assert not [folder for folder in project.path.rglob("*") if is_empty(folder)]
 
@@ -76,7 +84,9 @@ def test_everything_parses(projects: list[Project]) -> None:
         for name in project.files():
             if name.endswith(".toml"):
                 tomllib.loads(project.read(name))
-            elif name.endswith((".yml", ".yaml")):
+            elif name.endswith(".json"):
+                json.loads(project.read(name))
+            elif name.startswith(".github/"):
                 assert yaml.safe_load(project.read(name))
 
 
@@ -188,7 +198,7 @@ def test_every_choice_has_a_prompt_for_people() -> None:
 
 
 def test_answers_at_the_prompts_are_rendered(tmp_path: Path) -> None:
-    answers = "Ask Legal\n\nLegal Team\n3\neu-central-1\n2\n2\n"
+    answers = "Ask Legal\n\nLegal Team\n3\neu-central-1\n2\n2\nn\nn\n2\n2\n"
     command = [sys.executable, "-m", "cookiecutter", str(ROOT), "--output-dir", str(tmp_path)]
     done = subprocess.run(
         [*command, "--default-config"], input=answers, capture_output=True, text=True
@@ -200,4 +210,8 @@ def test_answers_at_the_prompts_are_rendered(tmp_path: Path) -> None:
     assert "Legal Team" in project.read("LICENSE")
     assert "python3 dev.py run" in done.stdout
     assert not (project.path / ".github").exists()
+    assert "TaskSubnetA" in project.read("infra/parameters.json")
+    assert "AllowedCidr" in project.read("infra/parameters.json")
+    assert '"Tasks"' in project.read("infra/parameters.json")
+    assert "X86_64" in project.read("infra/template.yml")
     assert "# Ask Legal\n" in project.read("README.md")

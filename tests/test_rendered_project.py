@@ -45,6 +45,41 @@ def test_it_passes_its_own_tests_with_other_models(bake: Bake, models: str) -> N
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+EXAMPLES = """
+import sys
+from pathlib import Path
+from streamlit.testing.v1 import AppTest
+from chatbot.sessions import Session
+
+KEY = "k" + "0" * 32
+session = Session(Path("examples").absolute(), KEY)
+page = AppTest.from_string(
+    "from pathlib import Path; import streamlit as st; from chatbot.sessions import Session\\n"
+    f"session = Session(Path('examples').absolute(), {KEY!r})\\n" + sys.stdin.read()
+).run()
+page.selectbox[0].set_value("Legal").run()
+assert not page.exception, page.exception
+assert session["department"] == "Legal"
+session["logo"] = session.attach(bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+    "0000000a49444154789c6360000000020001e221bc330000000049454e44ae426082"))
+page.run()
+assert not page.exception, page.exception
+assert page.selectbox[0].value == "Legal"
+assert "image" in [child.type for child in page.main.children.values()]
+"""
+
+
+def test_the_examples_in_its_readme_work(bake: Bake) -> None:
+    project = bake()
+    share_environment(project)
+    examples = re.findall(r"```python\n(.*?)```", project.read("README.md"), re.DOTALL)
+    assert [len(each.splitlines()) for each in examples] == [5, 5]
+    python = str(project.path / ".venv" / "bin" / "python")
+    done = project.run(python, "-c", EXAMPLES, said="\n".join(examples))
+    assert done.returncode == 0, done.stderr
+
+
 def without_caches(project: Project) -> dict[str, bytes]:
     ours = re.compile(r"(^|/)(__pycache__|\.\w+_cache|\.venv)(/|$)")
     return {name: data for name, data in project.files().items() if not ours.search(name)}
@@ -66,6 +101,13 @@ def test_a_port_in_use_is_told_with_a_way_out(bake: Bake) -> None:
     assert done.returncode == 1
     assert f"Port {port} of localhost can't be used" in done.stderr
     assert f"--port {port + 1}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_does_not_exist_is_told(bake: Bake) -> None:
+    done = bake().dev("run", "--port=70000")
+    assert done.returncode == 1
+    assert "ports go from 0 to 65535" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -109,7 +109,7 @@ def take_picture(page: Page, name: str) -> None:
         ("full", "no room left", True),
     ],
 )
-def test_a_message_is_given_back_until_it_can_be_kept(
+def test_a_message_waits_until_it_can_be_kept(
     storage: Storage, visitor: BrowserContext, fault: str, sentence: str, readable: bool
 ) -> None:
     page = open_page(visitor, storage.address)
@@ -118,7 +118,10 @@ def test_a_message_is_given_back_until_it_can_be_kept(
     with getattr(storage, fault)():
         say(page, CAREFUL)
         expect(page.get_by_text(sentence).first).to_be_visible()
-        expect(prompt_box(page)).to_have_value(CAREFUL)
+        expect(messages(page).last).to_contain_text(CAREFUL)
+        prompt_box(page).fill("A draft of the next one")
+        page.get_by_role("button", name="Send again").click()
+        expect(page.get_by_text(sentence).first).to_be_visible()
         take_picture(page, fault)
         other = open_page(visitor, page.url)
         if readable:
@@ -127,9 +130,10 @@ def test_a_message_is_given_back_until_it_can_be_kept(
         else:
             expect(other.get_by_text(sentence).first).to_be_visible()
             expect(messages(other)).to_have_count(0)
-    prompt_box(page).press("Enter")
+    page.get_by_role("button", name="Send again").click()
     expect(messages(page)).to_have_count(4)
     expect(messages(page).nth(0)).to_contain_text("Before")
+    expect(prompt_box(page)).to_have_value("A draft of the next one")
     expect(messages(page).nth(2)).to_contain_text(CAREFUL)
     expect(messages(page).nth(3)).to_contain_text("An answer.")
     expect(page.get_by_text(sentence)).to_have_count(0)

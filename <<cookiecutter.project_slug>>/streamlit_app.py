@@ -31,6 +31,13 @@ CONVERSATIONS_SHOWN = 20
 PROMPT_LENGTH = 50_000  # characters
 SLOW_AFTER = 2.0  # seconds until the page says that it waits for the storage
 
+# A title and its bin stay on one line, however narrow the sidebar is.
+LIST_STYLE = """<style>
+.st-key-conversations .stHorizontalBlock { flex-wrap: nowrap; }
+.st-key-conversations [class*="st-key-open-"] { flex: 1 1 0; min-width: 0; }
+.st-key-conversations [class*="st-key-open-"] :is(button, button *) { justify-content: start; }
+</style>"""
+
 T = TypeVar("T")
 
 # What starts with a backslash, or is code, stays as it is.
@@ -154,6 +161,7 @@ def choose_model(session: Session, models: dict[str, Model], kept: bool) -> str:
 
 def draw_conversations(session: Session, entries: list[Entry], current: str) -> None:
     """Draw the list of conversations, each with a button that deletes it."""
+    st.html(LIST_STYLE)
     shown = entries if st.session_state.get("all_shown") else entries[:CONVERSATIONS_SHOWN]
     for entry in shown:
         row = st.container(horizontal=True, gap="xxsmall", vertical_alignment="center")
@@ -404,7 +412,7 @@ def draw_page() -> None:
             width="stretch",
             on_click=open_new_conversation,
         )
-        conversation_list = st.container(gap="xxsmall")
+        conversation_list = st.container(key="conversations", gap="xxsmall")
         browser.remember(key)
 
     conversation = current_conversation(session, entries)

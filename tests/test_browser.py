@@ -239,6 +239,27 @@ def test_a_chat_is_deleted(chatbot: str, visitor: BrowserContext, project: Proje
     assert not list((project.path / "session_data").rglob("2*.jsonl"))
 
 
+def test_a_title_and_its_bin_share_a_line_on_a_phone(
+    chatbot: str, visitor: BrowserContext
+) -> None:
+    page = open_page(visitor, chatbot)
+    page.set_viewport_size({"width": 390, "height": 844})
+    for title in ("Short", "A question that is much longer than the sidebar of a phone is wide"):
+        page.get_by_role("button", name="New chat").dispatch_event("click")
+        expect(messages(page)).to_have_count(0)
+        say(page, title)
+        expect(messages(page).nth(1)).to_contain_text("An answer.")
+    page.reload()
+    page.get_by_test_id("stExpandSidebarButton").click()
+    for row in (0, 1):
+        title = sidebar(page).locator("[class*=st-key-open-] button").nth(row).bounding_box()
+        bin_ = sidebar(page).locator("[class*=st-key-delete-] button:visible").nth(row)
+        place = bin_.bounding_box()
+        assert title and place
+        assert title["y"] < place["y"] + place["height"] / 2 < title["y"] + title["height"]
+        assert title["x"] + title["width"] <= place["x"]
+
+
 def test_either_the_cookie_or_local_storage_is_enough(demo: str, visitor: BrowserContext) -> None:
     page = open_page(visitor, demo)
     say(page, "Remember me")

@@ -1,0 +1,490 @@
+"""GitHub's two roles may do what deployment.sh and its stacks need, and no more."""
+
+import json
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cfnlint.data import AdditionalSpecs
+from cfnlint.helpers import load_resource
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+from conftest import ROOT, Project
+from cookiecutter.main import cookiecutter
+
+# IAM's actions, each with the kinds of resources that it knows: AWS's list, shipped with cfn-lint.
+IAM: dict[str, Any] = load_resource(AdditionalSpecs, "Policies.json")
+
+COMBINATIONS = [
+    {"network": network, "use_cloudfront": cloudfront, "use_autoscaling": autoscaling}
+    for network, cloudfront, autoscaling in product(
+        ("new VPC", "existing VPC"), ("True", "False"), ("True", "False")
+    )
+]
+
+# What the resources' handlers ask for, by the schemas of AWS that cfn-lint ships, because of
+# properties that no template here has. Judged by hand; what only reads is mostly allowed.
+UNUSED = {
+    "cloudfront:*ConnectionGroup": "distributions for many tenants",
+    "cloudfront:UpdateDistributionWithStagingConfig": "staging",
+    "cognito-idp:*": "signing in at the load balancer",
+    "ec2:*tachVpnGateway": "VPNs",
+    "ec2:*ssociateSubnetCidrBlock": "IPv6",
+    "ec2:CreateVpcEncryptionControl": "encryption within the VPC",
+    "ec2:ModifyVpcTenancy": "hardware of one's own",
+    "ecr:SetRepositoryPolicy": "other accounts",
+    "ecr:DeleteRepositoryPolicy": "other accounts",
+    "ecs:PutAccountSetting*": "settings of the account",
+    "ecs:PutClusterCapacityProviders": "capacity providers",
+    "elasticfilesystem:CreateReplicationConfiguration": "replication",
+    "elasticfilesystem:DeleteReplicationConfiguration": "replication",
+    "elasticfilesystem:DeleteFileSystem": "none: the file system outlives its stack",
+    "elasticfilesystem:DeleteTags": "none: UntagResource has replaced it",
+    "elasticfilesystem:UpdateFileSystemProtection": "replication",
+    "elasticloadbalancing:*registerTargets": "targets in the template; ECS registers tasks itself",
+    "elasticloadbalancing:RegisterTargets": "targets in the template; ECS registers tasks itself",
+    "elasticloadbalancing:ModifyCapacityReservation": "reserved capacity",
+    "elasticloadbalancing:ModifyIpPools": "IPAM",
+    "elasticloadbalancing:SetIpAddressType": "IPv6",
+    "iam:*RolePermissionsBoundary": "boundaries",
+    "iam:AttachRolePolicy": "managed policies",
+    "iam:DetachRolePolicy": "managed policies",
+    "kms:*": "keys of one's own",
+    "lambda:*": "functions",
+    "logs:*BearerTokenAuthentication": "tokens",
+    "logs:*ssociateKmsKey": "keys of one's own",
+    "logs:CreateLogDelivery": "delivery to other services",
+    "firehose:*": "delivery to other services",
+    "logs:DeleteDataProtectionPolicy": "masks",
+    "logs:PutDataProtectionPolicy": "masks",
+    "logs:DeleteIndexPolicy": "indexes",
+    "logs:PutIndexPolicy": "indexes",
+    "logs:DeleteResourcePolicy": "other accounts",
+    "logs:PutResourcePolicy": "other accounts",
+    "logs:PutLogGroupDeletionProtection": "protection of logs",
+    "secretsmanager:RemoveRegionsFromReplication": "replication",
+    "secretsmanager:ReplicateSecretToRegions": "replication",
+    "sns:PutDataProtectionPolicy": "masks",
+    "sts:AssumeRole": "none: no role is known that the handler could mean",
+}
+
+# What services do in the caller's name beside that. Kept by hand, from AWS's user guides and its
+# managed policies, as remembered; not tried against AWS.
+BESIDE = {
+    "AWS::EC2::Subnet": {  # of Fn::GetAZs
+        "ec2:DescribeAccountAttributes",
+        "ec2:DescribeAvailabilityZones",
+    },
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": {
+        "ec2:DescribeAccountAttributes",
+        "ec2:DescribeAddresses",
+        "ec2:DescribeInternetGateways",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ec2:GetSecurityGroupsForVpc",
+        "iam:CreateServiceLinkedRole",
+    },
+    "AWS::EFS::MountTarget": {
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaceAttribute",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:ModifyNetworkInterfaceAttribute",
+    },
+    "AWS::ApplicationAutoScaling::ScalingPolicy": {
+        "cloudwatch:DeleteAlarms",
+        "cloudwatch:DescribeAlarms",
+        "cloudwatch:PutMetricAlarm",
+    },
+}
+
+# Service-linked roles: which resource makes AWS look for which one.
+LINKED = {
+    "AWS::ECS::Service": "ecs.amazonaws.com",
+    "AWS::EFS::FileSystem": "elasticfilesystem.amazonaws.com",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": "elasticloadbalancing.amazonaws.com",
+    "AWS::ApplicationAutoScaling::ScalableTarget": "ecs.application-autoscaling.amazonaws.com",
+    "AWS::CloudFront::VpcOrigin": "vpcorigin.cloudfront.amazonaws.com",
+}
+
+# What deployment.sh needs beside the calls that bear the names of their actions.
+CALLS = {
+    "sts:GetCallerIdentity": set[str](),  # everyone may
+    "ecr:GetLoginPassword": {"ecr:GetAuthorizationToken"},
+    "logs:Tail": {"logs:FilterLogEvents"},
+    "cloudformation:CreateChangeSet": {
+        "cloudformation:CreateChangeSet",
+        "cloudformation:TagResource",
+        "cloudformation:UntagResource",
+        "iam:PassRole",
+    },
+    "elasticfilesystem:DeleteFileSystem": set(),  # --delete-data is for people
+    "cloudformation:ContinueUpdateRollback": set(),  # only advice
+    "sso:Login": set(),  # only advice
+}
+PUSH = {
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:CompleteLayerUpload",
+    "ecr:GetDownloadUrlForLayer",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:UploadLayerPart",
+}
+HERE = {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012"}
+NAMES = {"StackName": "bot", "Repository": "octo@1/bot@2", "Environment": "production"}
+
+
+class Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as the long ones."""
+
+
+def long_form(loader: Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    return {suffix: value}
+
+
+Loader.add_multi_constructor("!", long_form)
+
+
+def load(project: Project, name: str) -> dict[str, Any]:
+    template: dict[str, Any] = yaml.load(project.read(f"infra/{name}"), Loader)  # noqa: S506
+    return template
+
+
+def said(value: Any, **names: str) -> str:
+    """Return the string that CloudFormation makes of it."""
+    known = HERE | NAMES | names
+    if isinstance(value, str):
+        return value
+    ((kind, inner),) = value.items()
+    if kind == "Sub":
+        return re.sub(r"\$\{([\w:]+)}", lambda found: known[found[1]], inner)
+    return known[inner] if kind == "Ref" else f"{kind} {inner}"
+
+
+def resolved(value: Any, **names: str) -> Any:
+    """Return what CloudFormation makes of it, whole documents included."""
+    if isinstance(value, list):
+        return [resolved(each, **names) for each in value]
+    if isinstance(value, dict) and not {"Sub", "Ref", "GetAtt"} & set(value):
+        return {key: resolved(each, **names) for key, each in value.items()}
+    return said(value, **names)
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for policy in role["Properties"]["Policies"] + role.get("Beside", []):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            yield statement | {
+                "Action": listed(statement["Action"]),
+                "Resource": [said(each) for each in listed(statement["Resource"])],
+            }
+
+
+def allowed(role: dict[str, Any]) -> set[str]:
+    return {action for statement in statements(role) for action in statement["Action"]}
+
+
+def kinds(action: str) -> list[str] | None:
+    """Return the kinds of resources that an action knows, or None where IAM does not know it."""
+    service, name = action.split(":")
+    entry = IAM.get(service, {}).get("Actions", {}).get(name.lower())
+    return None if entry is None else entry.get("Resources", [])
+
+
+def asked(kind: str) -> set[str]:
+    """Return what the handlers of a kind of resource ask for, as far as IAM knows it."""
+    handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["handlers"]
+    verbs = ("create", "read", "update", "delete")
+    permissions = {each for verb in verbs for each in handlers.get(verb, {}).get("permissions", ())}
+    return {each for each in permissions if kinds(each) is not None}
+
+
+def needed(kind: str) -> set[str]:
+    unused = {each for each in asked(kind) if any(fnmatchcase(each, one) for one in UNUSED)}
+    return asked(kind) - unused | BESIDE.get(kind, set())
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
+    """Every combination that changes the stacks, rendered once; the first has the defaults."""
+    folder = tmp_path_factory.mktemp("stacks")
+    config = folder / "config.yaml"
+    config.write_text(f"replay_dir: {folder}\ncookiecutters_dir: {folder}\n")
+    projects = []
+    for number, options in enumerate(COMBINATIONS):
+        path = cookiecutter(
+            str(ROOT),
+            no_input=True,
+            extra_context=options,
+            output_dir=str(folder / str(number)),
+            config_file=str(config),
+        )
+        projects.append(Project(Path(path), options))
+    return projects
+
+
+@pytest.fixture(
+    params=range(len(COMBINATIONS)), ids=lambda index: ", ".join(COMBINATIONS[index].values())
+)
+def project(request: pytest.FixtureRequest, rendered: list[Project]) -> Project:
+    found: Project = rendered[request.param]
+    return found
+
+
+@pytest.fixture
+def default(rendered: list[Project]) -> Project:
+    return rendered[0]
+
+
+@pytest.fixture
+def roles(project: Project) -> dict[str, Any]:
+    """The two roles, each with the policies that are within it and those that are beside it."""
+    resources = load(project, "github.yml")["Resources"]
+    found = {name: one for name, one in resources.items() if one["Type"] == "AWS::IAM::Role"}
+    assert set(found) == {"DeploymentRole", "CloudFormationRole"}
+    for one in resources.values():
+        if one["Type"] == "AWS::IAM::ManagedPolicy":
+            for role in one["Properties"]["Roles"]:
+                found[role["Ref"]].setdefault("Beside", []).append(one["Properties"])
+    assert {one["Type"] for one in resources.values()} <= {
+        "AWS::IAM::OIDCProvider",
+        "AWS::IAM::Role",
+        "AWS::IAM::ManagedPolicy",
+    }
+    return found
+
+
+@pytest.fixture
+def types(project: Project) -> set[str]:
+    """What the stacks are made of."""
+    templates = [load(project, name) for name in ("registry.yml", "template.yml")]
+    return {one["Type"] for template in templates for one in template["Resources"].values()}
+
+
+def test_cloudformation_may_do_what_the_resources_need_and_nothing_else(
+    roles: dict[str, Any], types: set[str]
+) -> None:
+    wanted = {action for kind in types for action in needed(kind)}
+    assert allowed(roles["CloudFormationRole"]) == wanted
+
+
+def test_what_is_not_needed_is_really_asked_for(default: Project) -> None:
+    resources = {
+        **load(default, "template.yml")["Resources"],
+        **load(default, "registry.yml")["Resources"],
+    }
+    every = {action for one in resources.values() for action in asked(one["Type"])}
+    stale = [pattern for pattern in UNUSED if not any(fnmatchcase(each, pattern) for each in every)]
+    assert stale == []
+
+
+def test_the_script_may_do_what_it_does_and_nothing_else(
+    project: Project, roles: dict[str, Any]
+) -> None:
+    wanted = set(PUSH)
+    for service, verb in re.findall(
+        r"\baws ([a-z0-9]+) ([a-z]+-[a-z-]+|login|tail)", project.read("deployment.sh")
+    ):
+        name = "".join(word.capitalize() for word in verb.split("-"))
+        call = f"{service.replace('efs', 'elasticfilesystem')}:{name}"
+        wanted |= CALLS.get(call, {call})
+    assert allowed(roles["DeploymentRole"]) == wanted
+
+
+def test_the_script_names_the_stack_of_a_change_set(default: Project) -> None:
+    # IAM may know one that is named by its ARN alone as a resource that belongs to no stack.
+    calls = re.findall(r"aws cloudformation \w+-change-set\b[^\n]*", default.read("deployment.sh"))
+    assert calls
+    assert [call for call in calls if "--stack-name" not in call] == []
+
+
+def test_only_jobs_in_the_repositorys_environment_may_deploy(roles: dict[str, Any]) -> None:
+    (trust,) = roles["DeploymentRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Effect"] == "Allow"
+    assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert trust["Principal"] == {
+        "Federated": {"If": ["CreatesProvider", {"Ref": "Provider"}, {"Ref": "ProviderArn"}]}
+    }
+    assert list(trust["Condition"]) == ["StringEquals"]
+    conditions = {key: said(value) for key, value in trust["Condition"]["StringEquals"].items()}
+    assert conditions == {
+        "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+        "token.actions.githubusercontent.com:sub": "repo:octo@1/bot@2:environment:production",
+    }
+
+
+def test_the_workflow_runs_in_that_environment_as_that_role(default: Project) -> None:
+    workflow = yaml.safe_load(default.read(".github/workflows/deploy.yml"))
+    job = workflow["jobs"]["deploy"]
+    parameters = load(default, "github.yml")["Parameters"]
+    assert job["environment"] == parameters["Environment"]["Default"]
+    assert job["permissions"] == {"contents": "read", "id-token": "write"}
+    outputs = load(default, "github.yml")["Outputs"]
+    for name, output in outputs.items():
+        variable = output["Description"].split()[-1].rstrip(".")
+        assert output["Value"] == {"GetAtt": f"{name}.Arn"}
+        assert f"vars.{variable} " in default.read(".github/workflows/deploy.yml")
+        assert variable in default.read("README.md")
+
+
+@pytest.mark.parametrize(
+    ("repository", "fits"),
+    [
+        ("octo-org/chat.bot_2", True),
+        ("octo-org@123456/chatbot@456789", True),
+        ("octo-org", False),
+        ("octo-org/*", False),
+        ("*/chatbot", False),
+        ("octo-org/chatbot:ref", False),
+        ("octo-org@1/chatbot", False),
+        ("https://github.com/octo-org/chatbot", False),
+    ],
+)
+def test_a_repository_is_one_repository(default: Project, repository: str, fits: bool) -> None:
+    pattern = load(default, "github.yml")["Parameters"]["Repository"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, repository)) == fits
+
+
+def test_only_cloudformation_of_this_account_has_the_other_role(roles: dict[str, Any]) -> None:
+    (trust,) = roles["CloudFormationRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust == {
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudformation.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+    }
+
+
+def test_iam_is_limited_to_the_stacks_roles(project: Project, roles: dict[str, Any]) -> None:
+    own = "arn:aws:iam::123456789012:role/bot/*"
+    seen = set()
+    for statement in statements(roles["CloudFormationRole"]):
+        actions = [action for action in statement["Action"] if action.startswith("iam:")]
+        if not actions:
+            continue
+        seen |= set(actions)
+        assert actions == statement["Action"]
+        if actions == ["iam:CreateServiceLinkedRole"]:
+            assert statement["Resource"] == ["arn:aws:iam::123456789012:role/aws-service-role/*"]
+            continue
+        assert statement["Resource"] == [own]
+        if "iam:PassRole" in actions:
+            assert actions == ["iam:PassRole"]
+            service = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+            assert statement["Condition"] == {"StringEquals": service}
+    assert {"iam:PassRole", "iam:PutRolePolicy", "iam:CreateServiceLinkedRole"} <= seen
+    made = [
+        one
+        for one in load(project, "template.yml")["Resources"].values()
+        if one["Type"] == "AWS::IAM::Role"
+    ]
+    assert made
+    for role in made:
+        assert said(role["Properties"]["Path"], **{"AWS::StackName": "bot"}) == "/bot/"
+        assert not {"ManagedPolicyArns", "RoleName"} & set(role["Properties"])
+    # The roles here are not among those, or CloudFormation could give itself any permission.
+    for role in roles.values():
+        assert not {"Path", "RoleName"} & set(role["Properties"])
+
+
+def test_service_linked_roles_are_those_of_the_services_used(
+    roles: dict[str, Any], types: set[str]
+) -> None:
+    (statement,) = [
+        one
+        for one in statements(roles["CloudFormationRole"])
+        if "iam:CreateServiceLinkedRole" in one["Action"]
+    ]
+    services = [service for kind, service in LINKED.items() if kind in types]
+    assert statement["Condition"] == {"StringEquals": {"iam:AWSServiceName": sorted(services)}}
+
+
+def test_the_script_passes_that_role_only_and_only_to_cloudformation(roles: dict[str, Any]) -> None:
+    (statement,) = [
+        one for one in statements(roles["DeploymentRole"]) if "iam:PassRole" in one["Action"]
+    ]
+    assert statement["Action"] == ["iam:PassRole"]
+    assert statement["Resource"] == ["GetAtt CloudFormationRole.Arn"]
+    service = {"iam:PassedToService": "cloudformation.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": service}
+
+
+def test_the_script_may_change_two_stacks_and_their_images(roles: dict[str, Any]) -> None:
+    stacks = "arn:aws:cloudformation:eu-west-1:123456789012:stack"
+    for statement in statements(roles["DeploymentRole"]):
+        if "cloudformation:CreateChangeSet" in statement["Action"]:
+            assert statement["Resource"] == [f"{stacks}/bot/*", f"{stacks}/bot-registry/*"]
+        elif "ecr:PutImage" in statement["Action"]:
+            (resource,) = statement["Resource"]
+            assert resource.endswith(":repository/bot-registry-*")
+        else:
+            reads = ("Describe", "List", "Filter", "Validate", "GetAuthorizationToken", "PassRole")
+            assert all(action.split(":")[1].startswith(reads) for action in statement["Action"])
+
+
+def test_no_statement_allows_everything(roles: dict[str, Any]) -> None:
+    for role in roles.values():
+        for statement in statements(role):
+            assert statement["Effect"] == "Allow"
+            for action in statement["Action"]:
+                assert "*" not in action
+                known = kinds(action)
+                assert known is not None, f"IAM does not know {action}"
+                anything = statement["Resource"] == ["*"]
+                if (
+                    action == "ecs:ListTasks"
+                ):  # Fargate has none of the container instances it knows
+                    assert "ecs:cluster" in statement["Condition"]["ArnLike"]
+                elif action == "cloudwatch:GetMetricData":  # it knows only what metrics are not
+                    assert known == ["dataset"] and anything
+                else:
+                    assert anything == (not known), action
+            for resource in statement["Resource"]:
+                assert resource == "*" or "123456789012" in resource or "GetAtt" in resource
+
+
+def test_nobody_may_delete_conversations(roles: dict[str, Any]) -> None:
+    for role in roles.values():
+        assert not {"elasticfilesystem:DeleteFileSystem", "backup:DeleteRecoveryPoint"} & allowed(
+            role
+        )
+
+
+def test_each_resource_that_is_any_has_its_reason(project: Project) -> None:
+    lines = project.read("infra/github.yml").splitlines()
+    wide = [line for line in lines if re.search(r'Resource: "\*"', line)]
+    assert len(wide) >= 6
+    assert [line for line in wide if not re.search(r'"\*" # \w+', line)] == []
+
+
+def test_the_policies_fit_whatever_the_stacks_name(roles: dict[str, Any]) -> None:
+    longest = {"StackName": "x" * 119, "AWS::Region": "ap-southeast-2"}
+
+    def size(policy: dict[str, Any]) -> int:
+        document = resolved(policy["PolicyDocument"], **longest)
+        return len(json.dumps(document, separators=(",", ":")))
+
+    for (
+        name,
+        role,
+    ) in roles.items():  # IAM's quotas: all that is within a role, each that is beside it
+        within = sum(size(each) for each in role["Properties"]["Policies"])
+        assert within <= 10_240, f"{name} has {within} characters of policies, and IAM takes 10,240"
+        for policy in role.get("Beside", []):
+            assert size(policy) <= 6_144, f"{policy['Description']} has {size(policy)}"

@@ -61,7 +61,9 @@ def save_turn(root: Path, messages: int) -> Callable[[int], None]:
 
 def seed_baseline(file: Path, messages: int) -> None:
     roles = ("user", "assistant")
-    said = [{"role": roles[number % 2], "content": TEXT} for number in range(messages)]
+    # Each text is a text of its own: pickle keeps an object that it has seen as a reference.
+    texts = (f"{number:05}{TEXT[5:]}" for number in range(messages))
+    said = [{"role": roles[number % 2], "content": text} for number, text in enumerate(texts)]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(pickle.dumps({"messages": said}))
 

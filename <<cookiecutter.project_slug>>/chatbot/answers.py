@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatbot.journals import DeletedError, Record
-from chatbot.models import Backend, Finish, Model, ModelError, Text, answer
+from chatbot.models import Backend, Finish, Interruption, Model, ModelError, Text, answer
 from chatbot.sessions import Conversation, Turn
 from chatbot.storage import SessionError
 
@@ -201,6 +201,7 @@ class _Writer:
         self._answering = answering
         self._arrived: queue.SimpleQueue[Text | Finish | ModelError | None] = queue.SimpleQueue()
         self._given_up = threading.Event()
+        self._interruption = Interruption()
         self._saver = threading.Thread(target=self._save, name=f"save-{turn_id}", daemon=True)
 
     def begin(
@@ -249,7 +250,8 @@ class _Writer:
             past = [(each.prompt, each.answer) for each in turns[: turns.index(turn) + 1]]
         model, system = self._answering.model(turn.model), self._answering.system_prompt
         try:
-            with closing(answer(self._answering.backend, model, past, system)) as events:
+            backend, interruption = self._answering.backend, self._interruption
+            with closing(answer(backend, model, past, system, interruption)) as events:
                 for event in events:
                     self._arrived.put(event)
                     if self._given_up.is_set():
@@ -269,6 +271,7 @@ class _Writer:
                     return
         finally:
             self._given_up.set()
+            self._interruption.ask()
             self._leave()
 
     def _gather(self) -> list[Record]:

@@ -5,9 +5,10 @@ import re
 import threading
 import time
 import tomllib
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -128,10 +129,34 @@ class TooLongError(ModelError):
     """The conversation does not fit the model's window."""
 
 
+class Interruption:
+    """Lets one thread break off what another one waits for: a model may be silent for minutes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = False
+        self._break_off: Callable[[], object] = lambda: None
+
+    def ask(self) -> None:
+        """Break off what is waited for, now or from now on."""
+        with self._lock:
+            self._asked = True
+            self._break_off()
+
+    def serve(self, break_off: Callable[[], object]) -> None:
+        """Tell how what is waited for is broken off."""
+        with self._lock:
+            self._break_off = break_off
+            if self._asked:
+                break_off()
+
+
 class Backend(Protocol):
     """Somebody who answers."""
 
-    def stream(self, model: Model, messages: list[Message], system: str) -> Events:
+    def stream(
+        self, model: Model, messages: list[Message], system: str, interruption: Interruption
+    ) -> Events:
         """Yield the answer's text as it arrives, a Finish last. Raises ModelError."""
         ...
 
@@ -141,7 +166,13 @@ def choose_backend(settings: Settings) -> Backend:
     return Demo() if settings.backend == "demo" else Bedrock(settings.region)
 
 
-def answer(backend: Backend, model: Model, turns: Sequence[tuple[str, str]], system: str) -> Events:
+def answer(
+    backend: Backend,
+    model: Model,
+    turns: Sequence[tuple[str, str]],
+    system: str,
+    interruption: Interruption,
+) -> Events:
     """Let the backend answer the last of the turns, as (prompt, answer). Raises ModelError.
 
     How many of the turns fit the model's window is estimated. If the model disagrees, it is asked
@@ -151,7 +182,7 @@ def answer(backend: Backend, model: Model, turns: Sequence[tuple[str, str]], sys
     asked, begun = fitting, False
     while True:
         try:
-            for event in backend.stream(model, to_messages(turns[-asked:]), system):
+            for event in backend.stream(model, to_messages(turns[-asked:]), system, interruption):
                 if isinstance(event, Finish) and asked < fitting and not event.notice:
                     event = replace(event, notice=_FORGOTTEN.format(2 * asked - 1))
                 begun = True
@@ -207,7 +238,9 @@ class Bedrock:
         self._lock = threading.Lock()
         self._client: Any = None
 
-    def stream(self, model: Model, messages: list[Message], system: str) -> Events:
+    def stream(
+        self, model: Model, messages: list[Message], system: str, interruption: Interruption
+    ) -> Events:
         request: dict[str, Any] = {
             "modelId": model.id,
             "messages": messages,
@@ -218,6 +251,8 @@ class Bedrock:
             request["additionalModelRequestFields"] = model.additional
         try:
             with closing(self._connect().converse_stream(**request)["stream"]) as stream:
+                # Closing would not wake the thread that reads; only urllib3's response can.
+                interruption.serve(partial(_shut_down, stream._raw_stream))
                 yield from _read(stream)
         except ModelError:
             raise
@@ -250,6 +285,11 @@ _STOP_NOTICES = {
     "guardrail_intervened": "A guardrail of your organization withheld the answer or a part of it.",
     "content_filtered": "The model's content filter withheld the answer or a part of it.",
 }
+
+
+def _shut_down(response: Any) -> None:
+    with suppress(OSError, RuntimeError, ValueError):  # it has ended meanwhile
+        response.shutdown()
 
 
 def _read(stream: Any) -> Events:
@@ -355,7 +395,9 @@ def explain(error: Exception) -> ModelError:
 class Demo:
     """A scripted answer, for trying the page without AWS. It says so itself."""
 
-    def stream(self, model: Model, messages: list[Message], system: str) -> Events:
+    def stream(
+        self, model: Model, messages: list[Message], system: str, interruption: Interruption
+    ) -> Events:
         partial = ""
         if _last_text(messages) == CONTINUE:
             messages, partial = messages[:-2], _last_text(messages[:-1])

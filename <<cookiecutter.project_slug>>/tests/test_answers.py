@@ -212,6 +212,19 @@ def test_a_model_that_is_no_longer_offered_is_replaced_by_the_default(
     assert bedrock.models == [MODELS[MODEL].id]
 
 
+def test_stop_ends_the_request_of_a_model_that_is_silent(
+    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply("One ", threading.Event())
+    turn = ask(conversation, "Hello", MODEL, answering)
+    until(follow(conversation, turn, answering), "One")
+    [reader] = [each for each in threading.enumerate() if each.name == f"read-{turn}"]
+    stop(conversation, turn)
+    reader.join(10)
+    assert not reader.is_alive()
+    assert watch(conversation, turn, answering).state == "stopped"
+
+
 def test_a_silent_model_is_not_taken_for_dead(
     conversation: Conversation,
     answering: Answering,

@@ -12,6 +12,7 @@ from chatbot.models import (
     Bedrock,
     Demo,
     Finish,
+    Interruption,
     Model,
     ModelError,
     Text,
@@ -25,14 +26,14 @@ HELLO = to_messages([("Hello", "")])
 
 def listen(backend: Bedrock | Demo, model: Model = MODEL) -> tuple[str, Finish]:
     """Let the backend answer to the end."""
-    *texts, finish = backend.stream(model, HELLO, "Be kind.")
+    *texts, finish = backend.stream(model, HELLO, "Be kind.", Interruption())
     assert isinstance(finish, Finish)
     return "".join(event.text for event in texts if isinstance(event, Text)), finish
 
 
 def test_an_answer_arrives_in_pieces_with_its_usage(bedrock: BedrockStandIn) -> None:
     bedrock.reply("Grüß ", "dich ", "👋")
-    events = list(Bedrock("us-east-1").stream(MODEL, HELLO, "Be kind."))
+    events = list(Bedrock("us-east-1").stream(MODEL, HELLO, "Be kind.", Interruption()))
     assert events[:3] == [Text("Grüß "), Text("dich "), Text("👋")]
     usage = {"inputTokens": 7, "outputTokens": 3, "totalTokens": 10}
     assert events[3] == Finish("end_turn", "", usage)
@@ -41,7 +42,7 @@ def test_an_answer_arrives_in_pieces_with_its_usage(bedrock: BedrockStandIn) -> 
 def test_a_piece_arrives_before_the_next_one_is_sent(bedrock: BedrockStandIn) -> None:
     more = threading.Event()
     bedrock.reply("One", more, "two")
-    stream = Bedrock("us-east-1").stream(MODEL, HELLO, "Be kind.")
+    stream = Bedrock("us-east-1").stream(MODEL, HELLO, "Be kind.", Interruption())
     assert next(stream) == Text("One")
     more.set()
     assert next(stream) == Text("two")
@@ -132,7 +133,7 @@ def test_what_arrived_before_a_break_is_kept(
     bedrock: BedrockStandIn, break_: Fail | Cut, sentence: str
 ) -> None:
     bedrock.reply("Half", break_)
-    stream = Bedrock("us-east-1").stream(MODEL, HELLO, "Be kind.")
+    stream = Bedrock("us-east-1").stream(MODEL, HELLO, "Be kind.", Interruption())
     assert next(stream) == Text("Half")
     with pytest.raises(ModelError, match=sentence):
         next(stream)
@@ -211,7 +212,7 @@ def sent(bedrock: BedrockStandIn) -> list[list[str]]:
 
 def test_old_turns_are_left_out_whole_when_the_window_is_full(bedrock: BedrockStandIn) -> None:
     turns = [(f"{number} " + "x" * 400, "y" * 400) for number in range(10)]
-    list(answer(Bedrock("us-east-1"), MODEL, [*turns, ("Last", "")], "Be kind."))
+    list(answer(Bedrock("us-east-1"), MODEL, [*turns, ("Last", "")], "Be kind.", Interruption()))
     [texts] = sent(bedrock)
     assert len(texts) == 7
     assert texts[0].startswith("7 ")
@@ -220,7 +221,7 @@ def test_old_turns_are_left_out_whole_when_the_window_is_full(bedrock: BedrockSt
 
 def test_the_last_prompt_is_sent_even_if_it_does_not_fit(bedrock: BedrockStandIn) -> None:
     turns = [("Old", "Older"), ("x" * 100_000, "")]
-    list(answer(Bedrock("us-east-1"), MODEL, turns, "Be kind."))
+    list(answer(Bedrock("us-east-1"), MODEL, turns, "Be kind.", Interruption()))
     assert sent(bedrock) == [["x" * 100_000]]
 
 
@@ -229,7 +230,9 @@ def test_a_conversation_that_the_model_finds_too_long_is_asked_with_less_of_it(
 ) -> None:
     model = replace(MODEL, context_window=1_000_000)  # the stand-in's is smaller
     turns = [(f"{number}", "y" * 30_000) for number in range(10)]
-    *_, finish = answer(Bedrock("us-east-1"), model, [*turns, ("Last", "")], "Be kind.")
+    *_, finish = answer(
+        Bedrock("us-east-1"), model, [*turns, ("Last", "")], "Be kind.", Interruption()
+    )
     assert [len(texts) for texts in sent(bedrock)] == [9]  # it records what it accepts: not 21
     assert isinstance(finish, Finish)
     assert "only the newest 9 messages" in finish.notice
@@ -241,7 +244,7 @@ def test_a_last_prompt_that_is_too_long_alone_is_told(
     model = replace(MODEL, context_window=1_000_000)
     turns = [("Old", "Older"), ("x" * 300_000, "")]
     with pytest.raises(ModelError, match="too long"):
-        list(answer(Bedrock("us-east-1"), model, turns, "Be kind."))
+        list(answer(Bedrock("us-east-1"), model, turns, "Be kind.", Interruption()))
     assert len(caplog.records) == 2  # with the old turn, and without
 
 
@@ -257,6 +260,6 @@ def test_the_demo_model_continues_where_it_was_cut_off() -> None:
     whole, _ = listen(Demo())
     for length in (1, 40, len(whole) - 1):
         messages = to_messages([("Hello", whole[:length])])
-        events = Demo().stream(MODEL, messages, "")
+        events = Demo().stream(MODEL, messages, "", Interruption())
         rest = "".join(event.text for event in events if isinstance(event, Text))
         assert whole[:length] + rest == whole

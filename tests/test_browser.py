@@ -239,9 +239,7 @@ def test_a_chat_is_deleted(chatbot: str, visitor: BrowserContext, project: Proje
     assert not list((project.path / "session_data").rglob("2*.jsonl"))
 
 
-def test_a_title_and_its_bin_share_a_line_on_a_phone(
-    chatbot: str, visitor: BrowserContext
-) -> None:
+def test_a_title_and_its_bin_share_a_line_on_a_phone(chatbot: str, visitor: BrowserContext) -> None:
     page = open_page(visitor, chatbot)
     page.set_viewport_size({"width": 390, "height": 844})
     for title in ("Short", "A question that is much longer than the sidebar of a phone is wide"):

@@ -1,0 +1,694 @@
+#!/usr/bin/env bash
+# Puts the chatbot on AWS and looks after it there: ./deployment.sh --help
+#
+# Needs bash 3.2 or newer (macOS has that one), AWS CLI v2, docker with buildx, and git.
+# Each verb can be run again after any failure: it goes on from what it finds.
+# Progress goes to stderr; stdout is only for the answer, such as the address.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+usage="Usage: ./deployment.sh [verb] [options]
+
+Verbs:
+  deploy          from nothing, or from what runs, to this commit; prints the address. The default
+  status          what runs, and what is wrong with it
+  logs            the logs of the last hour
+  rollback [TAG]  the image pushed before the one that runs, or the one with that tag
+  destroy         deletes all but the conversations
+
+Options:
+  --stack-name NAME  or STACK_NAME; << cookiecutter.project_slug >> unless told
+  --region REGION    or AWS_REGION, AWS_DEFAULT_REGION; << cookiecutter.aws_region >> unless told
+  --profile NAME     or AWS_PROFILE; whose credentials
+  --role-arn ARN     or CLOUDFORMATION_ROLE_ARN; the role that CloudFormation works with
+  --dry-run          deploy, rollback, destroy: check, and say each step, without changing anything
+  --allow-dirty      deploy: what is not committed as well, under a tag that says so
+  --yes              deploy: replace even the file system; destroy: without asking
+  -f, --follow       logs: and those to come
+  --keep-data        destroy: keep the file system with the conversations. The default
+  --delete-data      destroy: delete it as well
+  -h, --help         this"
+
+verb="" wanted_tag="" options=""
+stack=${STACK_NAME:-<< cookiecutter.project_slug >>}
+region=${AWS_REGION:-${AWS_DEFAULT_REGION:-<< cookiecutter.aws_region >>}}
+role_arn=${CLOUDFORMATION_ROLE_ARN:-}
+platform=linux/<< "arm64" if cookiecutter.cpu_architecture == "arm64" else "amd64" >>
+dry_run="" allow_dirty="" yes="" follow="" keep_data="" delete_data=""
+
+poll_seconds=${POLL_SECONDS:-5}
+tab=$'\t' newline=$'\n'
+state="Nothing was changed." # what an interruption leaves behind
+explained=""                 # whether the reason of a failure has been told
+errors=$(mktemp)
+
+# What is said, and how the script ends.
+
+say() { printf '> %s\n' "$1" >&2; }
+
+die() {
+  printf 'deployment.sh: %s\n' "$1" >&2
+  explained=yes
+  exit 1
+}
+
+misuse() {
+  printf 'deployment.sh: %s\n' "$1" >&2
+  exit 2
+}
+
+# Say what happens from here on, and what it leaves behind if it is interrupted.
+begin() {
+  say "$1"
+  state=$2
+}
+
+leave() {
+  local code=$?
+  rm -f "$errors"
+  case $code in
+    0 | 2) exit "$code" ;;
+    130 | 143)
+      say "Interrupted. $state Run the same command again to go on."
+      exit "$code"
+      ;;
+  esac
+  [ -n "$explained" ] || say "Stopped by the error above. $state Run the same command again to go on."
+  exit 1
+}
+trap leave EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# The command line.
+
+parse() {
+  local word
+  while [ $# -gt 0 ]; do
+    word=$1
+    shift
+    case $word in
+      --stack-name=* | --region=* | --profile=* | --role-arn=*)
+        set -- "${word#*=}" "$@"
+        word=${word%%=*}
+        ;;
+    esac
+    case $word in
+      --stack-name | --region | --profile | --role-arn)
+        case ${1:-} in "" | -*) misuse "$word needs a value; --help shows how." ;; esac
+        case $word in
+          --stack-name) stack=$1 ;;
+          --region) region=$1 ;;
+          --profile) export AWS_PROFILE=$1 ;;
+          --role-arn) role_arn=$1 ;;
+        esac
+        shift
+        ;;
+      --dry-run) dry_run=yes options="$options $word" ;;
+      --allow-dirty) allow_dirty=yes options="$options $word" ;;
+      --yes) yes=yes options="$options $word" ;;
+      -f | --follow) follow=yes options="$options $word" ;;
+      --keep-data) keep_data=yes options="$options $word" ;;
+      --delete-data) delete_data=yes options="$options $word" ;;
+      -h | --help | help)
+        printf '%s\n' "$usage"
+        exit
+        ;;
+      -*) misuse "There is no option $word; --help lists those that there are." ;;
+      deploy | status | logs | rollback | destroy)
+        [ -z "$verb" ] || misuse "One verb at a time: $verb or $word?"
+        verb=$word
+        ;;
+      *)
+        if [ "$verb" = rollback ] && [ -z "$wanted_tag" ]; then
+          wanted_tag=$word
+        elif [ -n "$verb" ]; then
+          misuse "$verb does not know what to do with \"$word\"; --help shows how."
+        else
+          misuse "There is no verb \"$word\"; it is deploy, status, logs, rollback or destroy."
+        fi
+        ;;
+    esac
+  done
+  verb=${verb:-deploy}
+  check_command_line
+}
+
+check_command_line() {
+  local option
+  for option in $options; do
+    case "$verb $option" in
+      deploy\ --dry-run | deploy\ --allow-dirty | deploy\ --yes | logs\ -f | logs\ --follow) ;;
+      rollback\ --dry-run | destroy\ --dry-run | destroy\ --yes | destroy\ --*-data) ;;
+      *) misuse "$verb has no option $option; --help shows which verb has it." ;;
+    esac
+  done
+  [ -z "$keep_data" ] || [ -z "$delete_data" ] || misuse "Either --keep-data or --delete-data, not both."
+  if ! [[ $stack =~ ^[a-zA-Z][a-zA-Z0-9-]{0,118}$ ]]; then # the registry's adds nine of 128 characters
+    misuse "A stack can't be named \"$stack\"; letters, digits and hyphens, a letter first, at most 119."
+  fi
+  [[ $region =~ ^[a-z]+(-[a-z]+)+-[0-9]+$ ]] || misuse "\"$region\" is no AWS region, such as eu-central-1."
+  [[ $poll_seconds =~ ^[0-9]+(\.[0-9]+)?$ ]] || misuse "POLL_SECONDS is a number of seconds, not \"$poll_seconds\"."
+}
+
+# Checks: everything that is missing is named at once.
+
+missing=""
+account=""
+lacks() { missing="$missing$newline  - $1"; }
+
+check_aws() {
+  local version
+  if ! command -v aws >/dev/null; then
+    lacks "AWS CLI v2 is not installed: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
+    return
+  fi
+  version=$(aws --version 2>&1) || true
+  case $version in
+    aws-cli/2.*) ;;
+    *) lacks "AWS CLI v2 is needed; what runs as aws is ${version%% *}" ;;
+  esac
+  if ! account=$(aws sts get-caller-identity --query Account 2>"$errors"); then
+    account=""
+    lacks "AWS does not take the credentials: $(said). Sign in, for example with: aws sso login${AWS_PROFILE:+ --profile $AWS_PROFILE}"
+  fi
+}
+
+# The last thing that the last command said, without the full stop.
+said() { sed -n '/./h; ${ x; s/\.$//; p; }' "$errors"; }
+
+check_docker() {
+  if ! command -v docker >/dev/null; then
+    lacks "docker is not installed: https://docs.docker.com/get-docker/"
+    return
+  fi
+  docker version --format '{{.Server.Version}}' >/dev/null 2>&1 ||
+    lacks "docker's daemon does not answer: start Docker Desktop, or run: sudo systemctl start docker"
+  docker buildx version >/dev/null 2>&1 ||
+    lacks "docker has no buildx: https://docs.docker.com/build/install-buildx/"
+}
+
+# Find the tag of the image: the commit's, so that it tells what runs.
+check_git() {
+  local commit changes
+  tag=""
+  if ! command -v git >/dev/null; then
+    lacks "git is not installed: https://git-scm.com/downloads"
+    return
+  fi
+  if ! commit=$(git rev-parse --verify HEAD 2>"$errors"); then
+    tag=local-$(date -u +%Y%m%d%H%M%S)
+    [ -n "$allow_dirty" ] ||
+      lacks "There is no git commit here ($(said)): commit first, or deploy a trial with --allow-dirty"
+    return
+  fi
+  tag=${commit:0:12}
+  changes=$(git status --porcelain -- .)
+  [ -n "$changes" ] || return 0
+  tag=$tag-dirty-$(date -u +%Y%m%d%H%M%S)
+  [ -n "$allow_dirty" ] ||
+    lacks "Not everything is committed: commit it (git status lists it), or deploy a trial with --allow-dirty"
+}
+
+check_files() {
+  local file
+  for file in Dockerfile infra/registry.yml infra/template.yml infra/parameters.json infra/tags.json; do
+    [ -f "$file" ] || lacks "The file $file is missing"
+  done
+  # What follows asks AWS about them.
+  case "$account $missing" in " "* | *"The file "*) return 0 ;; esac
+<% if cookiecutter.use_cloudfront %>
+  prefix_list=$(aws ec2 describe-managed-prefix-lists --query 'PrefixLists[0].PrefixListId' \
+    --filters Name=prefix-list-name,Values=com.amazonaws.global.cloudfront.origin-facing)
+  [ "$prefix_list" != None ] || lacks "CloudFront publishes no list of its addresses in $region"
+<% endif %>
+  # The skeleton is made without asking AWS, but not from lists that can't be read.
+  aws cloudformation create-change-set --generate-cli-skeleton output --stack-name x --change-set-name x \
+    --parameters "$(parameters image)" --tags file://infra/tags.json >/dev/null 2>"$errors" ||
+    lacks "infra/parameters.json or infra/tags.json is no list that AWS can read: $(sed '/^$/d; s/^/    /' "$errors")"
+  aws cloudformation validate-template --template-body file://infra/template.yml >/dev/null 2>"$errors" ||
+    lacks "AWS refuses infra/template.yml: $(said)"
+}
+
+check() {
+  local each
+  for each in "$@"; do "check_$each"; done
+  [ -z "$missing" ] || die "This has to be put right first:$missing"
+}
+
+# The team's values, and before them those that only a deployment knows.
+parameters() {
+  local file own list_end='^[[:space:]]*]'
+  own="{\"ParameterKey\": \"ImageUri\", \"ParameterValue\": \"$1\"}"
+<% if cookiecutter.use_cloudfront %>
+  own="$own, {\"ParameterKey\": \"CloudFrontPrefixListId\", \"ParameterValue\": \"$prefix_list\"}"
+<% endif %>
+  file=$(cat infra/parameters.json)
+  file=${file#*\[}
+  [[ $file =~ $list_end ]] || own="$own,"
+  printf '[%s%s' "$own" "$file"
+}
+
+# Stacks: what is known of one, and waiting for it.
+
+# Like the command after the first word; but an error with that word is an empty answer.
+ask() {
+  local word=$1
+  shift
+  "$@" 2>"$errors" && return
+  grep -q "$word" "$errors" && return
+  cat "$errors" >&2
+  return 1
+}
+
+# Learn of a stack its status and id, both empty where there is none, its outputs and its image.
+look_up() {
+  facts=$(ask "does not exist" aws cloudformation describe-stacks --stack-name "$1" --query "Stacks[0].[
+    [['status', StackStatus], ['id', StackId]], Outputs[].[OutputKey, OutputValue],
+    Parameters[?ParameterKey=='ImageUri'].['image', ParameterValue],
+    Parameters[].['parameter', ParameterKey]][]")
+  status=$(fact status)
+  id=$(fact id)
+}
+
+fact() { printf '%s\n' "$facts" | sed -n "s/^$1$tab//p"; }
+
+events_of() {
+  aws cloudformation describe-stack-events --stack-name "$1" --max-items 300 --query "StackEvents[].[
+    EventId, Timestamp, ResourceStatus, LogicalResourceId, ResourceType, PhysicalResourceId || '-',
+    ResourceStatusReason || '-']"
+}
+
+newest_event() {
+  aws cloudformation describe-stack-events --stack-name "$1" --no-paginate --query 'StackEvents[0].EventId'
+}
+
+# Print the events of the stack $1 after the event $2 as they happen, until the stack rests.
+# Sets its status, and the reasons of what failed.
+follow() {
+  local newest=$2 event when what name type physical reason rows row fresh
+  status="" reasons=""
+  while :; do
+    fresh=""
+    rows=$(events_of "$1")
+    while IFS= read -r row; do # the newest first
+      [ "${row%%"$tab"*}" != "$newest" ] || break
+      fresh="$row$newline$fresh"
+    done < <(printf '%s\n' "$rows")
+    while IFS=$tab read -r event when what name type physical reason; do
+      [ -n "$reason" ] || continue # the end of the list, and second lines of reasons
+      newest=$event
+      [ "$reason" != - ] || reason=""
+      printf '  %s  %-27s  %s  %s\n' "${when:11:8}" "$what" "$name" "$reason" >&2
+      [ "$physical" != "$1" ] || status=$what
+      case "$what $reason" in
+        *_FAILED\ *cancelled*) ;; # only because another one failed
+        *_FAILED\ *)
+          [ "$physical" = "$1" ] || reasons="$reasons$newline  $name: $reason"
+          [ "$type" != AWS::ECS::Service ] || explain_service "$physical"
+          ;;
+      esac
+    done < <(printf '%s' "$fresh")
+    case $status in
+      "" | *_IN_PROGRESS) sleep "$poll_seconds" ;;
+      *) return ;;
+    esac
+  done
+}
+
+# Wait while somebody else works on the stack; what was only planned is nobody's work.
+wait_for_others() {
+  local newest
+  look_up "$1"
+  case $status in
+    REVIEW_IN_PROGRESS) return ;;
+    *_IN_PROGRESS) ;;
+    *) return ;;
+  esac
+  if [ -n "$dry_run" ]; then
+    say "Would first wait for the stack $1, which is $status"
+    return
+  fi
+  newest=$(newest_event "$id")
+  look_up "$1" # again, so that its end comes after the newest event or is seen here
+  case $status in
+    *_IN_PROGRESS)
+      begin "The stack $1 is $status: waiting for that" "The stack $1 goes on by itself."
+      follow "$id" "$newest"
+      ;;
+  esac
+  wait_for_others "$1"
+}
+
+# Bring a stack to where it can be changed: what was never finished is deleted.
+settle() {
+  wait_for_others "$1"
+  case $status in
+    REVIEW_IN_PROGRESS | CREATE_FAILED | ROLLBACK_COMPLETE | ROLLBACK_FAILED | DELETE_FAILED)
+      if [ -z "$dry_run" ]; then
+        delete_stack "$1"
+      else
+        say "Would delete what an earlier attempt left of the stack $1, which is $status"
+        status=""
+      fi
+      ;;
+    UPDATE_ROLLBACK_FAILED)
+      die "The stack $1 is $status: AWS could not take back an earlier change. Its events say why:
+  aws cloudformation describe-stack-events --region $region --stack-name $1
+Put that right, let AWS finish, and run the same command again:
+  aws cloudformation continue-update-rollback --region $region --stack-name $1"
+      ;;
+  esac
+}
+
+delete_stack() {
+  local newest
+  begin "Deleting the stack $1, which is $status" "AWS goes on deleting the stack $1."
+  newest=$(newest_event "$id")
+  aws cloudformation delete-stack --stack-name "$id" ${role_arn:+--role-arn "$role_arn"}
+  follow "$id" "$newest"
+  [ "$status" = DELETE_COMPLETE ] || die "The stack $1 could not be deleted; it is $status:$reasons
+Put that right, and run the same command again."
+  status=""
+}
+
+# Make or change a settled stack: show the change set, execute it, and follow it.
+# The arguments after the name are those of create-change-set.
+change_stack() {
+  local name=$1 type=UPDATE set_id stack_id shown newest what reason
+  shift
+  [ -n "$status" ] || type=CREATE
+  begin "Comparing the stack $name with what it should be" "The stack $name is as it was."
+  IFS=$tab read -r set_id stack_id < <(aws cloudformation create-change-set --stack-name "$name" \
+    --change-set-name "deployment-$(date -u +%Y%m%d%H%M%S)" --change-set-type "$type" \
+    --capabilities CAPABILITY_IAM ${role_arn:+--role-arn "$role_arn"} "$@" --query '[Id, StackId]') || exit 1
+  while :; do
+    shown=$(aws cloudformation describe-change-set --stack-name "$stack_id" --change-set-name "$set_id" --query "[
+      [[Status, StatusReason || '-']],
+      Changes[].ResourceChange.[Action, LogicalResourceId, ResourceType, Replacement || '-']][]")
+    IFS=$tab read -r what reason < <(printf '%s\n' "$shown")
+    case $what in
+      CREATE_COMPLETE) break ;;
+      FAILED)
+        aws cloudformation delete-change-set --stack-name "$stack_id" --change-set-name "$set_id"
+        case $reason in
+          *"didn't contain changes"* | *"No updates are to be performed"*)
+            say "Nothing to change in the stack $name"
+            return
+            ;;
+        esac
+        die "AWS refuses the change of the stack $name: $reason"
+        ;;
+    esac
+    sleep "$poll_seconds"
+  done
+  show_changes "$stack_id" "$set_id" "$(printf '%s\n' "$shown" | sed 1d)"
+  newest=$(newest_event "$stack_id")
+  begin "Changing the stack $name" "AWS goes on with the stack $name; ./deployment.sh status tells how it ends."
+  aws cloudformation execute-change-set --stack-name "$stack_id" --change-set-name "$set_id"
+  follow "$stack_id" "$newest"
+  case $status in
+    CREATE_COMPLETE | UPDATE_COMPLETE) return ;;
+    UPDATE_ROLLBACK_COMPLETE) die "The change of the stack $name failed and was taken back: what ran before runs on. What failed:$reasons" ;;
+    ROLLBACK_COMPLETE) die "The stack $name could not be made, and what was made of it was deleted. What failed:$reasons" ;;
+    *) die "The change of the stack $name failed; it is $status. What failed:$reasons" ;;
+  esac
+}
+
+# Show the changes as a table; refuse one that would take the conversations away.
+show_changes() {
+  local action name type replacement lost=""
+  printf '  %-7s  %-28s  %-44s  %s\n' Action Resource Type Replacement >&2
+  while IFS=$tab read -r action name type replacement; do
+    [ -n "$name" ] || continue # only outputs change
+    printf '  %-7s  %-28s  %-44s  %s\n' "$action" "$name" "$type" "$replacement" >&2
+    case "$name $action $replacement" in
+      "FileSystem Remove "* | "FileSystem "*" True" | "FileSystem "*" Conditional") lost=yes ;;
+    esac
+  done < <(printf '%s\n' "$3")
+  [ -n "$lost" ] || return 0
+  if [ -z "$yes" ]; then
+    aws cloudformation delete-change-set --stack-name "$1" --change-set-name "$2"
+    die "This would put another file system in the place of the one with the conversations.
+Nothing was changed. If the chatbot shall go on without those conversations: ./deployment.sh deploy --yes"
+  fi
+  say "The file system is replaced, as --yes allows"
+}
+
+# Deploy.
+
+deploy() {
+  local repository image
+  check aws docker git files
+  mention_kept_data
+  settle "$stack-registry"
+  if [ -n "$dry_run" ]; then
+    dry_deploy
+    return
+  fi
+  change_stack "$stack-registry" --template-body file://infra/registry.yml --tags file://infra/tags.json
+  look_up "$stack-registry"
+  repository=$(fact RepositoryUri)
+  image=$repository:$tag
+  settle "$stack" # before the build, so that what has to be put right is told at once
+  build "$repository" "$image"
+  settle "$stack"
+  change_stack "$stack" --template-body file://infra/template.yml --tags file://infra/tags.json \
+    --parameters "$(parameters "$image")"
+  finish
+}
+
+dry_deploy() {
+  [ -n "$status" ] || say "Would make the stack $stack-registry, for the images"
+  say "Would build the image $tag for $platform and push it, unless it is there"
+  settle "$stack"
+  say "Would show the changes of the stack $stack, which is ${status:-not there}, and make them"
+  say "Would wait until only new tasks run, and print the address"
+  say "Nothing was changed"
+}
+
+# A new stack starts with no conversations, unless it is told of those that were kept.
+mention_kept_data() {
+  local kept
+  look_up "$stack"
+  [ -z "$status" ] || return 0
+  kept=$(kept_file_systems)
+  if [ -n "$kept" ] && ! grep -q '"fs-' infra/parameters.json; then
+    say "An earlier stack's conversations are kept in ${kept//$newline/, }, and the new stack will start without."
+    tell_how_to_adopt "${kept%%"$newline"*}"
+  fi
+}
+
+build() {
+  local found
+  found=$(ask ImageNotFoundException aws ecr describe-images --repository-name "${1#*/}" \
+    --image-ids "imageTag=$tag" --query 'imageDetails[].imageDigest')
+  if [ -n "$found" ]; then
+    say "The image $tag is in ECR already"
+    return
+  fi
+  begin "Building the image $tag for $platform" "The stack $stack is as it was."
+  aws ecr get-login-password | docker login --username AWS --password-stdin "${1%%/*}" >/dev/null
+  # Without the provenance, a tag names one image and not a list, of which ECR would count each part.
+  docker buildx build --platform "$platform" --provenance=false --tag "$2" --push . >&2 ||
+    die "The image could not be built. If it says \"exec format error\", this machine can't run $platform yet:
+  docker run --privileged --rm tonistiigi/binfmt --install ${platform#*/}"
+}
+
+# Wait for the tasks, and print the address.
+finish() {
+  look_up "$stack"
+  wait_for_rollout
+  say "Done"
+  fact Address
+}
+
+wait_for_rollout() {
+  local wanted definition rollout running desired reason row before=""
+  wanted=$(fact TaskDefinition)
+  begin "Waiting until ${wanted##*/} is what runs" "AWS goes on with it; ./deployment.sh status tells how it ends."
+  while :; do
+    row=$(describe_service)
+    row=$(printf '%s\n' "$row" | sed -n "s/^PRIMARY$tab//p")
+    IFS=$tab read -r definition rollout running desired reason < <(printf '%s\n' "$row")
+    [ "$row" = "$before" ] || printf '  %s  %s, %s of %s tasks\n' "${definition##*/}" "$rollout" "$running" "$desired" >&2
+    before=$row
+    if [ "$definition" != "$wanted" ] || [ "$rollout" = FAILED ]; then
+      explain_service "$(fact Cluster)/$(fact Service)"
+      die "${wanted##*/} could not be rolled out, and the service runs ${definition##*/}: $reason"
+    fi
+    if [ "$rollout" = COMPLETED ] && [ "$running" = "$desired" ]; then return; fi
+    sleep "$poll_seconds"
+  done
+}
+
+describe_service() {
+  aws ecs describe-services --cluster "$(fact Cluster)" --services "$(fact Service)" --query "services[0].deployments[].[
+    status, taskDefinition, rolloutState || 'COMPLETED', runningCount, desiredCount, rolloutStateReason || '-']"
+}
+
+# Say why the tasks of a service, named …CLUSTER/SERVICE, don't run.
+explain_service() {
+  local service=${1##*/} cluster=${1%/*} tasks
+  cluster=${cluster##*/}
+  say "The last events of the service $service, the newest first:"
+  aws ecs describe-services --cluster "$cluster" --services "$service" \
+    --query 'services[0].events[:5].[message]' 2>/dev/null | sed 's/^/    /' >&2 || true
+  tasks=$(aws ecs list-tasks --cluster "$cluster" --service-name "$service" --desired-status STOPPED \
+    --no-paginate --query 'taskArns[:5]' 2>/dev/null) || true
+  case $tasks in "" | None) return 0 ;; esac
+  say "Why its tasks stopped:"
+  # shellcheck disable=SC2086 # several ARNs
+  aws ecs describe-tasks --cluster "$cluster" --tasks $tasks --query "tasks[].[stoppedReason || '-',
+    join(', ', containers[].reason), join(', ', containers[?exitCode].join(' exit code ', [name, to_string(exitCode)]))]" |
+    sort | uniq -c | sed 's/^/    /' >&2 || true
+}
+
+# The other verbs.
+
+require_stack() {
+  check aws
+  look_up "$stack"
+  case $status in
+    "" | REVIEW_IN_PROGRESS) die "There is no stack $stack in $region. To make it: ./deployment.sh deploy" ;;
+  esac
+}
+
+status() {
+  local alarms failures image
+  require_stack
+  image=$(fact image)
+  alarms=$(aws cloudformation list-stack-resources --stack-name "$id" \
+    --query "StackResourceSummaries[?ResourceType=='AWS::CloudWatch::Alarm'].[PhysicalResourceId]")
+  if [ -n "$alarms" ]; then
+    # shellcheck disable=SC2086 # several names, which have no spaces
+    alarms=$(aws cloudwatch describe-alarms --alarm-names $alarms --state-value ALARM \
+      --query "MetricAlarms[].[join(': ', [AlarmName, AlarmDescription || '-'])]")
+  fi
+  failures=$(aws cloudformation describe-stack-events --stack-name "$id" --query "StackEvents[?ends_with(
+    ResourceStatus, '_FAILED') && !contains(ResourceStatusReason || '-', 'cancelled')].[join(' ', [Timestamp,
+    LogicalResourceId, ResourceStatusReason || ResourceStatus])]")
+  printf '%-14s%s\n' Stack "$stack in $region, $status" Address "$(fact Address)" Image "${image##*:}"
+  if [ -n "$(fact Service)" ]; then
+    describe_service | while IFS=$tab read -r _ definition rollout running desired _; do
+      printf '%-14s%s\n' Tasks "$running of $desired run ${definition##*/}, $rollout"
+    done
+  fi
+  failures=${failures%%"$newline"*}
+  printf '%-14s%s\n' "In alarm" "${alarms:-nothing}" "Last failure" "${failures:-none}"
+}
+
+logs() {
+  local group
+  require_stack
+  group=$(fact LogGroup)
+  [ -n "$group" ] || die "The stack $stack has no logs yet; it is $status."
+  rm -f "$errors"
+  exec aws logs tail "$group" --since 1h --format short ${follow:+--follow}
+}
+
+rollback() {
+  local image repository running pushed older tags keys=() key
+  require_stack
+  wait_for_others "$stack"
+  case $status in
+    CREATE_COMPLETE | UPDATE_*) settle "$stack" ;;
+    *) die "The stack $stack is ${status:-gone}: there is nothing to go back to. Go on with: ./deployment.sh deploy" ;;
+  esac
+  image=$(fact image)
+  repository=${image%:*}
+  running=${image##*:}
+  # A line for each image, with all its tags between spaces, the newest first. Sorted here, because
+  # the CLI applies a query to each page by itself.
+  pushed=$(aws ecr describe-images --repository-name "${repository#*/}" --query "imageDetails[?imageTags].[
+    to_string(imagePushedAt), join(' ', imageTags)]" | sort -r | sed "s/.*$tab\(.*\)/ \1 /")
+  tag=${wanted_tag:-$running}
+  case $pushed in
+    *" $tag "*) ;;
+    *) die "There is no image $tag in ECR. There are, the newest first:$newline$pushed" ;;
+  esac
+  if [ -z "$wanted_tag" ]; then
+    older=$(printf '%s\n' "${pushed#*" $tag "}" | sed 1d)
+    tag=${older# }
+    tag=${tag%%[ "$newline"]*}
+    [ -n "$tag" ] || die "No image was pushed before $running, which runs."
+  fi
+  say "From the image $running to $tag"
+  if [ -n "$dry_run" ]; then
+    say "Would change only that in the stack $stack, and wait until only tasks with it run; nothing was changed"
+    return
+  fi
+  while IFS= read -r key; do
+    [ "$key" = ImageUri ] || keys+=("ParameterKey=$key,UsePreviousValue=true")
+  done < <(fact parameter)
+  # The tags are told again, because those of CloudFront's origin must never change.
+  tags=$(aws cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].Tags' --output json)
+  change_stack "$stack" --use-previous-template --tags "$tags" \
+    --parameters "ParameterKey=ImageUri,ParameterValue=$repository:$tag" ${keys[@]+"${keys[@]}"}
+  finish
+}
+
+# File systems that stacks of this name left behind; CloudFormation's tags stay on them.
+kept_file_systems() {
+  aws efs describe-file-systems --query "FileSystems[?Tags[?Key=='aws:cloudformation:stack-name' &&
+    Value=='$stack']].[FileSystemId]"
+}
+
+tell_how_to_adopt() {
+  say "To go on with them, put this line into infra/parameters.json before you deploy:"
+  printf '  { "ParameterKey": "FileSystemId", "ParameterValue": "%s" },\n' "$1" >&2
+}
+
+destroy() {
+  local files fate
+  check aws
+  look_up "$stack"
+  files=$(fact FileSystem)
+  [ -n "$files" ] || files=$(kept_file_systems)
+  case $delete_data$files in
+    yes*"$newline"*)
+      die "Several file systems were left behind, and only you can tell which one is to go: ${files//$newline/, }
+Delete it with: aws efs delete-file-system --region $region --file-system-id ID"
+      ;;
+  esac
+  say "This deletes the stacks $stack and $stack-registry in $region, of account $account."
+  fate=kept
+  [ -z "$delete_data" ] || fate=deleted
+  [ -z "$files" ] || say "The conversations, in the file system ${files//$newline/, }, are $fate."
+  if [ -n "$dry_run" ]; then
+    say "Nothing was changed"
+    return
+  fi
+  confirm
+  remove_stack "$stack"
+  remove_stack "$stack-registry"
+  [ -n "$files" ] || return 0
+  if [ -z "$delete_data" ]; then
+    say "The conversations are kept in ${files//$newline/, }."
+    tell_how_to_adopt "${files%%"$newline"*}"
+    return
+  fi
+  begin "Deleting the file system $files" "The file system $files may still be there."
+  ask FileSystemNotFound aws efs delete-file-system --file-system-id "$files"
+  say "Its backups in AWS Backup expire by themselves."
+}
+
+confirm() {
+  local typed
+  [ -z "$yes" ] || return 0
+  [ -t 0 ] || die "Nobody can be asked without a terminal. If you are sure: ./deployment.sh destroy --yes"
+  printf 'Type the name of the stack to go on: ' >&2
+  read -r typed || typed=""
+  [ "$typed" = "$stack" ] || die "That is not $stack; nothing was changed."
+}
+
+remove_stack() {
+  wait_for_others "$1"
+  [ -z "$status" ] || delete_stack "$1"
+}
+
+parse "$@"
+# Whatever is set for other uses: one region, plain text, no pager, no time zone of summer and winter.
+export AWS_REGION=$region AWS_DEFAULT_REGION=$region AWS_DEFAULT_OUTPUT=text AWS_PAGER="" TZ=UTC
+export AWS_CLI_AUTO_PROMPT=off AWS_MAX_ATTEMPTS=${AWS_MAX_ATTEMPTS:-5}
+"$verb"

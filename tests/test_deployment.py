@@ -1,0 +1,808 @@
+"""deployment.sh takes a project to AWS and looks after it: the real script, the real AWS CLI.
+
+AWS is an emulator on this machine, and docker only pushes names. Where the emulator can't do as AWS
+does, the test says so and answers the one call in its place.
+"""
+
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+from aws import World, command_line, emulator, needs_aws, suit_emulator, wait_until
+from conftest import ROOT, Bake
+from cookiecutter.main import cookiecutter
+
+pytestmark = needs_aws
+
+ADDRESS = re.compile(r"https://\w+\.cloudfront\.net\n")
+
+
+@dataclass(frozen=True)
+class History:
+    """A project that was deployed twice, and what was said."""
+
+    project: Path
+    state: Path  # of the emulator
+    first: CompletedProcess[str]
+    second: CompletedProcess[str]
+    tags: tuple[str, str]
+    builds: list[str]
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with command_line(tmp_path_factory.mktemp("programs")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the defaults, for the emulator."""
+    folder = str(tmp_path_factory.mktemp("rendered"))
+    project = Path(cookiecutter(str(ROOT), no_input=True, output_dir=folder, default_config=True))
+    suit_emulator(project / "infra" / "template.yml")
+    return project
+
+
+@pytest.fixture(scope="module")
+def history(
+    rendered: Path, programs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[History]:
+    folder = tmp_path_factory.mktemp("history")
+    shutil.copytree(rendered, folder / "project")
+    with emulator(folder / "state") as port:
+        world = World(folder / "project", programs, port)
+        world.git("init", "--quiet")
+        tags = [world.commit()]
+        first = world.deploy()
+        (world.project / "streamlit_app.py").write_text("# another page\n")
+        tags.append(world.commit())
+        second = world.deploy()
+        world.aws.stop()
+    yield History(
+        world.project, folder / "state", first, second, (tags[0], tags[1]), world.builds()
+    )
+
+
+@pytest.fixture(scope="module")
+def unused_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with emulator(tmp_path_factory.mktemp("unused")) as port:
+        yield port
+
+
+@pytest.fixture
+def unused(history: History, programs: Path, unused_port: int, tmp_path: Path) -> Iterator[World]:
+    """A committed project, and an account in which nothing may be made."""
+    shutil.copytree(history.project, tmp_path / "project")
+    world = World(tmp_path / "project", programs, unused_port)
+    yield world
+    world.aws.stop()
+    assert world.aws.changes() == []
+
+
+@pytest.fixture
+def empty(history: History, programs: Path, tmp_path: Path) -> Iterator[World]:
+    """A committed project, and an account with nothing in it."""
+    shutil.copytree(history.project, tmp_path / "project")
+    with emulator(tmp_path / "state") as port:
+        world = World(tmp_path / "project", programs, port)
+        yield world
+        world.aws.stop()
+
+
+@pytest.fixture
+def deployed(history: History, programs: Path, tmp_path: Path) -> Iterator[World]:
+    """A project that was deployed twice, in an account of its own."""
+    shutil.copytree(history.project, tmp_path / "project")
+    shutil.copytree(history.state, tmp_path / "state")
+    with emulator(tmp_path / "state") as port:
+        world = World(tmp_path / "project", programs, port)
+        yield world
+        world.aws.stop()
+
+
+def waits_for_a_signal(resources: dict[str, Any], seconds: int) -> None:
+    """Let the stack wait for a signal, and fail after a time without."""
+    resources["Handle"] = {"Type": "AWS::CloudFormation::WaitConditionHandle"}
+    resources["Signal"] = {
+        "Type": "AWS::CloudFormation::WaitCondition",
+        "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": str(seconds)},
+    }
+
+
+def fails(resources: dict[str, Any]) -> None:
+    waits_for_a_signal(resources, 1)
+
+
+def assert_in_order(text: str, *parts: str) -> None:
+    position = 0
+    for part in parts:
+        position = text.find(part, position) + len(part)
+        assert position >= len(part), f"{part!r} is not, or not there, in:\n{text}"
+
+
+# Deploy
+
+
+def test_the_first_deploy_goes_from_nothing_to_the_address(history: History) -> None:
+    assert ADDRESS.fullmatch(history.first.stdout)
+    assert_in_order(
+        history.first.stderr,
+        "Add      Repository                    AWS::ECR::Repository",
+        "CREATE_COMPLETE              team-chatbot-registry",
+        f"Building the image {history.tags[0]} for linux/arm64",
+        "Add      Service                       AWS::ECS::Service",
+        "CREATE_COMPLETE              Service",
+        "CREATE_COMPLETE              team-chatbot",
+        "Waiting until team-chatbot:1 is what runs",
+        "team-chatbot:1  COMPLETED, 1 of 1 tasks",
+    )
+
+
+def test_the_next_commit_is_built_once_and_replaces_what_runs(
+    history: History, deployed: World
+) -> None:
+    assert history.second.stdout == history.first.stdout
+    assert_in_order(
+        history.second.stderr,
+        "Nothing to change in the stack team-chatbot-registry",
+        "Modify   TaskDefinition",
+        "Waiting until team-chatbot:2 is what runs",
+        "team-chatbot:2  COMPLETED, 1 of 1 tasks",
+    )
+    first, second = history.tags
+    repository = deployed.parameter("ImageUri").rpartition(":")[0]
+    assert history.builds == [
+        f"buildx build --platform linux/arm64 --provenance=false --tag {repository}:{tag} --push ."
+        for tag in (first, second)
+    ]
+    assert deployed.parameter("ImageUri") == f"{repository}:{second}"
+    assert deployed.parameter("TaskSize") == "256/512"
+    tags = {each["Key"]: each["Value"] for each in deployed.stack()["Tags"]}
+    assert tags == {"Project": "team-chatbot", "Owner": "Our Team"}
+
+
+def test_a_deploy_without_changes_succeeds_and_builds_nothing(
+    history: History, deployed: World
+) -> None:
+    done = deployed.deploy("--role-arn", "arn:aws:iam::111122223333:role/deployer")
+    assert done.stdout == history.first.stdout
+    assert f"The image {history.tags[1]} is in ECR already" in done.stderr
+    assert "Nothing to change in the stack team-chatbot\n" in done.stderr
+    assert deployed.builds() == []
+    assert deployed.aws.changes() == ["CreateChangeSet", "DeleteChangeSet"] * 2
+    sent = [body for body in deployed.aws.bodies if "Action=CreateChangeSet" in body]
+    assert all("RoleARN=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fdeployer" in it for it in sent)
+    (deployed.project / "infra" / "parameters.json").write_text("[ ]\n")
+    done = deployed.deploy("--allow-dirty")
+    assert "Modify   TaskDefinition" in done.stderr
+    assert deployed.parameter("ImageUri").endswith(deployed.builds()[0].split()[-3][-30:])
+
+
+def test_a_deploy_that_fails_is_taken_back_and_says_why(history: History, deployed: World) -> None:
+    deployed.edit_template(fails)
+    done = deployed.run()
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert_in_order(
+        done.stderr,
+        "UPDATE_FAILED                Signal",
+        "UPDATE_ROLLBACK_COMPLETE     team-chatbot",
+        "deployment.sh: The change of the stack team-chatbot failed and was taken back: "
+        "what ran before runs on. What failed:\n  Signal: ",
+    )
+    assert deployed.parameter("ImageUri").endswith(history.tags[1])
+    assert re.search(r"Last failure +20\S+ Signal \w", deployed.run("status").stdout)
+
+
+def test_a_service_that_fails_tells_its_events_and_why_its_tasks_stopped(deployed: World) -> None:
+    # The emulator's services never fail, so this shows another failure as the service's.
+    name = f"{deployed.output('Cluster')}/{deployed.output('Service')}"
+    service = f"arn:aws:ecs:us-east-1:111122223333:service/{name}"
+
+    def of_the_service(answer: str) -> str:
+        events = answer.split("<member>")
+        for number, event in enumerate(events):
+            if "<ResourceType>AWS::CloudFormation::WaitCondition<" in event:
+                event = re.sub(r"(<LogicalResourceId>).*?<", r"\1Service<", event)
+                event = re.sub(r"(<PhysicalResourceId>).*?<", rf"\1{service}<", event)
+                events[number] = re.sub(r"(<ResourceType>).*?<", r"\1AWS::ECS::Service<", event)
+        return "<member>".join(events)
+
+    deployed.aws.edits["DescribeStackEvents"] = of_the_service
+    deployed.edit_template(fails)
+    done = deployed.run()
+    assert done.returncode == 1
+    assert_in_order(
+        done.stderr,
+        "UPDATE_FAILED                Service",
+        "The last events of the service",
+        "has begun draining connections",
+        "Why its tasks stopped:",
+        "1 Deployment completed",
+        "chatbot exit code 0",
+        "What failed:\n  Service: ",
+    )
+
+
+def test_a_rollout_that_fails_after_the_stack_is_told(deployed: World) -> None:
+    # The emulator's tasks always run, so this answers as ECS does when its circuit breaker opens.
+    def goes_back(answer: str) -> str:
+        described = json.loads(answer)
+        for deployment in described["services"][0]["deployments"]:
+            deployment["taskDefinition"] = deployment["taskDefinition"].replace(":2", ":1")
+            deployment["rolloutStateReason"] = "ECS deployment circuit breaker: rolling back"
+        described["services"][0]["events"] = [{"message": "(service chatbot) is unhealthy"}]
+        return json.dumps(described)
+
+    deployed.aws.edits["DescribeServices"] = goes_back
+    done = deployed.run()
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert_in_order(
+        done.stderr,
+        "is unhealthy",
+        "team-chatbot:2 could not be rolled out, and the service runs team-chatbot:1: "
+        "ECS deployment circuit breaker: rolling back",
+    )
+
+
+def test_it_waits_until_all_tasks_of_the_new_kind_run(deployed: World) -> None:
+    # The emulator's rollouts take no time; this shows them as ECS does on the way.
+    stages = iter([("IN_PROGRESS", 0), ("IN_PROGRESS", 1), ("COMPLETED", 0)])
+
+    def on_the_way(answer: str) -> str:
+        described = json.loads(answer)
+        deployment = described["services"][0]["deployments"][0]
+        state, count = next(stages, ("COMPLETED", 1))
+        deployment.update(rolloutState=state, runningCount=count)
+        return json.dumps(described)
+
+    deployed.aws.edits["DescribeServices"] = on_the_way
+    done = deployed.deploy()
+    assert_in_order(
+        done.stderr,
+        "IN_PROGRESS, 0 of 1 tasks",
+        "IN_PROGRESS, 1 of 1 tasks",
+        "COMPLETED, 0 of 1 tasks",
+        "COMPLETED, 1 of 1 tasks",
+    )
+
+
+def test_the_file_system_is_not_replaced_unless_told(deployed: World) -> None:
+    def replaces(resources: dict[str, Any]) -> None:
+        resources["FileSystem"]["Properties"]["Encrypted"] = False
+
+    before = deployed.output("FileSystem")
+    deployed.edit_template(replaces)
+    done = deployed.run()
+    assert done.returncode == 1
+    assert_in_order(done.stderr, "FileSystem", "True", "deployment.sh: This would put another file")
+    assert "ExecuteChangeSet" not in deployed.aws.asked
+    assert deployed.output("FileSystem") == before
+    deployed.deploy("--yes")
+    assert deployed.output("FileSystem") != before
+    other = deployed.output("FileSystem")
+    # The emulator does not list what a condition takes away, as AWS does; so it is taken out.
+    file = deployed.project / "infra" / "template.yml"
+    template = json.loads(file.read_text())
+    del template["Resources"]["FileSystem"]
+    file.write_text(json.dumps(template).replace('{"Ref": "FileSystem"}', f'"{before}"'))
+    done = deployed.run("--allow-dirty")
+    assert done.returncode == 1
+    assert_in_order(done.stderr, "Remove   FileSystem", "deployment.sh: This would put another")
+    assert deployed.output("FileSystem") == other
+
+
+def write_parameter(world: World, name: str, value: str) -> None:
+    file = world.project / "infra" / "parameters.json"
+    parameters = [each for each in json.loads(file.read_text()) if each["ParameterKey"] != name]
+    parameters.append({"ParameterKey": name, "ParameterValue": value})
+    file.write_text(json.dumps(parameters, indent=1))
+
+
+# Checks
+
+
+def test_everything_that_is_missing_is_named_at_once(unused: World, tmp_path: Path) -> None:
+    bare = only(tmp_path / "bare", "bash", "cat", "date", "dirname", "mktemp", "rm", "sed")
+    (unused.project / "infra" / "tags.json").unlink()
+    done = unused.run(PATH=str(bare))
+    assert done.returncode == 1
+    for name in ("AWS CLI v2", "docker", "git"):
+        assert f"  - {name} is not installed: https://" in done.stderr
+    assert "  - The file infra/tags.json is missing" in done.stderr
+
+
+def only(folder: Path, *names: str) -> Path:
+    """A folder for PATH with nothing but these programs."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).symlink_to(str(shutil.which(name)))
+    return folder
+
+
+def test_old_and_broken_tools_are_named_at_once(
+    unused: World, programs: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "aws").write_text(
+        f'#!/bin/bash\n[ "$1" = --version ] || exec {programs}/aws "$@"\necho aws-cli/1.32.0 x\n'
+    )
+    (old / "aws").chmod(0o755)
+    done = unused.run(PATH=f"{old}:{unused.environment['PATH']}", DOCKER_FAILS="version")
+    assert done.returncode == 1
+    assert "AWS CLI v2 is needed; what runs as aws is aws-cli/1.32.0" in done.stderr
+    assert "docker's daemon does not answer" in done.stderr
+    done = unused.run(DOCKER_FAILS="buildx version")
+    assert "docker has no buildx" in done.stderr
+
+
+def test_expired_and_missing_credentials_are_told(unused: World) -> None:
+    # The emulator takes all credentials; this is how AWS refuses them.
+    unused.aws.answers["GetCallerIdentity"] = (
+        403,
+        "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code><Message>The security "
+        "token included in the request is expired</Message></Error></ErrorResponse>",
+    )
+    for verb in ("deploy", "status", "logs", "rollback", "destroy"):
+        done = unused.run(verb)
+        assert done.returncode == 1
+        assert "AWS does not take the credentials: " in done.stderr
+        assert "(ExpiredToken)" in done.stderr and "aws sso login" in done.stderr
+    done = unused.run("status", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+    assert "AWS does not take the credentials: Unable to locate credentials" in done.stderr
+
+
+def test_what_is_not_committed_is_refused_with_a_way_out(unused: World) -> None:
+    (unused.project / "new.txt").touch()
+    done = unused.run()
+    assert done.returncode == 1
+    assert "Not everything is committed" in done.stderr and "--allow-dirty" in done.stderr
+    shutil.rmtree(unused.project / ".git")
+    done = unused.run()
+    assert done.returncode == 1
+    assert "There is no git commit here" in done.stderr and "--allow-dirty" in done.stderr
+
+
+def test_a_trial_of_what_is_not_committed_has_a_tag_that_says_so(
+    history: History, unused: World
+) -> None:
+    assert f"Would build the image {history.tags[1]} for" in unused.run("--dry-run").stderr
+    (unused.project / "new.txt").touch()
+    told = unused.run("--dry-run", "--allow-dirty").stderr
+    assert re.search(rf"the image {history.tags[1]}-dirty-20\d{{12}} for linux", told)
+    shutil.rmtree(unused.project / ".git")
+    told = unused.run("--dry-run", "--allow-dirty").stderr
+    assert re.search(r"the image local-20\d{12} for linux", told)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", '[{"ParameterKey": "Tasks"},]', '{"Tasks": "1"}', '[{"Key": "Tasks"}]']
+)
+def test_parameters_that_cannot_be_read_are_told_before_the_build(unused: World, text: str) -> None:
+    (unused.project / "infra" / "parameters.json").write_text(text)
+    done = unused.run("--allow-dirty")
+    assert done.returncode == 1
+    assert "infra/parameters.json or infra/tags.json is no list that AWS can read" in done.stderr
+    assert unused.builds() == []
+
+
+def test_a_template_that_aws_refuses_is_told_before_the_build(unused: World) -> None:
+    (unused.project / "infra" / "template.yml").write_text("Resources: {A: {Type: AWS::No::Such}}")
+    done = unused.run("--allow-dirty")
+    assert done.returncode == 1
+    assert re.search(r"AWS refuses infra/template.yml: .*AWS::No::Such", done.stderr)
+    assert unused.builds() == []
+
+
+# Dry runs
+
+
+def test_a_dry_run_says_each_step_and_changes_nothing(unused: World) -> None:
+    done = unused.run("--dry-run")
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert_in_order(
+        done.stderr,
+        "Would make the stack team-chatbot-registry",
+        "Would build the image",
+        "the stack team-chatbot, which is not there",
+        "Nothing was changed",
+    )
+    assert unused.builds() == []  # and the fixture sees that AWS was only read
+
+
+def test_a_dry_run_beside_a_running_stack_changes_nothing(
+    history: History, deployed: World
+) -> None:
+    done = deployed.run("deploy", "--dry-run")
+    assert "the stack team-chatbot, which is UPDATE_COMPLETE" in done.stderr
+    done = deployed.run("rollback", "--dry-run")
+    assert f"From the image {history.tags[1]} to {history.tags[0]}" in done.stderr
+    done = deployed.run("destroy", "--dry-run", "--delete-data")
+    assert f"{deployed.output('FileSystem')}, are deleted" in done.stderr
+    assert deployed.aws.changes() == []
+    assert deployed.builds() == []
+
+
+def test_another_architecture_and_no_cloudfront_are_rendered(
+    bake: Bake, programs: Path, unused_port: int
+) -> None:
+    project = bake(cpu_architecture="x86-64", use_cloudfront="no")
+    suit_emulator(project.path / "infra" / "template.yml")
+    world = World(project.path, programs, unused_port)
+    done = world.run("--dry-run", "--allow-dirty")
+    assert done.returncode == 0, done.stderr
+    assert "for linux/amd64" in done.stderr
+    assert "DescribeManagedPrefixLists" not in world.aws.asked
+    assert "PrefixList" not in project.read("deployment.sh")
+    world.aws.stop()
+
+
+# Bad usage
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ("deploy-to-mars", 'There is no verb "deploy-to-mars"'),
+        ("--fast", "There is no option --fast"),
+        ("deploy status", "One verb at a time"),
+        ("deploy now", 'deploy does not know what to do with "now"'),
+        ("deploy --delete-data", "deploy has no option --delete-data"),
+        ("deploy --follow", "deploy has no option --follow"),
+        ("status me", 'status does not know what to do with "me"'),
+        ("status --dry-run", "status has no option --dry-run"),
+        ("logs yesterday", 'logs does not know what to do with "yesterday"'),
+        ("logs --yes", "logs has no option --yes"),
+        ("rollback one two", 'rollback does not know what to do with "two"'),
+        ("rollback --allow-dirty", "rollback has no option --allow-dirty"),
+        ("destroy everything", 'destroy does not know what to do with "everything"'),
+        ("destroy --allow-dirty", "destroy has no option --allow-dirty"),
+        ("destroy --keep-data --delete-data", "Either --keep-data or --delete-data"),
+        ("status --region", "--region needs a value"),
+        ("status --region --profile=x", "--region needs a value"),
+        ("status --region=Frankfurt", '"Frankfurt" is no AWS region'),
+        ("status --stack-name=", "--stack-name needs a value"),
+        ("status --stack-name a_b", "A stack can't be named"),
+        ("status --yes=please", "There is no option --yes=please"),
+    ],
+)
+def test_bad_usage_is_told_in_one_sentence(unused: World, words: str, part: str) -> None:
+    done = unused.run(*words.split())
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert part in done.stderr
+    assert done.stderr.startswith("deployment.sh: ") and done.stderr.count("\n") == 1
+    assert unused.aws.asked == []
+
+
+@pytest.mark.parametrize("words", ["--help", "-h", "help", "destroy --help"])
+def test_help_lists_verbs_options_and_defaults(unused: World, words: str) -> None:
+    done = unused.run(*words.split())
+    assert done.returncode == 0
+    for word in ("deploy", "status", "logs", "rollback [TAG]", "destroy", "--dry-run", "us-east-1"):
+        assert word in done.stdout
+    assert unused.aws.asked == []
+
+
+def test_stack_region_and_profile_come_from_options_or_the_environment(unused: World) -> None:
+    def told(*words: str, **environment: str) -> str:
+        return unused.run("status", *words, **environment).stderr
+
+    assert "no stack team-chatbot in us-east-1." in told()
+    assert "no stack one in eu-west-1." in told(STACK_NAME="one", AWS_DEFAULT_REGION="eu-west-1")
+    assert "no stack two in eu-west-3." in told(
+        "--stack-name=two",
+        "--region",
+        "eu-west-3",
+        STACK_NAME="one",
+        AWS_REGION="eu-west-2",
+        AWS_DEFAULT_REGION="eu-west-1",
+    )
+    assert unused.aws.regions == {"us-east-1", "eu-west-1", "eu-west-3"}
+    assert re.search(r"profile \(?there-is-none", told("--profile", "there-is-none"))
+
+
+# What runs, and going back
+
+
+def test_status_tells_what_runs_and_what_is_wrong(history: History, deployed: World) -> None:
+    alarm = deployed.ask("cloudwatch", "describe-alarms")["MetricAlarms"][0]["AlarmName"]
+    quiet = deployed.run("status")
+    assert quiet.stderr == ""
+    assert quiet.stdout.splitlines() == [
+        "Stack         team-chatbot in us-east-1, UPDATE_COMPLETE",
+        f"Address       {history.first.stdout.strip()}",
+        f"Image         {history.tags[1]}",
+        "Tasks         1 of 1 run team-chatbot:2, COMPLETED",
+        "In alarm      nothing",
+        "Last failure  none",
+    ]
+    state = ("--state-value=ALARM", "--state-reason=The test")
+    deployed.ask("cloudwatch", "set-alarm-state", f"--alarm-name={alarm}", *state)
+    assert re.search(rf"In alarm +{alarm}: ", deployed.run("status").stdout)
+    assert [each for each in deployed.aws.changes() if each != "SetAlarmState"] == []
+
+
+def test_logs_are_those_of_the_last_hour_and_can_be_followed(deployed: World) -> None:
+    group = deployed.output("LogGroup")
+    name = (f"--log-group-name={group}", "--log-stream-name=a-task")
+    deployed.ask("logs", "create-log-stream", *name)
+    now = int(time.time() * 1000)
+    events = [
+        {"timestamp": now - 2 * 3600 * 1000, "message": "long ago"},
+        {"timestamp": now - 30 * 60 * 1000, "message": "half an hour ago"},
+    ]
+    deployed.ask("logs", "put-log-events", *name, f"--log-events={json.dumps(events)}")
+    done = deployed.run("logs")
+    assert done.returncode == 0
+    assert "half an hour ago" in done.stdout and "long ago" not in done.stdout
+    follower = deployed.start("logs", "-f")
+    assert "half an hour ago" in follower.stdout.readline()
+    assert follower.poll() is None
+    os.killpg(follower.pid, signal.SIGINT)
+    follower.communicate(timeout=20)
+
+
+def test_rollback_changes_nothing_but_the_image(history: History, deployed: World) -> None:
+    first, second = history.tags
+    write_parameter(deployed, "TaskSize", "512/1024")  # of the next deploy, not of a rollback
+    deployed.edit_template(fails)
+    done = deployed.run("rollback")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == history.first.stdout
+    assert f"From the image {second} to {first}" in done.stderr
+    assert "Waiting until team-chatbot:3 is what runs" in done.stderr
+    assert deployed.parameter("ImageUri").endswith(f":{first}")
+    assert deployed.parameter("TaskSize") == "256/512"
+    assert deployed.stack()["Tags"] == [
+        {"Key": "Project", "Value": "team-chatbot"},
+        {"Key": "Owner", "Value": "Our Team"},
+    ]
+    running = deployed.ask("ecs", "describe-task-definition", "--task-definition=team-chatbot")
+    images = [each["image"] for each in running["taskDefinition"]["containerDefinitions"]]
+    assert images == [deployed.parameter("ImageUri")]
+    assert deployed.builds() == []
+    done = deployed.run("rollback")
+    assert done.returncode == 1
+    assert f"No image was pushed before {first}, which runs." in done.stderr
+    done = deployed.run("rollback", second)
+    assert done.returncode == 0
+    assert deployed.parameter("ImageUri").endswith(f":{second}")
+
+
+def test_rollback_to_an_unknown_tag_lists_those_that_there_are(
+    history: History, deployed: World
+) -> None:
+    first, second = history.tags
+    for tag in ("0123456789ab", first[:11], "." * 12):
+        done = deployed.run("rollback", tag)
+        assert done.returncode == 1
+        assert_in_order(done.stderr, f"There is no image {tag} in ECR", second, first)
+    assert deployed.aws.changes() == []
+
+
+def test_an_image_with_two_tags_is_found_by_both(history: History, deployed: World) -> None:
+    # ECR keeps one image when a commit changed nothing in it.
+    image = deployed.parameter("ImageUri")
+    words = (f"--image-manifest={json.dumps({'image': image})}", "--image-tag=0-same")
+    name = image.partition("/")[2].partition(":")[0]
+    deployed.ask("ecr", "put-image", f"--repository-name={name}", *words)
+    first, second = history.tags
+    assert f"to {first}\n" in deployed.run("rollback", "--dry-run").stderr
+    for tag in ("0-same", second):
+        assert f"to {tag}\n" in deployed.run("rollback", tag, "--dry-run").stderr
+
+
+def test_without_a_stack_each_verb_says_so(unused: World) -> None:
+    for verb in ("status", "logs", "rollback"):
+        done = unused.run(verb)
+        assert done.returncode == 1
+        assert "There is no stack team-chatbot in us-east-1. To make it: " in done.stderr
+
+
+# Failures, and running it again
+
+
+def test_ctrl_c_during_the_build_leaves_nothing_half_done(deployed: World) -> None:
+    tag = deployed.commit()
+    process = deployed.start(DOCKER_HANGS="buildx build")
+    wait_until(deployed.builds, "the build")
+    os.killpg(process.pid, signal.SIGINT)
+    said, told = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said == ""
+    assert_in_order(told, "Interrupted. The stack team-chatbot is as it was.", "again")
+    deployed.deploy()
+    assert deployed.parameter("ImageUri").endswith(f":{tag}")
+
+
+def test_ctrl_c_during_a_change_leaves_it_to_aws_and_the_next_run_goes_on(deployed: World) -> None:
+    tag = deployed.edit_template(lambda resources: waits_for_a_signal(resources, 60))
+
+    def executed() -> None:
+        deployed.aws.before["DescribeStackEvents"] = lambda: os.killpg(process.pid, signal.SIGINT)
+
+    deployed.aws.before["ExecuteChangeSet"] = executed
+    process = deployed.start()
+    said, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert said == ""
+    assert "Interrupted. AWS goes on with the stack team-chatbot" in told
+    assert deployed.stack()["StackStatus"] == "UPDATE_IN_PROGRESS"
+
+    def followed() -> None:
+        deployed.aws.before["DescribeStackEvents"] = lambda: deployed.ask(
+            "cloudformation",
+            "signal-resource",
+            "--stack-name=team-chatbot",
+            "--logical-resource-id=Signal",
+            "--unique-id=1",
+            "--status=SUCCESS",
+        )
+
+    deployed.aws.before["DescribeStackEvents"] = followed
+    done = deployed.deploy()
+    assert_in_order(
+        done.stderr,
+        "The stack team-chatbot is UPDATE_IN_PROGRESS: waiting for that",
+        "UPDATE_COMPLETE              team-chatbot",
+        "Nothing to change in the stack team-chatbot",
+    )
+    assert deployed.parameter("ImageUri").endswith(f":{tag}")
+
+
+def test_a_first_deploy_that_was_refused_or_failed_starts_afresh(empty: World) -> None:
+    empty.edit_template(fails)
+    # The emulator has no permissions; this is how AWS refuses what a role may not do.
+    empty.aws.answers["ExecuteChangeSet"] = (
+        403,
+        "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>"
+        "<Message>may not execute</Message></Error></ErrorResponse>",
+    )
+    done = empty.run()
+    assert done.returncode == 1
+    assert_in_order(done.stderr, "may not execute", "Stopped by the error above.", "again")
+    empty.aws.answers.clear()
+    done = empty.run()
+    assert done.returncode == 1
+    assert_in_order(
+        done.stderr,
+        "Deleting the stack team-chatbot-registry, which is REVIEW_IN_PROGRESS",
+        "CREATE_COMPLETE              team-chatbot-registry",
+        "ROLLBACK_COMPLETE            team-chatbot",
+        "The stack team-chatbot could not be made, and what was made of it was deleted. "
+        "What failed:\n  Signal: ",
+    )
+    assert "there is nothing to go back to" in empty.run("rollback").stderr
+    empty.edit_template(lambda resources: [resources.pop(each) for each in ("Handle", "Signal")])
+    done = empty.deploy()
+    assert "Deleting the stack team-chatbot, which is ROLLBACK_COMPLETE" in done.stderr
+    assert ADDRESS.fullmatch(done.stdout)
+
+
+def test_a_rollback_that_aws_could_not_finish_is_told_with_a_way_out(deployed: World) -> None:
+    # The emulator finishes its rollbacks; this shows the stack as AWS does when it could not.
+    def stuck(answer: str) -> str:
+        return answer.replace(">UPDATE_COMPLETE<", ">UPDATE_ROLLBACK_FAILED<")
+
+    deployed.aws.edits["DescribeStacks"] = stuck
+    done = deployed.run()
+    assert done.returncode == 1
+    assert "aws cloudformation continue-update-rollback --region us-east-1" in done.stderr
+    assert deployed.aws.changes() == ["CreateChangeSet", "DeleteChangeSet"]  # the registry's
+    assert deployed.builds() == []
+
+
+def test_a_build_that_fails_is_told_with_a_way_out(deployed: World) -> None:
+    deployed.commit()
+    done = deployed.run(DOCKER_FAILS="buildx build")
+    assert done.returncode == 1
+    assert_in_order(done.stderr, "docker: as the test wants it", "The image could not be built.")
+    assert "tonistiigi/binfmt --install arm64" in done.stderr
+
+
+# Destroy
+
+
+def test_destroy_asks_for_the_stacks_name(deployed: World) -> None:
+    done = deployed.run("destroy")
+    assert done.returncode == 1
+    assert "Nobody can be asked without a terminal" in done.stderr and "--yes" in done.stderr
+    code, told = answer_in_terminal(deployed, "yes")
+    assert code == 1
+    assert "That is not team-chatbot; nothing was changed." in told
+    assert deployed.aws.changes() == []
+    code, told = answer_in_terminal(deployed, "team-chatbot")
+    assert code == 0, told
+    assert resting(deployed) == "None"
+
+
+def answer_in_terminal(world: World, answer: str) -> tuple[int, str]:
+    """Answer what destroy asks in a terminal; return the exit code and what was said."""
+    ours, theirs = pty.openpty()
+    process = world.start("destroy", stdin=theirs)
+    os.write(ours, f"{answer}\n".encode())
+    _, told = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    return process.returncode, told
+
+
+def resting(world: World) -> str:
+    return str(world.stack()["StackStatus"])
+
+
+def test_destroy_keeps_the_conversations_and_a_new_stack_can_adopt_them(
+    history: History, deployed: World
+) -> None:
+    kept = deployed.output("FileSystem")
+    done = deployed.run("destroy", "--yes")
+    assert done.returncode == 0, done.stderr
+    line = f'  {{ "ParameterKey": "FileSystemId", "ParameterValue": "{kept}" }},\n'
+    assert_in_order(
+        done.stderr,
+        "DELETE_SKIPPED               FileSystem",
+        "DELETE_COMPLETE              team-chatbot",
+        "DELETE_COMPLETE              team-chatbot-registry",
+        f"The conversations are kept in {kept}.",
+        line,
+    )
+    assert deployed.file_systems() == [kept]
+    assert deployed.ask("cloudformation", "describe-stacks")["Stacks"] == []
+    again = deployed.run("destroy", "--yes")
+    assert again.returncode == 0, again.stderr
+    assert line in again.stderr
+    assert line in deployed.run("deploy", "--dry-run").stderr
+
+    file = deployed.project / "infra" / "parameters.json"
+    file.write_text(file.read_text().replace("[\n", f"[\n{line}", 1))
+    deployed.commit()
+    assert ADDRESS.fullmatch(deployed.deploy().stdout)
+    assert deployed.output("FileSystem") == kept
+    assert deployed.file_systems() == [kept]
+    done = deployed.run("destroy", "--yes", "--delete-data")
+    assert done.returncode == 0, done.stderr
+    assert deployed.file_systems() == []
+
+
+def test_destroy_deletes_the_conversations_if_told_and_can_be_repeated(deployed: World) -> None:
+    kept = deployed.output("FileSystem")
+    # As when the credentials expire between the stacks and the file system.
+    deletion = f"DELETE /2015-02-01/file-systems/{kept}"
+    deployed.aws.answers[deletion] = (403, '{"ErrorCode": "ExpiredToken", "Message": "expired"}')
+    done = deployed.run("destroy", "--delete-data", "--yes")
+    assert done.returncode == 1
+    assert_in_order(done.stderr, "DELETE_COMPLETE", "expired", f"{kept} may still be there")
+    assert deployed.file_systems() == [kept]
+    deployed.aws.answers.clear()
+    for _ in range(2):
+        done = deployed.run("destroy", "--delete-data", "--yes")
+        assert done.returncode == 0, done.stderr
+        assert deployed.file_systems() == []
+    assert "AWS Backup" not in done.stderr
+
+
+def test_of_several_file_systems_none_is_guessed(deployed: World) -> None:
+    tags = "--tags=Key=aws:cloudformation:stack-name,Value=team-chatbot"
+    for token in ("one", "two"):
+        deployed.ask("efs", "create-file-system", f"--creation-token={token}", tags)
+    deployed.run("destroy", "--yes")
+    assert len(deployed.file_systems()) == 3
+    done = deployed.run("destroy", "--delete-data", "--yes")
+    assert done.returncode == 1
+    assert all(each in done.stderr for each in deployed.file_systems())
+    assert len(deployed.file_systems()) == 3

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from bedrock import stand_in
 from browsing import CHROMIUM, FLAGS, LONG
+from infrastructure import Renderer, Rendering, render_all
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 sys.dont_write_bytecode = True  # else the cache would be rendered into projects
@@ -145,6 +146,34 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
         )
         rendered.append(Project(Path(path), options))
     return rendered
+
+
+@pytest.fixture(scope="session")
+def render() -> Renderer:
+    return Renderer()
+
+
+@pytest.fixture(scope="session")
+def renderings(render: Renderer) -> list[Rendering]:
+    """The files for AWS in every combination of options that changes them."""
+    return list(render_all(render, MODELS, REGIONS))
+
+
+@pytest.fixture(scope="session")
+def structures(renderings: list[Rendering]) -> list[Rendering]:
+    """Those of them that differ in more than the models."""
+    return [each for each in renderings if each.is_default("models", "aws_region")]
+
+
+@pytest.fixture(scope="session")
+def varieties(renderings: list[Rendering]) -> list[Rendering]:
+    """All structures with one choice of models, and one structure with all choices of models.
+
+    These hold every line that any combination has: see test_infrastructure.py.
+    """
+    structure = ("network", "use_cloudfront", "use_autoscaling", "cpu_architecture")
+    kinds = (("models", "aws_region"), structure)
+    return [each for each in renderings if any(each.is_default(*names) for names in kinds)]
 
 
 @pytest.fixture

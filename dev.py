@@ -55,8 +55,10 @@ def demo(options: argparse.Namespace) -> None:
 def test(options: argparse.Namespace) -> None:
     """Run the tests that need nothing but Python; further words are for pytest."""
     python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
-    unmarked = "not browser and not nfs and not aws"
-    command = [python, "-m", "pytest", "-m", unmarked, *options.arguments]
+    which = ["-m", "not browser and not nfs and not aws", "-n", "2", "--dist", "loadfile"]
+    if "-m" in options.arguments:  # what is marked needs the machine for itself
+        which = []
+    command = [python, "-m", "pytest", *which, *options.arguments]
     sys.exit(subprocess.run(command, cwd=ROOT).returncode)
 
 

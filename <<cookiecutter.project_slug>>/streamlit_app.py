@@ -42,8 +42,8 @@ T = TypeVar("T")
 
 # What starts with a backslash, or is code, stays as it is.
 _CODE_OR_RISK = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)|(\\.)|(!\[)|(\$)", re.DOTALL)
-_BLANK_LINE = re.compile(r"\n[ \t]*\n|\Z")
-_DEFINITION = re.compile(r"^[\s>*+\d.)-]*\[[^\]]+\]:", re.MULTILINE)  # of a link's address
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
+_DEFINITION = re.compile(r"^[ \t>*+\d.)-]*\[[^\]]{1,999}\]:", re.MULTILINE)  # of an address
 
 
 @st.cache_resource
@@ -98,14 +98,17 @@ def as_answer(text: str) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     named = _DEFINITION.search(text) is not None
+    paragraph_end = last_address = -1
 
     def harmless(found: re.Match[str]) -> str:
+        nonlocal paragraph_end, last_address
         if not found[1]:
             return found[2] or ("\\![" if found[3] else "\\$")
-        if "![" not in found[1]:
-            return found[1]
-        end = _BLANK_LINE.search(text, found.end())
-        picture = named or "](" in text[found.start() : end.start() if end else len(text)]
+        if found.end() > paragraph_end:
+            blank = _BLANK_LINE.search(text, found.end())
+            paragraph_end = blank.start() if blank else len(text)
+            last_address = text.rfind("](", 0, paragraph_end)
+        picture = named or last_address > found.start()
         return found[1].replace("![", "!\u200b[") if picture else found[1]
 
     return _CODE_OR_RISK.sub(harmless, text)

@@ -100,6 +100,16 @@ def test_text_files_are_tidy(projects: list[Project]) -> None:
             assert not re.search(r"[ \t]+$", text, re.MULTILINE), name
 
 
+def test_python_passes_its_own_linter_and_formatter_in_every_combination(
+    projects: list[Project],
+) -> None:
+    folders = [str(project.path) for project in projects]
+    for words in (["check"], ["format", "--check"]):
+        command = [sys.executable, "-m", "ruff", *words, "--no-cache", *folders]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:]
+
+
 def test_the_models_are_those_that_were_chosen(projects: list[Project]) -> None:
     for project in projects:
         ids = [table["id"] for table in tomllib.loads(project.read("models.toml")).values()]

@@ -20,15 +20,6 @@ def test_it_passes_its_own_linters_and_changes_nothing(bake: Bake) -> None:
     assert without_caches(project) == before
 
 
-def test_it_passes_its_own_linters_in_every_combination(projects: list[Project]) -> None:
-    share_environment(projects[0])
-    python = str(projects[0].path / ".venv" / "bin" / "python")
-    folders = [str(project.path) for project in projects]
-    for command in (["check"], ["format", "--check"]):
-        done = projects[0].run(python, "-m", "ruff", *command, "--no-cache", *folders)
-        assert done.returncode == 0, done.stdout[-3000:]
-
-
 def test_it_passes_its_own_tests_and_changes_nothing(bake: Bake) -> None:
     project = bake()
     before = project.files()

@@ -30,6 +30,10 @@ python3 dev.py benchmark
 ## What was aimed at
 
 {aims}
+Most of a reload is Streamlit's own page, which both load and draw alike; what differs is a second
+run of the script, and the messages drawn. Saving costs more here at first, because each piece of an
+answer is on the disk before it is shown; it stays the same however long the conversation is.
+
 ## How it is measured
 
 Messages have 500 characters. **Saving a turn** is a prompt and an answer that takes a second, which

@@ -225,15 +225,21 @@ def test_stop_ends_the_request_of_a_model_that_is_silent(
     assert watch(conversation, turn, answering).state == "stopped"
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let writers and those who follow them do in a tenth of a second what takes a second."""
+    monkeypatch.setattr(answers, "BEAT_EVERY", 0.05)
+    monkeypatch.setattr(answers, "DEAD_AFTER", 0.5)
+    monkeypatch.setattr(answers, "POLL_EVERY", 0.05)
+
+
+@pytest.mark.usefixtures("hasty")
 def test_a_silent_model_is_not_taken_for_dead(
     conversation: Conversation,
     answering: Answering,
     bedrock: BedrockStandIn,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(answers, "BEAT_EVERY", 0.05)
-    monkeypatch.setattr(answers, "DEAD_AFTER", 0.5)
-    monkeypatch.setattr(answers, "POLL_EVERY", 0.05)
     bedrock.reply(1.5, "Well.")
     turn = ask(conversation, "Hello", MODEL, answering)
     monkeypatch.setattr(answers, "WRITER", "another process")
@@ -244,15 +250,13 @@ def test_a_silent_model_is_not_taken_for_dead(
     assert len(bedrock.requests) == 1
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_writer_is_not_taken_for_dead_because_the_storage_stood_still(
     conversation: Conversation,
     answering: Answering,
     bedrock: BedrockStandIn,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(answers, "BEAT_EVERY", 0.05)
-    monkeypatch.setattr(answers, "DEAD_AFTER", 0.5)
-    monkeypatch.setattr(answers, "POLL_EVERY", 0.05)
     more = threading.Event()
     bedrock.reply("One ", more, "two.")
     turn = ask(conversation, "Hello", MODEL, answering)

@@ -10,6 +10,7 @@ import pytest
 from bedrock_stand_in import BedrockStandIn, Refuse, Stop
 from streamlit.testing.v1 import AppTest
 
+from chatbot import answers
 from chatbot.answers import stop
 from chatbot.models import load_models
 from chatbot.sessions import Session, new_key
@@ -307,6 +308,26 @@ def test_a_long_conversation_shows_its_newest_messages(
     assert said(page)[-1] == "Answer 59"
     click(page, "Show earlier messages (70)")
     assert said(page)[0] == "Question 10"
+
+
+def test_what_a_model_no_longer_sees_is_said_below_the_messages(
+    open_page: OpenPage, session: Session
+) -> None:
+    smallest = min(MODELS.values(), key=lambda model: model.context_window)
+    page = open_page()
+    page.selectbox[0].set_value(smallest.key).run()
+    say(page, "Hello")
+    assert not page.main.caption
+    conversation = session.conversation(session.conversations()[0].id)
+    conversation.refresh()
+    long = "x" * 30_000
+    conversation.update(
+        lambda: [{"type": "prompt", "turn": f"t{number}", "text": long} for number in range(25)]
+    )
+    answers.stop(conversation, "t24")
+    page.run()
+    [caption] = page.main.caption[-1:]
+    assert re.search(r"no longer sees the oldest \d+ messages", caption.value)
 
 
 def test_a_person_deletes_everything_that_is_kept(open_page: OpenPage, session: Session) -> None:

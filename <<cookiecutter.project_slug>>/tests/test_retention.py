@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatbot.retention import DAY, MARK, sweep
-from chatbot.sessions import Session, new_conversation_id, new_key
+from chatbot.sessions import Session, delete_session, new_conversation_id, new_key
 from chatbot.settings import ROOT
 from chatbot.storage import SessionError
 
@@ -84,6 +84,23 @@ def test_a_session_that_comes_into_use_meanwhile_stays(tmp_path: Path) -> None:
     assert came_back
     assert [turn.prompt for turn in conversation.turns] == ["Hello"]
     assert conversation.path.exists()
+
+
+def test_a_file_that_is_attached_during_the_deletion_stays(tmp_path: Path) -> None:
+    session = new_session(tmp_path)
+    asked, attached = 0, []
+
+    def wanted() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked > 1:  # the conversation has gone, and no use was seen
+            attached.append(session.attach(b"a new file"))
+        return True
+
+    delete_session(session.folder, wanted)
+    assert attached
+    assert session.attachment(attached[0]) == b"a new file"
+    assert session.get("team") is None
 
 
 def test_what_is_not_ours_stays(tmp_path: Path) -> None:

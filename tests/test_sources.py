@@ -1,5 +1,6 @@
 """The same project comes from the checkout, from a git address and from a zip."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,9 @@ def render(source: str, folder: Path, home: Path) -> dict[str, bytes]:
         command, capture_output=True, text=True, env={"HOME": str(home), "PATH": "/usr/bin:/bin"}
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return Project(folder / "team-chatbot", {}).files()
+    project = Project(folder / "team-chatbot", {})
+    assert os.access(project.path / "deployment.sh", os.X_OK), source  # as the README calls it
+    return project.files()
 
 
 def test_checkout_git_and_zip_give_the_same_project(checkout: Path, tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ def make_environment(folder: Path, *requirements: Path) -> Path:
 
 def install(python: Path, requirements: Sequence[Path]) -> None:
     """Install what the files list, and show what is being downloaded. Raises DevError."""
-    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    # The files name all that is needed, and leave out some of what Streamlit asks for.
+    command = [str(python), "-m", "pip", "install", "--no-deps"]
+    command += ["--disable-pip-version-check", "--no-input"]
     for file in requirements:
         command += ["-r", str(file)]
     say(f"Installing {' and '.join(file.name for file in requirements)}, up to a minute or two")

@@ -53,6 +53,7 @@ class Cluster:
         self.address = ""
         self.folder = folder / "sessions"
         self._project = project
+        project.dev("test", "--version")  # makes the environment, which both would make at once
         self._environment = environment | {"CHATBOT_SESSIONS_DIR": str(self.folder)}
         self._ports = {name: free_port() for name in TASKS}
         self._servers: dict[str, Server] = {}

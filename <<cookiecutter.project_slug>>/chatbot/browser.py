@@ -6,7 +6,12 @@ knows the key, the script fetches the page again, with the cookie if the browser
 it takes none, the address says so, and streamlit-local-storage asks for the key.
 """
 
+import sys
 import time
+from importlib.util import find_spec
+from threading import Lock
+from types import ModuleType
+from typing import Any
 
 import streamlit as st
 from streamlit_local_storage import _st_local_storage as local_storage
@@ -71,8 +76,7 @@ def remember(key: str) -> None:
 
 
 def _ask_local_storage() -> str:
-    # The call brings 40 MB of pyarrow, so it is made for nobody else.
-    stored = local_storage(method="getAll", key=f"{NAME}_stored", default=None)
+    stored = _mount_local_storage()
     if isinstance(stored, dict):
         key = stored.get(NAME)
         return key if is_key(key) else new_key()
@@ -81,6 +85,26 @@ def _ask_local_storage() -> str:
         _look_again()
         st.stop()
     return new_key()  # works until this tab is closed
+
+
+_mounting = Lock()
+
+
+def _mount_local_storage() -> Any:
+    """Return what the browser answered, or None as long as it has not.
+
+    Streamlit mounts no component without pyarrow, which it needs for a component with a table. This
+    one has none, so an empty module does where requirements.txt leaves pyarrow out.
+    """
+    with _mounting:
+        absent = "pyarrow" not in sys.modules and find_spec("pyarrow") is None
+        if absent:
+            sys.modules["pyarrow"] = ModuleType("pyarrow")
+        try:
+            return local_storage(method="getAll", key=f"{NAME}_stored", default=None)
+        finally:
+            if absent:
+                del sys.modules["pyarrow"]
 
 
 @st.fragment(run_every=PATIENCE)

@@ -490,7 +490,8 @@ build() {
   begin "Building the image $tag for $platform" "The stack $stack is as it was."
   aws ecr get-login-password | docker login --username AWS --password-stdin "${1%%/*}" >/dev/null
   # Without the provenance, a tag names one image and not a list, of which ECR would count each part.
-  docker buildx build --platform "$platform" --provenance=false --tag "$2" --push . >&2 ||
+  docker buildx build --platform "$platform" --provenance=false --build-arg "REVISION=$tag" \
+    --tag "$2" --push . >&2 ||
     die "The image could not be built. If it says \"exec format error\", this machine can't run $platform yet:
   docker run --privileged --rm tonistiigi/binfmt --install ${platform#*/}"
 }

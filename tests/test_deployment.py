@@ -163,7 +163,8 @@ def test_the_next_commit_is_built_once_and_replaces_what_runs(
     first, second = history.tags
     repository = deployed.parameter("ImageUri").rpartition(":")[0]
     assert history.builds == [
-        f"buildx build --platform linux/arm64 --provenance=false --tag {repository}:{tag} --push ."
+        "buildx build --platform linux/arm64 --provenance=false"
+        f" --build-arg REVISION={tag} --tag {repository}:{tag} --push ."
         for tag in (first, second)
     ]
     assert deployed.parameter("ImageUri") == f"{repository}:{second}"

@@ -8,11 +8,18 @@ import argparse
 import hashlib
 import importlib.util
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.request import urlopen
 
 if sys.version_info < (3, 11):
     version = sys.version.split()[0]
@@ -109,22 +116,135 @@ def check_port(address: str, port: int, verb: str) -> None:
             ) from error
 
 
-def run(options: argparse.Namespace) -> None:
-    """Serve the page until Ctrl-C, with the demo model unless CHATBOT_BACKEND says otherwise."""
+def read_pyproject() -> dict[str, Any]:
     import tomllib  # not in a Python that is too old, which is told so above
 
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve the page until Ctrl-C, with the demo model unless CHATBOT_BACKEND says otherwise."""
     check_port(options.address, options.port, "run")
     python = make_environment(ROOT / ".venv", *REQUIREMENTS)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    defaults = {"CHATBOT_BACKEND": "demo"} | project["tool"]["dev"]["environment"]
-    environment = defaults | {name: value for name, value in os.environ.items() if value}
-    model = "the demo model" if environment["CHATBOT_BACKEND"] == "demo" else "Amazon Bedrock"
-    say(f"Serving on http://{options.address}:{options.port} with {model}; Ctrl-C stops it")
+    environment = page_environment()
+    address = f"http://{options.address}:{options.port}"
+    say(f"Serving on {address} with {who_answers(environment)}; Ctrl-C stops it")
     os.chdir(ROOT)
-    command = [str(python), "-m", "streamlit", "run", "streamlit_app.py"]
-    command += [f"--server.address={options.address}", f"--server.port={options.port}"]
     # In the place of this process, so that Ctrl-C and other signals reach it alone.
-    os.execve(python, command, environment)
+    os.execve(python, page_command(python, options.address, options.port), environment)
+
+
+def page_environment() -> dict[str, str]:
+    """Return the environment for the page: what pyproject.toml says where the own one is silent."""
+    defaults: dict[str, str] = read_pyproject()["tool"]["dev"]["environment"]
+    return (
+        {"CHATBOT_BACKEND": "demo"}
+        | defaults
+        | {name: value for name, value in os.environ.items() if value}
+    )
+
+
+def who_answers(environment: Mapping[str, str]) -> str:
+    return "the demo model" if environment["CHATBOT_BACKEND"] == "demo" else "Amazon Bedrock"
+
+
+def page_command(python: Path, address: str, port: int) -> list[str]:
+    serve = [str(python), "-m", "streamlit", "run", "streamlit_app.py"]
+    return [*serve, f"--server.address={address}", f"--server.port={port}"]
+
+
+class Task:
+    """A server of the page, which can be killed and started again.
+
+    name: what the page shows as its host.
+    address: where the balancer finds it.
+    """
+
+    def __init__(self, number: int, python: Path, port: int) -> None:
+        self.name = f"task-{number}"
+        self.address = f"127.0.0.1:{port}"
+        self._command = page_command(python, "127.0.0.1", port)
+        self._environment = page_environment() | {"CHATBOT_HOSTNAME": self.name}
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command,
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # the address, which is not the one to open
+        )
+
+    def wait_until_healthy(self) -> None:
+        """Raise DevError if the task ends before it is healthy."""
+        while self._process.poll() is None:
+            with suppress(OSError), urlopen(f"http://{self.address}/_stcore/health", timeout=1):
+                return
+            time.sleep(0.1)
+        raise DevError(f"{self.name} has ended; it says above why.")
+
+    def kill_or_start(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+            say(f"{self.name} is dead, as if its machine were; the same number starts it again")
+        else:
+            self.start()
+            say(f"{self.name} starts again")
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+def cluster(options: argparse.Namespace) -> None:
+    """Serve the page by two tasks behind a balancer, so that one can be killed, until Ctrl-C."""
+    haproxy = shutil.which("haproxy")
+    if haproxy is None:
+        raise DevError(
+            "The balancer haproxy is not installed. On Debian and Ubuntu:\n"
+            "  sudo apt install haproxy\n"
+            "On macOS:\n"
+            "  brew install haproxy\n"
+            "Or, where there is Docker or Podman, without it:\n"
+            "  docker compose up"
+        )
+    numbers = (1, 2)
+    for port in range(options.port, options.port + 1 + len(numbers)):
+        check_port("127.0.0.1", port, "cluster")
+    python = make_environment(ROOT / ".venv", *REQUIREMENTS)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
+    with ExitStack() as running:
+        tasks = []
+        for number in numbers:
+            tasks.append(Task(number, python, options.port + number))
+            running.callback(tasks[-1].stop)
+        places = {f"TASK_{number}": task.address for number, task in enumerate(tasks, 1)}
+        balancer = subprocess.Popen(
+            [haproxy, "-q", "-db", "-f", ROOT / "infra" / "haproxy.cfg"],
+            env=os.environ | places | {"LISTEN": f"127.0.0.1:{options.port}"},
+            stdin=subprocess.DEVNULL,
+        )
+        running.callback(balancer.terminate)
+        for task in tasks:
+            task.wait_until_healthy()
+        address, model = f"http://localhost:{options.port}", who_answers(page_environment())
+        say(f"Two tasks behind a balancer serve on {address} with {model}; Ctrl-C stops them")
+        say("The page names its task as its host. A number, 1 or 2, and Enter: that task is killed")
+        Thread(target=obey, args=[tasks], daemon=True).start()
+        balancer.wait()
+        raise DevError("The balancer has ended; it says above why.")
+
+
+def obey(tasks: Sequence[Task]) -> None:
+    """Kill or start the task whose number is typed."""
+    for line in sys.stdin:
+        number = line.strip()
+        if number in map(str, range(1, len(tasks) + 1)):
+            tasks[int(number) - 1].kill_or_start()
+        elif number:
+            say("Type 1 or 2 and Enter to kill that task, or to start it again")
 
 
 def test(options: argparse.Namespace) -> None:
@@ -160,6 +280,9 @@ def main() -> None:
     run_parser.add_argument("--port", type=int, default=8501)
     run_parser.add_argument("--address", default="localhost", help="localhost unless told")
     run_parser.set_defaults(action=run)
+    cluster_parser = verbs.add_parser("cluster", help="serve it by two tasks, to kill one of them")
+    cluster_parser.add_argument("--port", type=int, default=8501)
+    cluster_parser.set_defaults(action=cluster)
     test_parser = verbs.add_parser("test", help="run the tests; further words are for pytest")
     test_parser.set_defaults(action=test)
     lint_parser = verbs.add_parser("lint", help="check style, format and types")

@@ -2,7 +2,6 @@
 
 import gc
 import re
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -410,7 +409,7 @@ def draw_page() -> None:
 
     with st.sidebar:
         st.title(as_text(settings.title), anchor=False)
-        st.caption(f"Hostname `{socket.gethostname()}`  \nSession `{session.id[:8]}`")
+        st.caption(f"Hostname `{settings.hostname}`  \nSession `{session.id[:8]}`")
         model = choose_model(session, answering.models, kept=bool(entries))
         st.button(
             "New chat",

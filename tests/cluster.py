@@ -1,12 +1,13 @@
 """Two tasks behind a real balancer over one folder, as in the cloud."""
 
+import os
+import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from string import Template
 
 from browsing import hostname_of
 from conftest import Project
@@ -15,31 +16,6 @@ from serving import Server, free_port, start, unshare, wait_until_healthy
 
 HAPROXY = shutil.which("haproxy")
 TASKS = ("task-one", "task-two")
-
-# Round robin; a task that does not answer its health check for a second loses its connections.
-CONFIGURATION = Template("""
-global
-    stats socket $folder/control mode 600 level admin
-defaults
-    mode http
-    timeout connect 1s
-    timeout client 1h
-    timeout server 1h
-    timeout tunnel 1h
-    timeout check 500ms
-    option redispatch
-    retries 3
-frontend door
-    bind 127.0.0.1:$port
-    default_backend tasks
-backend tasks
-    balance roundrobin
-    option httpchk GET /_stcore/health
-    $stickiness
-    default-server check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
-    server task-one 127.0.0.1:$one cookie task-one
-    server task-two 127.0.0.1:$two cookie task-two
-""")
 
 
 class Cluster:
@@ -89,12 +65,16 @@ class Cluster:
     def balanced(self, sticky: bool) -> Iterator[None]:
         """Run the balancer, with or without stickiness, until the block ends."""
         port = free_port()
+        text = self._project.read("infra/haproxy.cfg")
+        if not sticky:
+            text = re.sub(r"\n *cookie .*", "", text)
         configuration = self._control / "haproxy.cfg"
-        cookie = "cookie TASK insert indirect nocache" if sticky else ""
-        one, two = self._ports.values()
-        words = {"folder": self._control, "port": port, "one": one, "two": two}
-        configuration.write_text(CONFIGURATION.substitute(words, stickiness=cookie))
-        haproxy = subprocess.Popen([str(HAPROXY), "-q", "-db", "-f", configuration], text=True)
+        configuration.write_text(text)
+        one, two = (f"127.0.0.1:{each}" for each in self._ports.values())
+        places = {"LISTEN": f"127.0.0.1:{port}", "TASK_1": one, "TASK_2": two}
+        haproxy = subprocess.Popen(
+            [str(HAPROXY), "-q", "-db", "-f", configuration], env=os.environ | places, text=True
+        )
         try:
             wait_until_healthy(port, haproxy)
             self.address = f"http://localhost:{port}"

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 BYTES_PER_TOKEN = 3  # of UTF-8; English has about 4, so the estimate is on the safe side
 DEMO_PAUSE = 0.02  # seconds between two words of the demo model
+SLOWLY = 8  # times as long, where the prompt asks for it
 
 CONTINUE = (
     "Your answer above was cut off. Go on exactly where it ends, in the same language and form. "
@@ -401,9 +402,11 @@ class Demo:
         partial = ""
         if _last_text(messages) == CONTINUE:
             messages, partial = messages[:-2], _last_text(messages[:-1])
-        answer = _demo_answer(_last_text(messages), len(messages), model.name)
+        prompt = _last_text(messages)
+        answer = _demo_answer(prompt, len(messages), model.name)
+        pause = DEMO_PAUSE * (SLOWLY if "slowly" in prompt.lower() else 1)
         for word in re.findall(r"\s*\S+\s*?", answer.removeprefix(partial)):
-            time.sleep(DEMO_PAUSE)
+            time.sleep(pause)
             yield Text(word)
         yield Finish("end_turn")
 
@@ -428,8 +431,9 @@ What you see works the same with Amazon Bedrock:
 | Messages it would be sent | {messages} |
 | This conversation | saved, piece by piece, before you see it |
 
-Try it: reload the page, open a second tab, or stop the server while this streams. To get real
-answers, start the chatbot with AWS credentials and another backend:
+Try it: reload the page, open a second tab, or stop the server while this streams. Ask for an answer
+that comes slowly, to have the time. To get real answers, start the chatbot with AWS credentials and
+another backend:
 
 ```bash
 CHATBOT_BACKEND=bedrock python3 dev.py run

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ class Settings:
     sessions_dir: the folder that all tasks share (CHATBOT_SESSIONS_DIR).
     backend: "bedrock" or "demo", who answers (CHATBOT_BACKEND).
     title: the name on the page (CHATBOT_TITLE).
+    hostname: which task the page says it comes from; the machine's name, unless two of them run on
+        one machine (CHATBOT_HOSTNAME).
     system_prompt: what the models are told before each conversation (CHATBOT_SYSTEM_PROMPT).
     retention_days: after so many days without use, a session is deleted; 0 keeps them all
         (CHATBOT_RETENTION_DAYS).
@@ -33,6 +36,7 @@ class Settings:
     sessions_dir: Path
     backend: str
     title: str
+    hostname: str
     system_prompt: str
     retention_days: int
     region: str | None
@@ -62,6 +66,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         sessions_dir=Path(variable("CHATBOT_SESSIONS_DIR", str(ROOT / "session_data"))),
         backend=backend,
         title=variable("CHATBOT_TITLE", "Chatbot"),
+        hostname=variable("CHATBOT_HOSTNAME", socket.gethostname()),
         system_prompt=variable("CHATBOT_SYSTEM_PROMPT", SYSTEM_PROMPT),
         retention_days=int(days),
         region=variable("AWS_REGION", "") or None,

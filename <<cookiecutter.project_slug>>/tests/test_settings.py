@@ -1,5 +1,6 @@
 """The environment and models.toml, checked when the chatbot starts."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,21 @@ def test_everything_has_a_default() -> None:
     assert settings.sessions_dir.name == "session_data"
     assert settings.region is None
     assert settings.title and settings.system_prompt
+    assert settings.hostname == socket.gethostname()
     assert settings.retention_days == 90
 
 
 def test_the_environment_decides() -> None:
     settings = load_settings(
-        {"CHATBOT_BACKEND": "demo", "CHATBOT_TITLE": " Ask us ", "CHATBOT_SESSIONS_DIR": "/data"}
+        {
+            "CHATBOT_BACKEND": "demo",
+            "CHATBOT_TITLE": " Ask us ",
+            "CHATBOT_SESSIONS_DIR": "/data",
+            "CHATBOT_HOSTNAME": "task-1",
+        }
     )
     assert (settings.backend, settings.title) == ("demo", "Ask us")
+    assert settings.hostname == "task-1"
     assert settings.sessions_dir == Path("/data")
 
 

@@ -55,7 +55,7 @@ def demo(options: argparse.Namespace) -> None:
 def test(options: argparse.Namespace) -> None:
     """Run the tests that need nothing but Python; further words are for pytest."""
     python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
-    which = ["-m", "not browser and not nfs and not aws"]
+    which = ["-m", "not browser and not nfs and not aws and not containers"]
     which += ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     if "-m" in options.arguments:  # what is marked needs the machine for itself
         which = []

@@ -101,8 +101,8 @@ class BedrockStandIn:
 
 
 @contextmanager
-def bedrock_stand_in() -> Iterator[BedrockStandIn]:
-    """Run a stand-in in a thread of its own."""
+def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[BedrockStandIn]:
+    """Run a stand-in in a thread of its own, at a port of the machine's choice unless told."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -149,9 +149,9 @@ def bedrock_stand_in() -> Iterator[BedrockStandIn]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
-    stand_in = BedrockStandIn(f"http://127.0.0.1:{server.server_port}")
+    stand_in = BedrockStandIn(f"http://{host}:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

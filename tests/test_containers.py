@@ -1,0 +1,284 @@
+"""The image as the task definition runs it, and compose.yaml: real containers, a real browser."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import containers
+import pytest
+from bedrock import stand_in
+from browsing import (
+    LONG,
+    hostname_of,
+    messages,
+    needs_browser,
+    open_page,
+    say,
+    sidebar,
+    text_of,
+)
+from conftest import ROOT, Project
+from containers import CPUS, MEMORY, compose, inspect, podman
+from cookiecutter.main import cookiecutter
+from playwright.sync_api import BrowserContext, expect
+from serving import bedrock_environment, free_port
+
+pytestmark = [
+    *[mark for mark in needs_browser if mark.name != "browser"],
+    pytest.mark.containers,
+    pytest.mark.skipif(
+        bool(containers.MISSING), reason=f"not here: {', '.join(containers.MISSING)}"
+    ),
+]
+IMAGE = "localhost/team-chatbot"
+NETWORK = "team-chatbot_default"
+LAYER_OF_PACKAGES = 274_000_000  # bytes, half of what the reference's takes
+LIMITS = ("--cpus", str(CPUS), "--memory", str(MEMORY))
+AS_ON_AWS = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=all", *LIMITS)
+NOT_FOR_THE_IMAGE = (".git/config", "session_data/secret", ".venv/secret", "tests/secret", ".env")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with its image, and with files that are none of the image's business."""
+    containers.make_base_images()
+    folder = tmp_path_factory.mktemp("containers")
+    options = {"models": "both"}
+    path = cookiecutter(
+        str(ROOT), no_input=True, extra_context=options, output_dir=str(folder), default_config=True
+    )
+    for name in NOT_FOR_THE_IMAGE:
+        file = Path(path, name)
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("none of the image's business")
+    Path(path, "chatbot", "answers.py").chmod(0o600)  # as with a strict umask
+    compose(Path(path), "build", "--build-arg=REVISION=0123abc")
+    return Project(Path(path), options)
+
+
+@pytest.fixture
+def task(project: Project) -> Iterator[str]:
+    """A container as the task definition runs it, with the demo model."""
+    environment = ("--env", "CHATBOT_BACKEND=demo")
+    podman("run", "--detach", "--name=task", *AS_ON_AWS, *environment, IMAGE)
+    containers.wait_until_healthy(containers.address_of("task"))
+    yield "task"
+    podman("rm", "--force", "--time=0", "task")
+
+
+class Cluster:
+    """What compose.yaml makes of the project.
+
+    address: the balancer's, where people go.
+    bedrock, bedrock_port: where the tasks find a stand-in for Bedrock on this machine.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project, self._port = project, str(free_port())
+        self.address = f"http://localhost:{self._port}"
+        self.bedrock_port = free_port()
+        self.bedrock = f"http://{containers.GATEWAY}:{self.bedrock_port}"
+
+    def up(self, *words: str, **environment: str) -> None:
+        """Start what does not run, and wait until it serves."""
+        compose(self._project.path, "up", "--detach", *words, PORT=self._port, **environment)
+        for name in containers_of("task"):
+            containers.wait_until_healthy(containers.address_of(name))
+        containers.wait_until_healthy(self.address)
+
+
+@pytest.fixture
+def cluster(project: Project) -> Iterator[Cluster]:
+    """The project's cluster, of which nothing runs yet."""
+    remove_all()
+    # As compose would, but in a network of which the machine's own address is known.
+    podman("network", "create", f"--subnet={containers.SUBNET}", NETWORK)
+    yield Cluster(project)
+    remove_all()
+
+
+def remove_all() -> None:
+    """Remove what a cluster left, also one that could not be stopped as compose does."""
+    podman("pod", "rm", "--all", "--force", "--time=0")
+    podman("volume", "prune", "--force")
+    podman("network", "rm", "--force", NETWORK)
+
+
+def in_image(script: str) -> list[str]:
+    """Return the lines that a shell prints in a new container, with a root that can be written."""
+    return podman("run", "--rm", "--entrypoint=", IMAGE, "sh", "-c", script).splitlines()
+
+
+def test_the_image_has_what_the_page_needs_and_no_more(project: Project) -> None:
+    files = set(in_image("find /app /sessions -type f -not -name '*.pyc'"))
+    modules = {f"/app/chatbot/{path.name}" for path in (project.path / "chatbot").glob("*.py")}
+    page = {"/app/streamlit_app.py", "/app/models.toml", "/app/.streamlit/config.toml"}
+    assert files == modules | page
+    assert in_image("for name in gcc cc c++ make; do command -v $name; done; true") == []
+    assert in_image("ls -d /packages/bin/pip* /packages/lib/*/site-packages/pip 2>&-; true") == []
+    assert in_image("find / -xdev -path '*/.cache/*' 2>&-; true") == []
+    packages = max(layer["size"] for layer in layers() if " /packages" in layer["CreatedBy"])
+    assert 50_000_000 < packages <= LAYER_OF_PACKAGES
+
+
+def layers() -> list[dict[str, Any]]:
+    """Return the layers that the project adds to its base."""
+    [image] = json.loads(podman("image", "inspect", IMAGE))
+    [base] = json.loads(podman("image", "inspect", containers.IMAGES["Base"]))
+    own = len(image["History"]) - len(base["History"])
+    history: list[dict[str, Any]] = json.loads(podman("history", "--format=json", IMAGE))
+    return history[:own]
+
+
+def test_the_context_of_the_build_holds_nothing_else(project: Project) -> None:
+    probe = project.path.parent / "Probe"
+    probe.write_text("FROM scratch\nCOPY . /\n")
+    podman("build", "--quiet", "--tag=context", f"--file={probe}", str(project.path))
+    mount = podman("image", "mount", "context").strip()
+    found = {path.name for path in Path(mount).iterdir()}
+    podman("image", "unmount", "context")
+    wanted = {".streamlit", "chatbot", "models.toml", "requirements.txt", "streamlit_app.py"}
+    assert found == wanted
+
+
+def test_who_runs_in_it_can_write_to_sessions_and_tmp_alone(project: Project) -> None:
+    assert in_image("id -u; id -g") == ["10001", "10001"]
+    writable = in_image("find / -xdev -writable -not -type l 2>&-; true")
+    assert set(writable) == {"/sessions", "/tmp"}  # noqa: S108
+    assert in_image("find / -xdev -type f -perm /6000 2>&-; true") == []  # nor be somebody else
+
+
+def test_every_module_is_compiled_before_it_starts(project: Project) -> None:
+    """Else each start compiles them, for nothing can be written."""
+    code = """
+import chatbot.models, importlib.util, json, pathlib, streamlit.web.cli, sys
+files = [module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)]
+sources = [file for file in files if file.endswith(".py")]
+cached = [importlib.util.cache_from_source(file) for file in sources]
+print(len(sources), [file for file in cached if not pathlib.Path(file).exists()])
+"""
+    [line] = podman("run", "--rm", "--workdir=/app", IMAGE, "python", "-c", code).splitlines()
+    count, missing = line.split(" ", 1)
+    assert int(count) > 500
+    assert missing == "[]"
+
+
+def test_its_labels_say_what_it_is(project: Project) -> None:
+    [image] = json.loads(podman("image", "inspect", IMAGE))
+    labels = {name.rpartition(".")[2]: value for name, value in image["Labels"].items()}
+    assert labels["title"] == "team-chatbot"
+    assert labels["licenses"] == "MIT"
+    assert labels["revision"] == "0123abc"
+    assert labels["description"]
+
+
+def test_the_base_is_a_build_argument(project: Project) -> None:
+    podman("tag", containers.IMAGES["Base"], "localhost/mirror/python:3.13-slim")
+    argument = "--build-arg=BASE_IMAGE=localhost/mirror/python:3.13-slim"
+    built = podman("build", argument, str(project.path))
+    assert "FROM localhost/mirror/python:3.13-slim AS build" in built
+
+
+@pytest.mark.parametrize("processor", ["aarch64", "x86_64"])
+def test_all_packages_exist_for_both_processors(
+    project: Project, tmp_path: Path, processor: str
+) -> None:
+    platforms = [f"--platform=manylinux_{glibc}_{processor}" for glibc in ("2_17", "2_28", "2_34")]
+    pip = [sys.executable, "-m", "pip", "install", "--dry-run", "--target", str(tmp_path)]
+    pip += [*platforms, "--python-version=3.13", "--only-binary=:all:", "--no-deps"]
+    done = project.run(*pip, "--require-hashes", "-r", "requirements.txt")
+    assert done.returncode == 0, done.stderr
+    assert "Would install" in done.stdout
+
+
+def test_its_health_check_tells_a_task_that_hangs(task: str) -> None:
+    check = ("podman", "healthcheck", "run", task)
+    assert containers.run(*check).returncode == 0
+    process = inspect(task)["State"]["Pid"]
+    os.kill(process, signal.SIGSTOP)
+    try:
+        assert containers.run(*check).returncode == 1
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+def test_it_ends_when_it_is_told_to(task: str) -> None:
+    podman("stop", "--time=10", task)
+    assert inspect(task)["State"]["ExitCode"] == 0  # 137 where it had to be killed
+
+
+# compose.yaml
+
+
+def containers_of(service: str) -> list[str]:
+    """Return the hostnames of the containers that run for a service."""
+    by_service = f"--filter=label=com.docker.compose.service={service}"
+    return podman("ps", by_service, "--format={{.ID}}").split()
+
+
+def test_it_serves_two_small_tasks_with_the_demo_model(
+    cluster: Cluster, visitor: BrowserContext
+) -> None:
+    cluster.up()
+    tasks = containers_of("task")
+    assert len(tasks) == 2
+    for name in tasks:
+        limits = inspect(name)["HostConfig"]
+        assert limits["NanoCpus"] == CPUS * 10**9
+        assert limits["Memory"] == MEMORY
+        assert limits["ReadonlyRootfs"]
+        assert "no-new-privileges" in limits["SecurityOpt"]
+    page = open_page(visitor, cluster.address)
+    say(page, "Hello")
+    expect(messages(page).nth(1)).to_contain_text("This is the demo model")
+    assert hostname_of(page) in tasks
+    expect(page).to_have_title("Team Chatbot")
+
+
+@pytest.mark.parametrize("ending", ["stop", "kill"])
+def test_a_task_ends_while_it_answers_and_the_other_completes_the_turn(
+    cluster: Cluster, visitor: BrowserContext, ending: str
+) -> None:
+    cluster.up(**bedrock_environment(cluster.bedrock))
+    with stand_in.bedrock_stand_in(containers.GATEWAY, cluster.bedrock_port) as bedrock:
+        page = open_page(visitor, cluster.address)
+        say(page, "Before")
+        expect(messages(page).nth(1)).to_contain_text("An answer.")
+        never = Event()
+        bedrock.reply("Once upon ", never)
+        bedrock.reply("a time.")
+        say(page, "Tell me")
+        expect(messages(page).nth(3)).to_contain_text("Once upon")
+        task = hostname_of(page)
+        [other] = set(containers_of("task")) - {task}
+        podman(ending, task)
+        expect(messages(page).nth(3)).to_contain_text("Once upon a time.", timeout=2 * LONG)
+        expect(sidebar(page)).to_contain_text(other)
+        never.set()
+        page.reload()
+        expect(messages(page)).to_have_count(4)
+        said = [text_of(message) for message in messages(page).all()]
+        assert said == ["Before", "An answer.", "Tell me", "Once upon a time."]
+        assert len(bedrock.requests) == 3
+
+
+def test_the_cluster_grows_and_outlives_its_first_tasks(
+    cluster: Cluster, visitor: BrowserContext
+) -> None:
+    cluster.up()
+    first = containers_of("task")
+    page = open_page(visitor, cluster.address)
+    say(page, "Remember me")
+    expect(messages(page).nth(1)).to_contain_text("What you see works the same")
+    cluster.up("--scale", "task=3")
+    [third] = set(containers_of("task")) - set(first)
+    for name in first:
+        podman("kill", name)
+    page.reload()
+    expect(messages(page).nth(0)).to_contain_text("Remember me")
+    assert hostname_of(page) == third

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run, test and lint this project: makes the virtual environment .venv when it is first needed.
+"""Run, test, lint and audit this project; makes virtual environments when they are first needed.
 
 Only Python 3.11 or newer is needed, with its standard library.
 """
@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,7 +27,8 @@ if sys.version_info < (3, 11):
     sys.exit(f"dev.py needs Python 3.11 or newer; this is {version}. Try another one: python3.13")
 
 ROOT = Path(__file__).resolve().parent
-REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
+REQUIREMENTS = ROOT / "requirements-dev.txt"  # what is shipped as well
+SBOM = ROOT / "build" / "sbom.cdx.json"
 
 
 class DevError(Exception):
@@ -125,7 +127,7 @@ def read_pyproject() -> dict[str, Any]:
 def run(options: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C, with the demo model unless CHATBOT_BACKEND says otherwise."""
     check_port(options.address, options.port, "run")
-    python = make_environment(ROOT / ".venv", *REQUIREMENTS)
+    python = make_environment(ROOT / ".venv", REQUIREMENTS)
     environment = page_environment()
     address = f"http://{options.address}:{options.port}"
     say(f"Serving on {address} with {who_answers(environment)}; Ctrl-C stops it")
@@ -137,11 +139,8 @@ def run(options: argparse.Namespace) -> None:
 def page_environment() -> dict[str, str]:
     """Return the environment for the page: what pyproject.toml says where the own one is silent."""
     defaults: dict[str, str] = read_pyproject()["tool"]["dev"]["environment"]
-    return (
-        {"CHATBOT_BACKEND": "demo"}
-        | defaults
-        | {name: value for name, value in os.environ.items() if value}
-    )
+    own = {name: value for name, value in os.environ.items() if value}
+    return {"CHATBOT_BACKEND": "demo"} | defaults | own
 
 
 def who_answers(environment: Mapping[str, str]) -> str:
@@ -213,7 +212,7 @@ def cluster(options: argparse.Namespace) -> None:
     numbers = (1, 2)
     for port in range(options.port, options.port + 1 + len(numbers)):
         check_port("127.0.0.1", port, "cluster")
-    python = make_environment(ROOT / ".venv", *REQUIREMENTS)
+    python = make_environment(ROOT / ".venv", REQUIREMENTS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
     with ExitStack() as running:
         tasks = []
@@ -249,18 +248,52 @@ def obey(tasks: Sequence[Task]) -> None:
 
 def test(options: argparse.Namespace) -> None:
     """Run the tests; further words are for pytest."""
-    python = make_environment(ROOT / ".venv", *REQUIREMENTS)
+    python = make_environment(ROOT / ".venv", REQUIREMENTS)
     check([python, "-m", "pytest", *options.arguments])
 
 
 def lint(options: argparse.Namespace) -> None:
     """Check style, format and types, without changing a file."""
-    python = make_environment(ROOT / ".venv", *REQUIREMENTS)
+    python = make_environment(ROOT / ".venv", REQUIREMENTS)
     check(
         [python, "-m", "ruff", "check", "."],
         [python, "-m", "ruff", "format", "--check", "."],
         [python, "-m", "mypy", "."],
     )
+
+
+def audit(options: argparse.Namespace) -> None:
+    """List what is shipped, and ask what is known of it; further words are for pip-audit."""
+    python = make_environment(ROOT / ".venv-audit", ROOT / "requirements-audit.txt")
+    SBOM.parent.mkdir(exist_ok=True)
+    write = [str(python), "-m", "cyclonedx_py", "requirements", "--pyproject=pyproject.toml"]
+    write += [f"--output-file={SBOM}", "requirements.txt"]
+    written = subprocess.run(write, cwd=ROOT, capture_output=True, text=True)
+    if written.returncode:
+        raise DevError(f"The SBOM could not be written:\n{last_lines(written.stderr)}")
+    say(f"Wrote {SBOM.relative_to(ROOT)}; asking for known vulnerabilities")
+    # The versions in the file, resolved no further; none that can't be asked for is skipped.
+    ask = [str(python), "-m", "pip_audit", "--requirement=requirements.txt", "--disable-pip"]
+    ask += ["--strict", "--vulnerability-service=osv", "--progress-spinner=off"]
+    ask += options.arguments
+    asked = subprocess.run(ask, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    found = re.search(r"^Found \d+ known", asked.stderr, re.MULTILINE)
+    # It ends well, with a warning, where it can't read an advisory; and with a traceback where it
+    # gets no answer: of that, the last line with a name and a colon says what happened.
+    if not found and (asked.returncode or "WARNING:pip_audit._service" in asked.stderr):
+        reasons = re.findall(r"^[\w.-]+:.+", asked.stderr, re.MULTILINE)
+        raise DevError(
+            "It is unknown whether what is shipped is vulnerable. pip-audit said:\n"
+            f"{last_lines(''.join(reasons[-1:]))}\n"
+            "Is there a network? Behind a proxy, set HTTPS_PROXY, and REQUESTS_CA_BUNDLE if it\n"
+            "has certificates of its own. Then run the same command again."
+        )
+    print(asked.stderr, end="")
+    if found:
+        raise DevError(
+            "Upgrade what is named, as README.md tells. To pass over what does not concern you,\n"
+            "add --ignore-vuln ID; to read more of it, --desc."
+        )
 
 
 def check(*commands: Sequence[str | Path]) -> None:
@@ -287,6 +320,10 @@ def main() -> None:
     test_parser.set_defaults(action=test)
     lint_parser = verbs.add_parser("lint", help="check style, format and types")
     lint_parser.set_defaults(action=lint)
+    audit_parser = verbs.add_parser(
+        "audit", help="find vulnerabilities in what is shipped; further words are for pip-audit"
+    )
+    audit_parser.set_defaults(action=audit)
     call(parser)
 
 
@@ -294,7 +331,7 @@ def call(parser: argparse.ArgumentParser) -> None:
     """Do what is asked on the command line; end with a sentence instead of a traceback."""
     options, arguments = parser.parse_known_args()
     options.arguments = arguments
-    if options.arguments and options.action.__name__ != "test":
+    if options.arguments and options.action.__name__ not in ("test", "audit"):
         parser.error(f"unknown: {' '.join(options.arguments)}")
     try:
         options.action(options)

@@ -74,10 +74,10 @@ class Project:
             input=said,
         )
 
-    def dev(self, *words: str, **options: float) -> subprocess.CompletedProcess[str]:
-        """Run the project's dev.py with the environment that all the tests share."""
+    def dev(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run the project's dev.py with the environments that all the tests share."""
         share_environment(self)
-        return self.run(sys.executable, "dev.py", *words, **options)  # type: ignore[arg-type]
+        return self.run(sys.executable, "dev.py", *words, **options)
 
 
 def clean_environment() -> dict[str, str]:
@@ -87,12 +87,13 @@ def clean_environment() -> dict[str, str]:
 
 
 def share_environment(project: Project) -> None:
-    """Let the project use one virtual environment with all others; its dev.py fills it once."""
-    shared = BUILD / "project-venv"
-    shared.mkdir(parents=True, exist_ok=True)
-    link = project.path / ".venv"
-    if not link.is_symlink():
-        link.symlink_to(shared)
+    """Let the project use virtual environments with all others; its dev.py fills each once."""
+    for name, ours in ((".venv", "project-venv"), (".venv-audit", "audit-venv")):
+        shared = BUILD / ours
+        shared.mkdir(parents=True, exist_ok=True)
+        link = project.path / name
+        if not link.exists():
+            link.symlink_to(shared)
 
 
 Bake = Callable[..., Project]

@@ -11,7 +11,8 @@ import yaml
 from conftest import MODELS, ROOT, TEMPLATE, Bake, Project
 
 WORKFLOW = ".github/workflows/test.yml"
-OF_GITHUB = {WORKFLOW, ".github/workflows/deploy.yml", "infra/github.yml"}
+WORKFLOWS = (WORKFLOW, ".github/workflows/audit.yml", ".github/workflows/deploy.yml")
+OF_GITHUB = {*WORKFLOWS, "infra/github.yml"}
 FILES = {
     ".dockerignore",
     ".gitignore",
@@ -36,6 +37,9 @@ FILES = {
     "infra/template.yml",
     "models.toml",
     "pyproject.toml",
+    "renovate.json",
+    "requirements-audit.in",
+    "requirements-audit.txt",
     "requirements-dev.in",
     "requirements-dev.txt",
     "requirements.in",
@@ -150,19 +154,24 @@ def test_the_region_reaches_the_app_and_the_readme(projects: list[Project]) -> N
         assert project.options["aws_region"] in project.read("README.md")
 
 
-def test_the_workflow_is_pinned_and_may_only_read(bake: Bake) -> None:
+def test_every_action_is_pinned(bake: Bake) -> None:
+    project = bake()
+    for name in WORKFLOWS:
+        for action in re.findall(r"uses: (?!\./)(.*)", project.read(name)):
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), name
+
+
+def test_the_workflow_may_only_read(bake: Bake) -> None:
     workflow = yaml.safe_load(bake().read(WORKFLOW))
     assert workflow["permissions"] == {"contents": "read"}
     steps = workflow["jobs"]["test"]["steps"]
-    for step in steps:
-        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step.get("uses", f"a/b@{'0' * 40}"))
     commands = {step["run"] for step in steps if "run" in step}
     assert commands == {"python3 dev.py lint", "python3 dev.py test"}
 
 
 def test_requirements_are_hashed_and_name_no_index(bake: Bake) -> None:
     project = bake()
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-audit.txt"):
         text = project.read(name)
         assert "://" not in text
         pinned = re.findall(r"^[\w.-]+==[^\s]+.*\\$", text, re.MULTILINE)
@@ -178,7 +187,6 @@ def test_runtime_dependencies_are_few(bake: Bake) -> None:
         "streamlit-local-storage",
         "boto3",
     }
-    assert all("  # " in line for line in lines), "each has its reason"
 
 
 def test_every_variable_is_declared_and_used() -> None:

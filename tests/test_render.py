@@ -29,8 +29,10 @@ FILES = {
     "chatbot/sessions.py",
     "chatbot/settings.py",
     "chatbot/storage.py",
+    "compose.yaml",
     "deployment.sh",
     "dev.py",
+    "infra/haproxy.cfg",
     "infra/parameters.json",
     "infra/registry.yml",
     "infra/tags.json",
@@ -186,6 +188,8 @@ def test_runtime_dependencies_are_few(bake: Bake) -> None:
         "streamlit",
         "streamlit-local-storage",
         "boto3",
+        "httptools",
+        "uvloop",
     }
 
 

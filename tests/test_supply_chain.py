@@ -35,13 +35,13 @@ def test_each_dependency_has_its_reason(folder: Path) -> None:
     assert files
     for file in files:
         for line in file.read_text(encoding="utf-8").splitlines():
-            assert re.match(r"#|-r |\S+==\S+  # \w+", line), f"{file.name}: {line}"
+            assert re.match(r"#|-r |\S+==\S+( ; [^#]+)?  # \w+", line), f"{file.name}: {line}"
 
 
 def test_what_is_left_out_on_purpose_is_in_no_file(bake: Bake) -> None:
     project = bake()
     excluded = tomllib.loads(project.read("pyproject.toml"))["tool"]["uv"]["exclude-dependencies"]
-    assert "numpy" in excluded
+    assert "pandas" in excluded
     for name in PINNED:
         assert not set(excluded) & set(pins(project.read(name))), name
 

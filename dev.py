@@ -64,9 +64,10 @@ def test(options: argparse.Namespace) -> None:
 
 
 def benchmark(options: argparse.Namespace) -> None:
-    """Measure the rendered project beside a baseline; writes docs/benchmarks.*."""
+    """Measure the rendered project beside a baseline; writes docs/benchmarks.* or docs/image.*."""
     python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
-    command = [python, "-B", "-m", "benchmarks", *(["--quick"] if options.quick else [])]
+    module = "benchmarks.image" if options.subject == "image" else "benchmarks"
+    command = [python, "-B", "-m", module, *(["--quick"] if options.quick else [])]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
     environment["PYTHONPATH"] += os.pathsep + str(ROOT / "<<cookiecutter.project_slug>>")
     sys.exit(subprocess.run(command, cwd=ROOT, env=environment).returncode)
@@ -81,6 +82,8 @@ def main() -> None:
     test_parser = verbs.add_parser("test", help="run the tests; further words are for pytest")
     test_parser.set_defaults(action=test)
     benchmark_parser = verbs.add_parser("benchmark", help="measure it beside a baseline")
+    subjects = ("page", "image")
+    benchmark_parser.add_argument("subject", nargs="?", choices=subjects, default="page")
     benchmark_parser.add_argument("--quick", action="store_true", help="a short one, for build/")
     benchmark_parser.set_defaults(action=benchmark)
     project_dev.call(parser)

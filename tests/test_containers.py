@@ -236,8 +236,13 @@ def test_it_serves_two_small_tasks_with_the_demo_model(
     page = open_page(visitor, cluster.address)
     say(page, "Hello")
     expect(messages(page).nth(1)).to_contain_text("This is the demo model")
-    assert hostname_of(page) in tasks
     expect(page).to_have_title("Team Chatbot")
+    task = hostname_of(page)
+    assert task in tasks
+    for _ in range(3):  # and the balancer sends a browser to the same one
+        page.reload()
+        expect(messages(page)).to_have_count(2)
+        assert hostname_of(page) == task
 
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])

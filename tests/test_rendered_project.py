@@ -136,3 +136,13 @@ def test_a_wrong_verb_is_answered_with_the_right_ones(bake: Bake) -> None:
     done = bake().run(sys.executable, "dev.py", "deploy-to-mars")
     assert done.returncode == 2
     assert all(verb in done.stderr for verb in ("run", "test", "lint", "audit"))
+
+
+def test_a_cluster_without_a_balancer_is_told_where_to_get_one(bake: Bake) -> None:
+    project = bake()
+    done = project.run(sys.executable, "dev.py", "cluster", environment={"PATH": "/nowhere"})
+    assert done.returncode == 1
+    assert "sudo apt install haproxy" in done.stderr
+    assert "docker compose up" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (project.path / ".venv").exists()

@@ -1,0 +1,238 @@
+"""Measure the project's image beside the baseline's, at AWS's smallest size; write docs/image.*."""
+
+import base64
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import containers
+from conftest import BUILD, ROOT, TEMPLATE, Project
+from containers import podman
+from playwright.sync_api import Browser
+
+from benchmarks import page, report
+from benchmarks.__main__ import render, say
+
+VISITORS = 20
+SESSIONS = 50
+STARTS = 5
+REPETITIONS = 3  # of the visitors, each time at a container that nobody has visited
+TEMPLATE_FLAGS = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=all", "--volume=/sessions")
+MEMORY = ("--memory", str(containers.MEMORY))
+LIMITS = ("--cpus", str(containers.CPUS), *MEMORY)
+
+# As the reference describes its own: one stage, all that pip brings. Streamlit is the same.
+BASELINE = """
+FROM docker.io/library/python:3.13-slim
+RUN python -m venv /packages && /packages/bin/pip install --no-cache-dir {packages}
+WORKDIR /app
+COPY . .
+ENV PATH=/packages/bin:$PATH CHATBOT_SESSIONS_DIR=/tmp/sessions
+CMD ["streamlit", "run", "baseline.py", "--server.address=0.0.0.0", "--server.headless=true", \
+"--browser.serverAddress=localhost", "--browser.gatherUsageStats=false"]
+"""
+
+TEXT = """# The image
+
+The rendered project's image beside the baseline's: the page of [benchmarks.md](benchmarks.md) in an
+image as the reference describes its own, with all that pip brings. Both run on the same base, with
+0.25 vCPU and 512 MB, the smallest size on AWS.
+
+One run on one machine ({machine}), {date}. Times depend on the machine; the ratios matter. The
+command that makes this page, on Debian, as root, with the packages that `.ci/run` installs:
+
+```bash
+python3 dev.py benchmark image
+```
+
+{table}
+**The packages** are the layer of the image that pip makes. It is smaller because `pyproject.toml`
+leaves out what Streamlit needs for tables, charts and maps alone. **Start** is the time from the
+command until the health check is answered; median of {starts}. It is shorter because all that is
+imported is compiled in the image. **New browsers** are {visitors} at once, at a container that none
+has visited: each sends what Chromium sent when it opened the page, from the first file to the last,
+and waits for the end of the script's last run; median of {repetitions}. **Memory** is the resident
+memory of the server, just after the start, and with {sessions} sessions open in Chromium that have
+had an answer.
+
+The base is Debian's own Python, made on the spot, because the machine reaches no registry. Docker's
+`python:3.13-slim` is of about the same size.
+"""
+
+AIMS = (  # figure, its name, digits, the most it may be: a number, or a share of the baseline's
+    ("packages", "packages, MB", 0, 274.0, 0.0),
+    ("start", "start until healthy, s", 2, 2.0, 0.0),
+    ("visitors", "20 new browsers at once, s", 1, 0.0, 0.5),
+    ("idle", "memory when idle, MiB", 0, 60.0, 0.0),
+    ("sessions", "memory with 50 sessions, MiB", 0, 90.0, 0.0),
+)
+
+
+def build(project: Project) -> dict[str, str]:
+    """Build both images; return their names."""
+    containers.make_base_images()
+    podman("build", "--quiet", "--tag=measured/template", str(project.path))
+    context = BUILD / "baseline"
+    shutil.rmtree(context, ignore_errors=True)
+    shutil.copytree(TEMPLATE / "chatbot", context / "chatbot")
+    shutil.copy(project.path / "models.toml", context)
+    shutil.copy(Path(__file__).with_name("baseline.py"), context)
+    wanted = ("streamlit", "streamlit-local-storage", "boto3")
+    lines = project.read("requirements.in").splitlines()
+    pinned = [line.split()[0] for line in lines if line.split("==")[0] in wanted]
+    text = BASELINE.format(packages=" ".join(pinned))
+    (context / "Dockerfile").write_text(text, encoding="utf-8")
+    podman("build", "--quiet", "--tag=measured/baseline", str(context))
+    return {name: f"localhost/measured/{name}" for name in ("template", "baseline")}
+
+
+def megabytes_of_packages(image: str) -> float:
+    history = json.loads(podman("history", "--format=json", image))
+    return float(max(each["size"] for each in history if "/packages" in each["CreatedBy"])) / 1e6
+
+
+@contextmanager
+def container(name: str, image: str, *limits: str) -> Iterator[page.App]:
+    """Run an image until the block ends; it is healthy when the block begins."""
+    flags = TEMPLATE_FLAGS if name == "template" else ()
+    environment = ("--env=CHATBOT_BACKEND=demo",)
+    podman("create", "--name=measured", *flags, *limits, *environment, image)
+    try:
+        podman("start", "measured")
+        address = containers.address_of("measured")
+        containers.wait_until_healthy(address)
+        yield page.App(name, address, containers.inspect("measured")["State"]["Pid"], BUILD)
+    finally:
+        podman("rm", "--force", "--volumes", "--time=0", "measured")
+
+
+def seconds_to_start(name: str, image: str) -> float:
+    flags = TEMPLATE_FLAGS if name == "template" else ()
+    podman("create", "--name=measured", *flags, *LIMITS, "--env=CHATBOT_BACKEND=demo", image)
+    begun = time.perf_counter()
+    podman("start", "measured")
+    address = f"{containers.address_of('measured')}/_stcore/health"
+    while True:
+        with suppress(OSError), urlopen(address, timeout=1):
+            passed = time.perf_counter() - begun
+            podman("rm", "--force", "--volumes", "--time=0", "measured")
+            return passed
+        time.sleep(0.02)
+
+
+def record(app: page.App, browser: Browser, file: Path) -> None:
+    """Write down what Chromium and the server say when a new person opens the page."""
+    events: list[tuple[str, str]] = []
+
+    def ask(request: Any) -> None:
+        url = urlsplit(request.url)
+        if url.scheme == "http":
+            events.append(("get", f"{url.path}?{url.query}".rstrip("?")))
+
+    def connect(socket: Any) -> None:
+        for kind in ("sent", "received"):
+            socket.on(
+                f"frame{kind}",
+                lambda frame, kind=kind: events.append((kind, base64.b64encode(frame).decode())),
+            )
+
+    visitor = browser.new_context()
+    opened = visitor.new_page()
+    opened.on("request", ask)
+    opened.on("websocket", connect)
+    opened.goto(app.address)
+    opened.get_by_test_id("stChatInputTextArea").wait_for(timeout=page.WAIT)
+    opened.wait_for_timeout(3000)  # a component may ask for another run
+    visitor.close()
+    file.write_text(json.dumps(events))
+
+
+def seconds_of_visitors(project: Project, app: page.App, file: Path) -> float:
+    python = project.path / ".venv" / "bin" / "python"
+    script = Path(__file__).with_name("visitors.py")
+    command = [str(each) for each in (python, script, app.address, VISITORS, file)]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    if ran.returncode:
+        sys.exit(f"The visitors could not visit:\n{ran.stderr}")
+    return float(json.loads(ran.stdout)["seconds"])
+
+
+def measure() -> dict[str, Any]:
+    say("Rendering a project, building its image and the baseline's")
+    project = render()
+    images = build(project)
+    figures: dict[str, dict[str, Any]] = {name: {} for name in images}
+    for name, image in images.items():
+        figures[name]["packages"] = megabytes_of_packages(image)
+        figures[name] |= {"start": [], "idle": [], "visitors": []}
+    say("Starting")
+    for _ in range(STARTS):
+        for name, image in images.items():
+            figures[name]["start"].append(seconds_to_start(name, image))
+    with page.open_browser() as browser:
+        for name, image in images.items():
+            say(f"What a browser sends to the {name}, and memory with up to {SESSIONS} sessions")
+            with container(name, image, *MEMORY) as app:
+                file = BUILD / f"visitor-{name}.json"
+                record(app, browser, file)
+            with container(name, image, *MEMORY) as app:
+                memory = page.measure_memory(app, browser, [SESSIONS])
+                figures[name]["sessions"] = memory[str(SESSIONS)]
+    for number in range(REPETITIONS):
+        for name, image in images.items():
+            say(f"{VISITORS} new browsers at the {name}, {number + 1} of {REPETITIONS}")
+            with container(name, image, *LIMITS) as app:
+                figures[name]["idle"].append(app.memory())
+                seconds = seconds_of_visitors(project, app, BUILD / f"visitor-{name}.json")
+                figures[name]["visitors"].append(seconds)
+    for each in figures.values():
+        for key, value in each.items():
+            each[key] = statistics.median(value) if isinstance(value, list) else value
+    figures["template"]["date"] = f"{datetime.now(UTC):%Y-%m-%d}"
+    return figures
+
+
+def table(figures: dict[str, Any]) -> str:
+    rows = ["| | this template | baseline | ratio | aim | met |"]
+    rows.append("| --- | ---: | ---: | ---: | --- | --- |")
+    for key, name, digits, most, share in AIMS:
+        ours, theirs = (figures[each][key] for each in ("template", "baseline"))
+        aim = f"at most {most:g}" if most else f"at most {share:g} of it"
+        met = "yes" if ours <= (most or share * theirs) else "no"
+        cells = (name, f"{ours:.{digits}f}", f"{theirs:.{digits}f}", f"{ours / theirs:.2f}")
+        rows.append(f"| {' | '.join(cells)} | {aim} | {met} |")
+    return "\n".join(rows) + "\n"
+
+
+def main() -> None:
+    if containers.MISSING:
+        sys.exit(f"This machine lacks what it takes: {', '.join(containers.MISSING)}.")
+    figures = measure()
+    words = {
+        "machine": f"{os.cpu_count()} cores, {report.system()}",
+        "date": figures["template"].pop("date"),
+        "table": table(figures),
+        "starts": STARTS,
+        "visitors": VISITORS,
+        "repetitions": REPETITIONS,
+        "sessions": SESSIONS,
+    }
+    docs = ROOT / "docs"
+    (docs / "image.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (docs / "image.md").write_text(TEXT.format(**words))
+    print(words["table"])
+
+
+if __name__ == "__main__":
+    main()

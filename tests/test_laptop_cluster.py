@@ -1,0 +1,105 @@
+"""`python3 dev.py cluster`: what the project's README promises to who kills a task on a laptop."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from browsing import LONG, hostname_of, messages, needs_browser, open_page, say, sidebar, text_of
+from cluster import HAPROXY
+from conftest import Project, clean_environment
+from playwright.sync_api import BrowserContext, expect
+from serving import free_port
+
+pytestmark = [
+    *needs_browser,
+    pytest.mark.skipif(HAPROXY is None, reason="Debian's package haproxy is not installed"),
+]
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A terminal in which `dev.py cluster` runs."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    def type(self, line: str) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
+    def read_until(self, text: str) -> None:
+        """Read on until a line has the text, which fails at the end of all that is said."""
+        assert self.process.stdout
+        said = []
+        for line in self.process.stdout:
+            said.append(line)
+            if text in line:
+                return
+        pytest.fail("".join(said))
+
+
+@pytest.fixture
+def terminal(project: Project) -> Iterator[Terminal]:
+    project.dev("test", "--version")
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "dev.py", "cluster", f"--port={port}"],
+        cwd=project.path,
+        env=clean_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield Terminal(process, port)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_an_answer_survives_the_death_of_the_task_whose_number_is_typed(
+    terminal: Terminal, visitor: BrowserContext
+) -> None:
+    terminal.read_until(f"serve on http://localhost:{terminal.port} with the demo model")
+    page = open_page(visitor, f"http://localhost:{terminal.port}")
+    say(page, "Tell me slowly")
+    answer = messages(page).nth(1)
+    expect(answer).to_contain_text("This is the demo model")
+    task = hostname_of(page)
+    number = task.removeprefix("task-")
+    terminal.type("9")
+    terminal.read_until("Type 1 or 2")
+    terminal.type(number)
+    terminal.read_until(f"{task} is dead")
+    expect(answer).to_contain_text("CHATBOT_BACKEND=bedrock python3 dev.py run", timeout=2 * LONG)
+    other = {"task-1": "task-2", "task-2": "task-1"}[task]
+    expect(sidebar(page)).to_contain_text(other)
+    page.reload()
+    expect(messages(page)).to_have_count(2)
+    said = text_of(messages(page).nth(1))
+    assert said.count("This is the demo model") == said.count("To get real answers") == 1
+    terminal.type(number)
+    terminal.read_until(f"{task} starts again")
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.read_until("stopped.")
+    terminal.process.wait(20)
+    for port in range(terminal.port, terminal.port + 3):
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0  # nobody listens any more
+
+
+def test_a_port_in_use_is_told_before_anything_starts(project: Project) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = project.run(sys.executable, "dev.py", "cluster", f"--port={port - 2}")  # task-2's
+    assert done.returncode == 1
+    assert f"Port {port} of 127.0.0.1 can't be used" in done.stderr
+    assert f"dev.py cluster --port {port + 1}" in done.stderr

@@ -37,6 +37,21 @@ def render() -> Project:
     return project
 
 
+def make_baseline_environment(project: Project) -> None:
+    python = page.python_of(project, "baseline")
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", python.parent.parent], check=True)
+    pip = [str(python), "-m", "pip", "install", "-q", *packages_of_baseline(project)]
+    subprocess.run(pip, check=True)
+
+
+def packages_of_baseline(project: Project) -> list[str]:
+    """Return what the reference says it installs, in the versions of the project."""
+    wanted = ("streamlit", "streamlit-local-storage", "boto3")
+    lines = project.read("requirements.in").splitlines()
+    return [line.split()[0] for line in lines if line.split("==")[0] in wanted]
+
+
 def measure_store(folder: str, sizes: Sequence[int]) -> dict[str, Any]:
     """Return what a turn costs on this disk and, where the tool for it runs, on NFS."""
     store = [sys.executable, "-B", str(ROOT / "benchmarks" / "store.py"), folder]
@@ -58,8 +73,9 @@ def measure_store(folder: str, sizes: Sequence[int]) -> dict[str, Any]:
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    say("Rendering a project")
+    say("Rendering a project, and making the baseline's environment")
     project = render()
+    make_baseline_environment(project)
     sizes = SIZES[:2] if quick else SIZES
     sessions = SESSIONS[:2] if quick else SESSIONS
     with tempfile.TemporaryDirectory() as folder:

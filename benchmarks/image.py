@@ -22,7 +22,7 @@ from containers import podman
 from playwright.sync_api import Browser
 
 from benchmarks import page, report
-from benchmarks.__main__ import render, say
+from benchmarks.__main__ import packages_of_baseline, render, say
 
 VISITORS = 20
 SESSIONS = 50
@@ -88,10 +88,7 @@ def build(project: Project) -> dict[str, str]:
     shutil.copytree(TEMPLATE / "chatbot", context / "chatbot")
     shutil.copy(project.path / "models.toml", context)
     shutil.copy(Path(__file__).with_name("baseline.py"), context)
-    wanted = ("streamlit", "streamlit-local-storage", "boto3")
-    lines = project.read("requirements.in").splitlines()
-    pinned = [line.split()[0] for line in lines if line.split("==")[0] in wanted]
-    text = BASELINE.format(packages=" ".join(pinned))
+    text = BASELINE.format(packages=" ".join(packages_of_baseline(project)))
     (context / "Dockerfile").write_text(text, encoding="utf-8")
     podman("build", "--quiet", "--tag=measured/baseline", str(context))
     return {name: f"localhost/measured/{name}" for name in ("template", "baseline")}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from browsing import CHROMIUM, FLAGS
-from conftest import Project, clean_environment
+from conftest import BUILD, Project, clean_environment
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from serving import free_port, wait_until_healthy
 
@@ -55,6 +55,12 @@ class App:
         return int(line.split()[1]) / 1024
 
 
+def python_of(project: Project, name: str) -> Path:
+    """Return the Python of an app: the project's, or one with all that pip brings."""
+    folder = project.path / ".venv" if name == "template" else BUILD / "baseline-venv"
+    return folder / "bin" / "python"
+
+
 @contextmanager
 def serve(project: Project, name: str, folder: Path) -> Iterator[App]:
     """Serve one of the apps with the demo model until the block ends."""
@@ -66,9 +72,8 @@ def serve(project: Project, name: str, folder: Path) -> Iterator[App]:
         "PYTHONPATH": str(project.path),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    python = project.path / ".venv" / "bin" / "python"
     process = subprocess.Popen(
-        [python, "-m", "streamlit", "run", script, f"--server.port={port}"],
+        [python_of(project, name), "-m", "streamlit", "run", script, f"--server.port={port}"],
         cwd=project.path,
         env=environment,
         stdout=subprocess.PIPE,
@@ -156,9 +161,8 @@ def measure_rerun(project: Project, app: App, messages: int) -> float:
         "PYTHONPATH": str(project.path),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    python = project.path / ".venv" / "bin" / "python"
     ran = subprocess.run(
-        [python, Path(__file__).with_name("rerun.py"), script, key],
+        [python_of(project, app.name), Path(__file__).with_name("rerun.py"), script, key],
         cwd=project.path,
         env=environment,
         capture_output=True,

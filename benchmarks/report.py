@@ -15,7 +15,7 @@ TEXT = """# Benchmarks
 This template beside the approach that it carries on: a session that is pickled as a whole at the
 end of each run and loaded at the beginning of the next, a page that draws every message, and
 streamlit-local-storage's class `LocalStorage` (`benchmarks/baseline.py`, written for this
-comparison). Both have the same demo model and the same versions of everything.
+comparison), with all that pip brings. Both have the same demo model and the same Streamlit.
 
 One run on one machine ({machine}), {date}. Times depend on the machine; the ratios matter.
 The command that makes this page:

@@ -65,9 +65,10 @@ leaves out what Streamlit needs for tables, charts and maps alone.
 shorter because all that is imported is compiled in the image.
 
 **New browsers** are {visitors} at once, at a container that none has visited: each sends what
-Chromium sent when it opened the page, from the first file to the last, and waits for the end of the script's
-last run; median of {repetitions}. It is less because the script runs once instead of twice, because
-garbage is not looked for in all that was imported, and because uvicorn has its fast loop and parser.
+Chromium sent when it opened the page, from the first file to the last, and waits for the end of the
+script's last run; median of {repetitions}. It is less because the script runs once instead of
+twice, because garbage is not looked for in all that was imported, and because uvicorn has its fast
+loop and parser.
 
 **Memory** is the resident memory of the server, just after the start, and with {sessions} sessions
 open in Chromium that have had an answer.

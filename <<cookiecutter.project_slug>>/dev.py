@@ -16,11 +16,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
-from urllib.request import urlopen
 
 if sys.version_info < (3, 11):
     version = sys.version.split()[0]
@@ -164,6 +164,7 @@ class Task:
         self.address = f"127.0.0.1:{port}"
         self._command = page_command(python, "127.0.0.1", port)
         self._environment = page_environment() | {"CHATBOT_HOSTNAME": self.name}
+        self._lock, self._stopped = Lock(), False
         self.start()
 
     def start(self) -> None:
@@ -178,23 +179,32 @@ class Task:
     def wait_until_healthy(self) -> None:
         """Raise DevError if the task ends before it is healthy."""
         while self._process.poll() is None:
-            with suppress(OSError), urlopen(f"http://{self.address}/_stcore/health", timeout=1):
-                return
+            connection = HTTPConnection(self.address, timeout=1)  # which no proxy comes between
+            with suppress(OSError, HTTPException), closing(connection):
+                connection.request("GET", "/_stcore/health")
+                if connection.getresponse().status == 200:
+                    return
             time.sleep(0.1)
         raise DevError(f"{self.name} has ended; it says above why.")
 
     def kill_or_start(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-            say(f"{self.name} is dead, as if its machine were; the same number starts it again")
-        else:
-            self.start()
-            say(f"{self.name} starts again")
+        with self._lock:
+            if self._stopped:
+                return
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+                say(f"{self.name} is dead, as if its machine were; the same number starts it again")
+            else:
+                self.start()
+                say(f"{self.name} starts again")
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait()
+        """End it for good."""
+        with self._lock:
+            self._stopped = True
+            self._process.terminate()
+            self._process.wait()
 
 
 def cluster(options: argparse.Namespace) -> None:
@@ -209,11 +219,13 @@ def cluster(options: argparse.Namespace) -> None:
             "Or, where there is Docker or Podman, without it:\n"
             "  docker compose up"
         )
+    python = make_environment(ROOT / ".venv", REQUIREMENTS)
     numbers = (1, 2)
     for port in range(options.port, options.port + 1 + len(numbers)):
         check_port("127.0.0.1", port, "cluster")
-    python = make_environment(ROOT / ".venv", REQUIREMENTS)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C; the latter from a closed window
+        if signal.getsignal(ending) is not signal.SIG_IGN:
+            signal.signal(ending, signal.default_int_handler)
     with ExitStack() as running:
         tasks = []
         for number in numbers:
@@ -231,9 +243,15 @@ def cluster(options: argparse.Namespace) -> None:
         address, model = f"http://localhost:{options.port}", who_answers(page_environment())
         say(f"Two tasks behind a balancer serve on {address} with {model}; Ctrl-C stops them")
         say("The page names its task as its host. A number, 1 or 2, and Enter: that task is killed")
-        Thread(target=obey, args=[tasks], daemon=True).start()
+        if sys.stdin and not in_background():
+            Thread(target=obey, args=[tasks], daemon=True).start()
         balancer.wait()
         raise DevError("The balancer has ended; it says above why.")
+
+
+def in_background() -> bool:
+    """Return whether reading the terminal would stop this process."""
+    return sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp()
 
 
 def obey(tasks: Sequence[Task]) -> None:

@@ -1,5 +1,6 @@
 """Measure the project's image beside the baseline's, at AWS's smallest size; write docs/image.*."""
 
+import argparse
 import base64
 import json
 import os
@@ -219,6 +220,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="dev.py benchmark image", description=__doc__).parse_args()
     if containers.MISSING:
         sys.exit(f"This machine lacks what it takes: {', '.join(containers.MISSING)}.")
     figures = measure()

@@ -1,6 +1,7 @@
 """Serving a rendered project on a free port, as `python3 dev.py run` does."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -26,6 +27,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_ports(count: int) -> int:
+    """Return the first of so many free ports in a row, below those that connections get."""
+    while True:
+        first = random.randrange(20_000, 30_000)  # noqa: S311
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
 
 
 def unshare(kind: str, *command: str) -> list[str]:

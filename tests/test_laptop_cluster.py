@@ -1,5 +1,6 @@
 """`python3 dev.py cluster`: what the project's README promises to who kills a task on a laptop."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from browsing import LONG, hostname_of, messages, needs_browser, open_page, say,
 from cluster import HAPROXY
 from conftest import Project, clean_environment
 from playwright.sync_api import BrowserContext, expect
-from serving import free_port
+from serving import free_ports
 
 pytestmark = [
     *needs_browser,
@@ -46,7 +47,7 @@ class Terminal:
 @pytest.fixture
 def terminal(project: Project) -> Iterator[Terminal]:
     project.dev("test", "--version")
-    port = free_port()
+    port = free_ports(3)
     process = subprocess.Popen(
         [sys.executable, "dev.py", "cluster", f"--port={port}"],
         cwd=project.path,
@@ -55,6 +56,7 @@ def terminal(project: Project) -> Iterator[Terminal]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
     try:
         yield Terminal(process, port)
@@ -86,20 +88,32 @@ def test_an_answer_survives_the_death_of_the_task_whose_number_is_typed(
     assert said.count("This is the demo model") == said.count("To get real answers") == 1
     terminal.type(number)
     terminal.read_until(f"{task} starts again")
-    terminal.process.send_signal(signal.SIGINT)
+    os.killpg(terminal.process.pid, signal.SIGINT)  # as Ctrl-C
     terminal.read_until("stopped.")
+    assert terminal.process.wait(20) == 1
+    assert_that_nobody_listens(terminal)
+
+
+def test_nothing_stays_when_the_terminal_is_closed(terminal: Terminal) -> None:
+    terminal.read_until("serve on")
+    os.killpg(terminal.process.pid, signal.SIGHUP)
     terminal.process.wait(20)
+    assert_that_nobody_listens(terminal)
+
+
+def assert_that_nobody_listens(terminal: Terminal) -> None:
     for port in range(terminal.port, terminal.port + 3):
         with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)) != 0  # nobody listens any more
+            assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_a_port_in_use_is_told_before_anything_starts(project: Project) -> None:
+    first = free_ports(4)
+    port = first + 2  # of the second task
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", port))
         taken.listen()
-        port = taken.getsockname()[1]
-        done = project.run(sys.executable, "dev.py", "cluster", f"--port={port - 2}")  # task-2's
+        done = project.dev("cluster", f"--port={first}")
     assert done.returncode == 1
     assert f"Port {port} of 127.0.0.1 can't be used" in done.stderr
     assert f"dev.py cluster --port {port + 1}" in done.stderr

@@ -276,10 +276,12 @@ def test_a_writer_is_not_taken_for_dead_because_the_storage_stood_still(
 
 
 TASK = """
+import signal
 import sys
 from pathlib import Path
 from chatbot import answers, models
 from chatbot.sessions import Conversation
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may ignore it
 models.DEMO_PAUSE = 0.05
 answering = answers.Answering(models.Demo(), models.load_models(), "Be kind.")
 conversation = Conversation(Path(sys.argv[1]))

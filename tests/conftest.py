@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,9 @@ from browsing import CHROMIUM, FLAGS, LONG
 from infrastructure import Renderer, Rendering, render_all
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+# Who runs the tests may ignore a terminal's signals, as nohup does; what they start must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 sys.dont_write_bytecode = True  # else the cache would be rendered into projects
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "<<cookiecutter.project_slug>>"

@@ -44,12 +44,6 @@ class Terminal:
         pytest.fail("".join(said))
 
 
-def heed_signals() -> None:
-    """Let a terminal's signals do what they do, though who runs the tests may ignore them."""
-    for each in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(each, signal.SIG_DFL)
-
-
 @pytest.fixture
 def terminal(project: Project) -> Iterator[Terminal]:
     project.dev("test", "--version")
@@ -63,7 +57,6 @@ def terminal(project: Project) -> Iterator[Terminal]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=heed_signals,
     )
     try:
         yield Terminal(process, port)

@@ -467,6 +467,10 @@ def scroll_up_to(page: Page, place: Locator) -> None:
     page.mouse.move(700, 400)
     while (place.bounding_box() or {"y": -1})["y"] < 0:
         page.mouse.wheel(0, -400)
+        page.evaluate(TWO_FRAMES)  # Playwright does not wait until the page has moved
+
+
+TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 def question_and_answer(number: int) -> list[dict[str, object]]:

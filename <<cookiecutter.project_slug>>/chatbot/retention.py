@@ -1,7 +1,7 @@
-"""Retention: sessions that nobody has used for long are deleted.
+"""Retention: sessions that were not used for long are deleted.
 
-One task at a time looks through the folder, about once a day and in small steps. What counts as
-use is a line in one of the session's files; the page writes one on each day it is visited.
+One task at a time sweeps through the folder, about once a day and in small steps. A session is used
+when a record is added to one of its files; the page adds one on each day it is visited.
 """
 
 import errno
@@ -15,72 +15,73 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chatbot.sessions import delete_session, is_session_folder, last_used
-from chatbot.storage import SessionError, explained
+from chatbot.identity import is_session_folder
+from chatbot.sessions import delete_session, last_used
+from chatbot.storage import StorageError, storage_errors
 
 log = logging.getLogger(__name__)
 
 DAY = 86_400.0  # seconds
-LOOK_EVERY = DAY / 24  # seconds between two looks whether it is time
-PAUSE = 0.02  # seconds between two sessions, so that people notice nothing
-MARK = ".retention"  # a file that is locked during a sweep, and whose time is the last sweep's
+CHECK_EVERY = DAY / 24  # seconds between two checks if a sweep is due
+PAUSE = 0.02  # seconds between two sessions, so that the page stays fast
+MARK = ".retention"  # a file that is locked during a sweep, and has the time of the last one
 
 
 def start(root: Path, days: float) -> None:
-    """Delete, from now on and in the background, sessions that nobody used for so many days."""
+    """From now on, delete sessions in the background once they were not used for these days."""
     if days:
         threading.Thread(target=_keep_sweeping, args=(root, days), daemon=True).start()
 
 
 def _keep_sweeping(root: Path, days: float) -> None:
     while True:
-        # Tasks that start together look at different times.
-        time.sleep(LOOK_EVERY * random.uniform(0.1, 1.0))  # noqa: S311
+        # So that tasks that start together check at different times.
+        time.sleep(CHECK_EVERY * random.uniform(0.1, 1.0))  # noqa: S311
         try:
             sweep(root, days)
-        except SessionError as error:
-            log.warning("Sessions that nobody uses stay for now: %s", error)
+        except StorageError as error:
+            log.warning("Unused sessions were not deleted: %s", error)
 
 
 def sweep(root: Path, days: float, wait: Callable[[float], None] = time.sleep) -> int | None:
-    """Delete the sessions that nobody has used for so many days; return how many.
+    """Delete the sessions that were not used for these days; return how many.
 
-    Returns None where there is nothing to do: another task is at it, or was within a day.
-    Raises SessionError if the folder of all sessions can't be used.
+    Returns None if another task sweeps now, or did within a day. Raises StorageError if the folder
+    of all sessions can't be used.
     """
     if not root.is_dir():
         return None
-    with explained(), _turn(root / MARK) as ours:
-        return sum(_deleted(root, days, wait)) if ours else None
+    with storage_errors(), _sweep_lock(root / MARK) as due:
+        return sum(_delete_idle(root, days, wait)) if due else None
 
 
-def _deleted(root: Path, days: float, wait: Callable[[float], None]) -> Iterator[bool]:
-    """Look at each session; yield whether it was deleted."""
+def _delete_idle(root: Path, days: float, wait: Callable[[float], None]) -> Iterator[bool]:
+    """Check each session; yield whether it was deleted."""
     with os.scandir(root) as entries:
         folders = [root / each.name for each in entries if is_session_folder(each.name)]
     for folder in folders:
         wait(PAUSE)
         try:
             yield _delete_if_idle(folder, days)
-        except SessionError as error:
-            log.warning("Session %s stays for now: %s", folder.name[:8], error)
+        except StorageError as error:
+            log.warning("Session %s was not deleted: %s", folder.name[:8], error)
 
 
 def _delete_if_idle(folder: Path, days: float) -> bool:
     def is_idle() -> bool:
         return time.time() - last_used(folder) > days * DAY
 
-    with explained():
+    with storage_errors():
         if time.time() - folder.stat().st_mtime < days * DAY or not is_idle():
             return False
     delete_session(folder, is_idle)
-    log.info("Session %s was deleted: not used for %g days", folder.name[:8], days)
+    log.info("Session %s was deleted: it was not used for %g days", folder.name[:8], days)
     return True
 
 
 @contextmanager
-def _turn(mark: Path) -> Iterator[bool]:
-    """Hold the mark's lock, and say whether it is this task's turn."""
+def _sweep_lock(mark: Path) -> Iterator[bool]:
+    """Hold the mark's lock; yield whether this task should sweep."""
     new = not mark.exists()
     descriptor = os.open(mark, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -91,9 +92,9 @@ def _turn(mark: Path) -> Iterator[bool]:
                 raise
             yield False
             return
-        ours = new or time.time() - os.fstat(descriptor).st_mtime > DAY
-        yield ours
-        if ours:
+        due = new or time.time() - os.fstat(descriptor).st_mtime > DAY
+        yield due
+        if due:
             os.utime(descriptor)
     finally:
         os.close(descriptor)

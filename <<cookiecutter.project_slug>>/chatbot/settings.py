@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatbot.errors import ChatbotError
+
 ROOT = Path(__file__).resolve().parent.parent
 BACKENDS = ("bedrock", "demo")
 RETENTION_DAYS = 90
 SYSTEM_PROMPT = "You are a helpful assistant for the staff of a company. Answer in Markdown."
 
 
-class SettingsError(Exception):
-    """The chatbot was started with settings that it can't use; the text says which and why."""
+class SettingsError(ChatbotError):
+    """The chatbot was started with settings, or a models.toml, that it can't use."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,12 @@ class Settings:
     """The chatbot's settings.
 
     sessions_dir: the folder that all tasks share (CHATBOT_SESSIONS_DIR).
-    backend: "bedrock" or "demo", who answers (CHATBOT_BACKEND).
+    backend: "bedrock" or "demo", where answers come from (CHATBOT_BACKEND).
     title: the name on the page (CHATBOT_TITLE).
-    hostname: which task the page says it comes from; the machine's name, unless two of them run on
+    hostname: the task that the page names as its host; the machine's name, unless two tasks run on
         one machine (CHATBOT_HOSTNAME).
     system_prompt: what the models are told before each conversation (CHATBOT_SYSTEM_PROMPT).
-    retention_days: after so many days without use, a session is deleted; 0 keeps them all
+    retention_days: a session that was not used for this many days is deleted; 0 keeps all sessions
         (CHATBOT_RETENTION_DAYS).
     region: of Bedrock (AWS_REGION, which ECS sets but boto3 does not read); None leaves it to
         boto3's own configuration, as the credentials and AWS_ENDPOINT_URL_BEDROCK_RUNTIME are.
@@ -45,7 +47,7 @@ class Settings:
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; an empty variable counts as absent.
 
-    Raises SettingsError for a backend that does not exist, and for days that are no number.
+    Raises SettingsError, with the code "backend" or "retention_days", for a value it can't use.
     """
 
     def variable(name: str, default: str) -> str:
@@ -53,15 +55,10 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 
     backend = variable("CHATBOT_BACKEND", "bedrock")
     if backend not in BACKENDS:
-        raise SettingsError(
-            f"CHATBOT_BACKEND is {backend!r}; it must be one of {' or '.join(BACKENDS)}."
-        )
+        raise SettingsError("backend", value=backend, choices=" or ".join(BACKENDS))
     days = variable("CHATBOT_RETENTION_DAYS", str(RETENTION_DAYS))
     if not re.fullmatch("[0-9]{1,5}", days):
-        raise SettingsError(
-            f"CHATBOT_RETENTION_DAYS is {days!r}; it must be a whole number of days, such as "
-            f"{RETENTION_DAYS}, or 0 to keep conversations for ever."
-        )
+        raise SettingsError("retention_days", value=days, example=RETENTION_DAYS)
     return Settings(
         sessions_dir=Path(variable("CHATBOT_SESSIONS_DIR", str(ROOT / "session_data"))),
         backend=backend,

@@ -1,101 +1,128 @@
-"""Files in a folder that many tasks share: opening, locking, and saying what went wrong.
+"""Files in a folder that many tasks share: opening, locking, and naming what went wrong.
 
-The lock is `flock`: unlike `lockf` it also excludes the threads of one process from each other,
-and it is not lost when another thread closes the same file. On NFS both are the same lock of the
+The lock is `flock`: unlike `lockf`, it also excludes the threads of one process from each other,
+and it is not lost when another thread closes the same file. On NFS both become the same lock on the
 server, and taking it makes the client drop what it had cached.
 """
 
 import errno
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-LOCK_WAIT = 10.0  # seconds until a person is told that the storage is busy
+from chatbot.errors import ChatbotError
+
+LOCK_TIMEOUT = 10.0  # seconds
 MEBIBYTE = 2**20
 
 # What NFS says of a file that another client has deleted: not found, or stale once it is open.
 GONE = (errno.ENOENT, errno.ESTALE)
 
+_CODES = {
+    errno.ENOSPC: "full",
+    errno.EDQUOT: "full",
+    errno.EROFS: "read_only",
+    errno.EACCES: "forbidden",
+    errno.EPERM: "forbidden",
+    errno.ENOENT: "missing",
+    errno.ENOTDIR: "not_a_folder",
+    errno.ETIMEDOUT: "timeout",
+    errno.ESTALE: "replaced",
+    errno.EIO: "fault",
+}
 
-class SessionError(Exception):
-    """The stored sessions can't be used as asked; the text tells a person what happened."""
+
+class StorageError(ChatbotError):
+    """What is stored can't be used as asked.
+
+    code: one of `_CODES`, or "other"; subclasses have codes of their own.
+    facts: errno, the name of the operating system's error, such as "ENOSPC".
+    """
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turn an OSError in the block into a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "OSError")
+        raise StorageError(_CODES.get(error.errno or 0, "other"), errno=name) from error
 
 
 _roots_seen: set[Path] = set()
 
 
-def saw_root(root: Path) -> None:
-    """Note that the folder of all sessions is there: from now on, its absence is a fault."""
+def mark_root_seen(root: Path) -> None:
+    """Remember that the folder of all sessions exists: from now on, its absence is a fault."""
     _roots_seen.add(root)
 
 
-def check_root(root: Path) -> None:
-    """Raise OSError if the folder of all sessions was there once and is not now."""
+def require_root(root: Path) -> None:
+    """Raise OSError if the folder of all sessions existed once and does not now."""
     if root in _roots_seen:
         root.stat()
 
 
 def make_session_folder(path: Path) -> None:
-    """Make a session's folder where it is missing, and once the folder of all sessions.
+    """Make a session's folder if it is missing, and the folder of all sessions the first time.
 
-    Not what is above that one, nor that one again: more likely a file system is not mounted.
+    Never the folders above, nor the folder of all sessions again: if they are missing, a file
+    system is most likely not mounted. Raises OSError.
     """
     if path.parent not in _roots_seen:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        saw_root(path.parent)
+        mark_root_seen(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
 
 
-_SENTENCES = {
-    errno.ENOSPC: "there is no room left in the folder for conversations",
-    errno.EDQUOT: "there is no room left in the folder for conversations",
-    errno.EROFS: "the folder for conversations can only be read",
-    errno.EACCES: "the folder for conversations may not be used by this program",
-    errno.EPERM: "the folder for conversations may not be used by this program",
-    errno.ENOENT: "the folder for conversations, or a file in it, is missing",
-    errno.ENOTDIR: "the folder for conversations is not a folder",
-    errno.ETIMEDOUT: "the storage of conversations did not answer in time",
-    errno.ESTALE: "the storage of conversations was exchanged",
-    errno.EIO: "the storage of conversations has a fault",
-}
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turn an OSError in the block into a SessionError with a sentence for people."""
-    try:
-        yield
-    except OSError as error:
-        what = _SENTENCES.get(error.errno or 0, "the storage of conversations failed")
-        code = errno.errorcode.get(error.errno or 0, "OSError")
-        raise SessionError(f"The chatbot's storage has a problem: {what} ({code}).") from error
-
-
 def open_file(path: Path, flags: int) -> int:
-    """Open a file, also one of which an NFS client remembers that it was not there."""
+    """Open a file, even if an NFS client remembers that it was missing. Raises OSError."""
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:
-        look_around(path)
+        revalidate_directory(path)
         return os.open(path, flags, 0o600)
 
 
-def look_around(path: Path) -> None:
-    """List the folders above the file, after which an NFS client asks the server for it again."""
+def revalidate_directory(path: Path) -> None:
+    """List the two folders above the file, which makes an NFS client ask the server about it."""
     for folder in (path.parent.parent, path.parent):
         with suppress(FileNotFoundError), os.scandir(folder) as entries:
             next(entries, None)
 
 
-def lock(descriptor: int, kind: int) -> None:
-    """Wait for the lock; raise TimeoutError after LOCK_WAIT.
+def list_files(folder: Path, pattern: re.Pattern[str]) -> dict[str, int]:
+    """Return when each file whose name fits was last written to, in Unix nanoseconds.
 
-    It asks again and again, because a waiting flock could not be given up.
+    Raises OSError.
     """
-    give_up = time.monotonic() + LOCK_WAIT
+    found = {}
+    try:
+        descriptor = open_file(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return {}
+    try:
+        with os.scandir(descriptor) as files:
+            for file in files:
+                if pattern.fullmatch(file.name):
+                    with suppress(FileNotFoundError):  # deleted meanwhile
+                        found[file.name] = file.stat().st_mtime_ns
+    finally:
+        os.close(descriptor)
+    return found
+
+
+def lock(descriptor: int, kind: int) -> None:
+    """Wait for the lock; raise TimeoutError after LOCK_TIMEOUT.
+
+    It polls, because a blocking flock could not be given up.
+    """
+    deadline = time.monotonic() + LOCK_TIMEOUT
     pause = 0.001
     while True:
         try:
@@ -103,21 +130,21 @@ def lock(descriptor: int, kind: int) -> None:
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
-        if time.monotonic() > give_up:
+        if time.monotonic() > deadline:
             raise TimeoutError(errno.ETIMEDOUT, "the file stayed locked")
         time.sleep(pause)
         pause = min(pause * 2, 0.05)
 
 
 def read_chunks(descriptor: int, offset: int) -> Iterator[bytes]:
-    """Yield what the file holds from the offset on, in bytes."""
+    """Yield the file's bytes from the offset on."""
     while chunk := os.pread(descriptor, MEBIBYTE, offset):
         offset += len(chunk)
         yield chunk
 
 
 def write_at(descriptor: int, data: bytes, offset: int) -> None:
-    """Write the data there; once this returns, it is on the disk."""
+    """Write the data at the offset; it is on the disk when this returns."""
     view = memoryview(data)
     while view:
         written = os.pwrite(descriptor, view, offset)

@@ -1,15 +1,21 @@
-"""What the tests share: a folder for sessions, a Bedrock on loopback, and the page."""
+"""What most tests begin with: a folder for sessions, a Bedrock on loopback, and the page."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import streamlit as st
-from bedrock_stand_in import BedrockStandIn, bedrock_stand_in
 from streamlit.testing.v1 import AppTest
+from support.bedrock import BedrockStandIn, bedrock_stand_in
+from support.page import OpenPage
+from support.store import append
 
-from chatbot import answers, browser, models
-from chatbot.sessions import Session, new_key
+from chatbot import answers, demo
+from chatbot.conversations import Conversation, new_conversation_id
+from chatbot.identity import new_key, session_folder
+from chatbot.page.state import Tab
+from chatbot.records import Claim, End, Prompt, Text
+from chatbot.sessions import Session
 from chatbot.settings import ROOT
 
 
@@ -28,7 +34,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-    monkeypatch.setattr(models, "DEMO_PAUSE", 0.0)
+    monkeypatch.setattr(demo, "PAUSE", 0.0)
     monkeypatch.setattr(answers, "SAVE_EVERY", 0.02)
     st.cache_resource.clear()
     return tmp_path
@@ -43,7 +49,16 @@ def key() -> str:
 @pytest.fixture
 def session(tmp_path: Path, key: str) -> Session:
     """The session of that browser."""
-    return Session(tmp_path / "sessions", key)
+    return Session(session_folder(tmp_path / "sessions", key))
+
+
+@pytest.fixture
+def conversation(session: Session) -> Conversation:
+    """A conversation of that session, with one turn."""
+    conversation = session.conversation(new_conversation_id())
+    append(conversation, Prompt("t1", "Hello"), Claim("t1", 1, "w", "m"), Text("t1", 1, "Hi"))
+    append(conversation, Text("t1", 1, " there"), End("t1", 1, "complete"))
+    return conversation
 
 
 @pytest.fixture
@@ -56,12 +71,12 @@ def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockStandIn]:
 
 
 @pytest.fixture
-def open_page(key: str) -> Callable[..., AppTest]:
+def open_page(key: str) -> OpenPage:
     """Open the page in a new tab of that browser, at a conversation's address if one is given."""
 
     def open_tab(chat: str = "") -> AppTest:
         page = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=20)
-        page.session_state[browser.NAME] = key
+        page.session_state["tab"] = Tab(browser_key=key)
         if chat:
             page.query_params["chat"] = chat
         return page.run()

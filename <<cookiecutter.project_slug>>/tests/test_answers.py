@@ -11,13 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bedrock_stand_in import BedrockStandIn, Fail, Refuse
+from support.bedrock import BedrockStandIn, Fail, Refuse
+from support.store import append, reread, reread_turns
 
 from chatbot import answers
-from chatbot.answers import Answering, ask, follow, retry, stop
+from chatbot.answers import Assistant, Progress
+from chatbot.bedrock import Bedrock
+from chatbot.context import CONTINUE
+from chatbot.conversations import Conversation, Turn, new_conversation_id
+from chatbot.demo import Demo
 from chatbot.journals import DeletedError
-from chatbot.models import CONTINUE, Bedrock, Demo, load_models
-from chatbot.sessions import Conversation, Session, Turn, new_conversation_id
+from chatbot.models import load_models
+from chatbot.page import wording
+from chatbot.records import Claim, End, Prompt
+from chatbot.sessions import Session
 from chatbot.settings import ROOT
 
 MODELS = load_models()
@@ -25,8 +32,14 @@ MODEL = next(iter(MODELS))
 
 
 @pytest.fixture
-def answering(bedrock: BedrockStandIn) -> Answering:
-    return Answering(Bedrock("us-east-1"), MODELS, "Be kind.")
+def assistant(bedrock: BedrockStandIn) -> Assistant:
+    return Assistant(Bedrock("us-east-1"), MODELS, "Be kind.")
+
+
+@pytest.fixture
+def another(bedrock: BedrockStandIn) -> Assistant:
+    """The assistant of another process."""
+    return Assistant(Bedrock("us-east-1"), MODELS, "Be kind.")
 
 
 @pytest.fixture
@@ -34,112 +47,106 @@ def conversation(session: Session) -> Conversation:
     return session.conversation(new_conversation_id())
 
 
-def reread(conversation: Conversation) -> list[Turn]:
-    other = Conversation(conversation.path)
-    other.refresh()
-    return other.turns
-
-
-def watch(conversation: Conversation, turn: str, answering: Answering) -> Turn:
+def watch(assistant: Assistant, conversation: Conversation, turn: str) -> Turn:
     """Follow the answer to its end."""
-    *_, last = follow(conversation, turn, answering)
-    return last
+    *_, last = assistant.follow(conversation, turn)
+    return last.turn
 
 
-def until(turns: Iterator[Turn], answer: str) -> Turn:
+def watch_until(progress: Iterator[Progress], answer: str) -> None:
     """Follow the answer until it holds that text."""
-    return next(turn for turn in turns if answer in turn.answer)
+    next(each for each in progress if answer in each.turn.answer)
 
 
 def test_an_answer_is_kept_and_its_usage_too(
-    conversation: Conversation, answering: Answering
+    conversation: Conversation, assistant: Assistant
 ) -> None:
-    turn = ask(conversation, "Hello", MODEL, answering)
-    assert watch(conversation, turn, answering).answer == "An answer."
-    [kept] = reread(conversation)
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    assert watch(assistant, conversation, turn).answer == "An answer."
+    [kept] = reread_turns(conversation)
     assert (kept.prompt, kept.answer, kept.state) == ("Hello", "An answer.", "complete")
     assert kept.usage["outputTokens"] == 3
 
 
 def test_the_prompt_is_on_the_disk_before_the_model_is_called(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
 ) -> None:
     seen: list[list[str]] = []
     objection = bedrock.objection
 
     def look(model: str, request: dict[str, object]) -> str:
-        seen.append([turn.prompt for turn in reread(conversation)])
+        seen.append([turn.prompt for turn in reread_turns(conversation)])
         return objection(model, request)
 
     bedrock.objection = look  # type: ignore[method-assign]
-    watch(conversation, ask(conversation, "Hello", MODEL, answering), answering)
+    watch(assistant, conversation, assistant.ask(conversation, "Hello", MODEL))
     assert seen == [["Hello"]]
 
 
 def test_what_a_page_shows_is_on_the_disk_already(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
 ) -> None:
     bedrock.reply(*(word for number in range(20) for word in (f"{number} ", 0.01)))
-    turn = ask(conversation, "Hello", MODEL, answering)
+    turn = assistant.ask(conversation, "Hello", MODEL)
     shown = 0
-    for view in follow(conversation, turn, answering):
-        answer = view.answer
-        assert reread(conversation)[0].answer.startswith(answer)
+    for progress in assistant.follow(conversation, turn):
+        answer = progress.turn.answer
+        assert reread_turns(conversation)[0].answer.startswith(answer)
         shown += 1
     assert shown > 3
     assert answer.split() == [str(number) for number in range(20)]
 
 
 def test_an_answer_goes_on_when_nobody_looks(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
 ) -> None:
     more = threading.Event()
     bedrock.reply("One ", more, "two.")
-    turn = ask(conversation, "Hello", MODEL, answering)
-    until(follow(conversation, turn, answering), "One")  # and leave, as a tab that is closed
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    watch_until(assistant.follow(conversation, turn), "One")  # and leave, as a tab that is closed
     more.set()
-    assert watch(conversation, turn, answering).answer == "One two."
+    assert watch(assistant, conversation, turn).answer == "One two."
     assert len(bedrock.requests) == 1
 
 
 def test_stop_keeps_what_had_arrived(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
 ) -> None:
     more = threading.Event()
     bedrock.reply("One ", more, "GHOST")
-    turn = ask(conversation, "Hello", MODEL, answering)
-    until(follow(conversation, turn, answering), "One")
-    stop(conversation, turn)
-    stop(conversation, turn)  # twice is once
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    watch_until(assistant.follow(conversation, turn), "One")
+    assistant.stop(conversation, turn)
+    assistant.stop(conversation, turn)  # twice is once
     more.set()
-    ended = watch(conversation, turn, answering)
+    ended = watch(assistant, conversation, turn)
     assert (ended.answer, ended.state) == ("One ", "stopped")
-    assert watch(conversation, ask(conversation, "More", MODEL, answering), answering).ended
-    assert [each.answer for each in reread(conversation)] == ["One ", "An answer."]
+    assert watch(assistant, conversation, assistant.ask(conversation, "More", MODEL)).ended
+    assert [each.answer for each in reread_turns(conversation)] == ["One ", "An answer."]
 
 
 def test_a_second_prompt_stops_the_answer_in_progress(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
 ) -> None:
     more = threading.Event()
     bedrock.reply("One ", more, "GHOST")
-    first = ask(conversation, "Hello", MODEL, answering)
-    until(follow(conversation, first, answering), "One")
-    second = ask(conversation, "Another", MODEL, answering)
-    assert watch(conversation, second, answering).answer == "An answer."
+    first = assistant.ask(conversation, "Hello", MODEL)
+    watch_until(assistant.follow(conversation, first), "One")
+    second = assistant.ask(conversation, "Another", MODEL)
+    assert watch(assistant, conversation, second).answer == "An answer."
     more.set()
-    states = [(turn.prompt, turn.answer, turn.state) for turn in reread(conversation)]
+    states = [(turn.prompt, turn.answer, turn.state) for turn in reread_turns(conversation)]
     assert states == [("Hello", "One ", "stopped"), ("Another", "An answer.", "complete")]
 
 
 def test_asking_again_under_the_same_id_is_asking_once(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
 ) -> None:
     """As when a page's run was ended while it waited for the storage."""
-    turn = ask(conversation, "Hello", MODEL, answering, "t1")
-    assert ask(conversation, "Hello", MODEL, answering, "t1") == turn == "t1"
-    watch(conversation, turn, answering)
-    ask(conversation, "Hello", MODEL, answering, "t1")
+    turn = assistant.ask(conversation, "Hello", MODEL, "t1")
+    assert assistant.ask(conversation, "Hello", MODEL, "t1") == turn == "t1"
+    watch(assistant, conversation, turn)
+    assistant.ask(conversation, "Hello", MODEL, "t1")
     assert [turn.prompt for turn in conversation.turns] == ["Hello"]
     assert len(bedrock.requests) == 1
 
@@ -153,30 +160,31 @@ def test_asking_again_under_the_same_id_is_asking_once(
 )
 def test_a_failure_keeps_the_prompt_and_what_arrived_and_can_be_retried(
     conversation: Conversation,
-    answering: Answering,
+    assistant: Assistant,
     bedrock: BedrockStandIn,
     steps: tuple[str | Refuse | Fail, ...],
     kept: str,
 ) -> None:
     bedrock.reply(*steps)
-    turn = ask(conversation, "Hello", MODEL, answering)
-    failed = watch(conversation, turn, answering)
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    failed = watch(assistant, conversation, turn)
     assert (failed.prompt, failed.answer, failed.state) == ("Hello", kept, "failed")
-    assert failed.notice and failed.reason
-    retry(conversation, turn, MODEL, answering)
-    again = watch(conversation, turn, answering)
-    assert (again.answer, again.state, again.notice) == (kept + "An answer.", "complete", "")
+    assert "error" in failed.facts and wording.end(failed)
+    assistant.retry(conversation, turn, MODEL)
+    again = watch(assistant, conversation, turn)
+    assert (again.answer, again.state) == (kept + "An answer.", "complete")
+    assert not wording.end(again)
     last = bedrock.requests[-1]["messages"][-1]["content"][-1]["text"]
     assert last == (CONTINUE if kept else "Hello")
 
 
 def test_an_empty_answer_leaves_the_conversation_usable(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
 ) -> None:
     bedrock.reply("")
-    empty = watch(conversation, ask(conversation, "Hello", MODEL, answering), answering)
-    assert "empty answer" in empty.notice
-    turn = watch(conversation, ask(conversation, "More", MODEL, answering), answering)
+    empty = watch(assistant, conversation, assistant.ask(conversation, "Hello", MODEL))
+    assert empty.code == "empty"
+    turn = watch(assistant, conversation, assistant.ask(conversation, "More", MODEL))
     assert turn.answer == "An answer."
 
 
@@ -185,44 +193,45 @@ def test_a_fault_of_the_backend_itself_is_told(session: Session) -> None:
         def stream(self, *_: object) -> Iterator[object]:  # type: ignore[override]
             raise RuntimeError("a bug")
 
-    answering = Answering(Broken(), MODELS, "Be kind.")  # type: ignore[arg-type]
+    assistant = Assistant(Broken(), MODELS, "Be kind.")  # type: ignore[arg-type]
     conversation = session.conversation(new_conversation_id())
-    turn = watch(conversation, ask(conversation, "Hello", MODEL, answering), answering)
-    assert (turn.state, turn.reason) == ("failed", "Fault")
+    turn = watch(assistant, conversation, assistant.ask(conversation, "Hello", MODEL))
+    assert (turn.state, turn.code) == ("failed", "bug")
+    assert turn.facts == {"error": "RuntimeError"}
 
 
 def test_an_answer_to_a_deleted_conversation_is_dropped(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
 ) -> None:
     more = threading.Event()
     bedrock.reply("One ", more, "two.")
-    turn = ask(conversation, "Hello", MODEL, answering)
-    until(follow(conversation, turn, answering), "One")
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    watch_until(assistant.follow(conversation, turn), "One")
     conversation.delete()
     more.set()
     with pytest.raises(DeletedError):
-        watch(conversation, turn, answering)
+        watch(assistant, conversation, turn)
     assert not conversation.path.exists()
 
 
 def test_a_model_that_is_no_longer_offered_is_replaced_by_the_default(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
 ) -> None:
-    watch(conversation, ask(conversation, "Hello", "retired", answering), answering)
+    watch(assistant, conversation, assistant.ask(conversation, "Hello", "retired"))
     assert bedrock.models == [MODELS[MODEL].id]
 
 
 def test_stop_ends_the_request_of_a_model_that_is_silent(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
 ) -> None:
     bedrock.reply("One ", threading.Event())
-    turn = ask(conversation, "Hello", MODEL, answering)
-    until(follow(conversation, turn, answering), "One")
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    watch_until(assistant.follow(conversation, turn), "One")
     [reader] = [each for each in threading.enumerate() if each.name == f"read-{turn}"]
-    stop(conversation, turn)
+    assistant.stop(conversation, turn)
     reader.join(10)
     assert not reader.is_alive()
-    assert watch(conversation, turn, answering).state == "stopped"
+    assert watch(assistant, conversation, turn).state == "stopped"
 
 
 @pytest.fixture
@@ -236,16 +245,13 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("hasty")
 def test_a_silent_model_is_not_taken_for_dead(
     conversation: Conversation,
-    answering: Answering,
+    assistant: Assistant,
+    another: Assistant,
     bedrock: BedrockStandIn,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bedrock.reply(1.5, "Well.")
-    turn = ask(conversation, "Hello", MODEL, answering)
-    monkeypatch.setattr(answers, "WRITER", "another process")
-    other = Conversation(conversation.path)
-    other.refresh()
-    ended = watch(other, turn, answering)
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    ended = watch(another, reread(conversation), turn)
     assert (ended.answer, ended.attempt) == ("Well.", 1)
     assert len(bedrock.requests) == 1
 
@@ -253,17 +259,14 @@ def test_a_silent_model_is_not_taken_for_dead(
 @pytest.mark.usefixtures("hasty")
 def test_a_writer_is_not_taken_for_dead_because_the_storage_stood_still(
     conversation: Conversation,
-    answering: Answering,
+    assistant: Assistant,
+    another: Assistant,
     bedrock: BedrockStandIn,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     more = threading.Event()
     bedrock.reply("One ", more, "two.")
-    turn = ask(conversation, "Hello", MODEL, answering)
-    monkeypatch.setattr(answers, "WRITER", "another process")
-    other = Conversation(conversation.path)
-    other.refresh()
-    page = threading.Thread(target=watch, args=(other, turn, answering))
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    page = threading.Thread(target=watch, args=(another, reread(conversation), turn))
     page.start()
     with conversation.path.open("rb+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # as long as it is held, nobody reads or writes
@@ -271,23 +274,26 @@ def test_a_writer_is_not_taken_for_dead_because_the_storage_stood_still(
     time.sleep(0.3)
     more.set()
     page.join()
-    [kept] = reread(conversation)
+    [kept] = reread_turns(conversation)
     assert (kept.answer, kept.attempt) == ("One two.", 1)
 
 
 TASK = """
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
-from chatbot import answers, models
-from chatbot.sessions import Conversation
+from chatbot import demo
+from chatbot.answers import Assistant
+from chatbot.conversations import Conversation
+from chatbot.models import load_models
 signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may ignore it
-models.DEMO_PAUSE = 0.05
-answering = answers.Answering(models.Demo(), models.load_models(), "Be kind.")
+demo.PAUSE = 0.05
 conversation = Conversation(Path(sys.argv[1]))
-turn = answers.ask(conversation, "Hello", "", answering)
-for view in answers.follow(conversation, turn, answering):
-    print(len(view.answer), flush=True)
+with closing(Assistant(demo.Demo(), load_models(), "Be kind.")) as assistant:
+    turn = assistant.ask(conversation, "Hello", "")
+    for progress in assistant.follow(conversation, turn):
+        print(len(progress.turn.answer), flush=True)
 """
 
 
@@ -302,14 +308,14 @@ def start_task(conversation: Conversation) -> subprocess.Popen[str]:
 
 
 @pytest.fixture
-def demo() -> Answering:
-    return Answering(Demo(), MODELS, "Be kind.")
+def demo() -> Assistant:
+    return Assistant(Demo(), MODELS, "Be kind.")
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_the_answer_of_a_process_that_ended_is_completed_without_repeating(
     conversation: Conversation,
-    demo: Answering,
+    demo: Assistant,
     how: signal.Signals,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -323,7 +329,7 @@ def test_the_answer_of_a_process_that_ended_is_completed_without_repeating(
     before = turn.answer
     assert len(before) >= 60
     assert turn.state == ("released" if how == signal.SIGINT else "open")
-    turn = watch(conversation, turn.id, demo)
+    turn = watch(demo, conversation, turn.id)
     assert (turn.state, turn.attempt) == ("complete", 2)
     assert turn.answer.startswith(before)
     assert turn.answer.count("no model was called") == 1
@@ -332,7 +338,7 @@ def test_the_answer_of_a_process_that_ended_is_completed_without_repeating(
 
 
 def test_two_that_take_over_at_once_call_the_model_once(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
 ) -> None:
     task = start_task(conversation)
     task.send_signal(signal.SIGINT)
@@ -342,108 +348,191 @@ def test_two_that_take_over_at_once_call_the_model_once(
         page = Conversation(conversation.path)
         page.refresh()
         turn = page.turns[0].id
-        pages.append(threading.Thread(target=watch, args=(page, turn, answering)))
+        pages.append(threading.Thread(target=watch, args=(assistant, page, turn)))
     for thread in pages:
         thread.start()
     for thread in pages:
         thread.join()
     assert len(bedrock.requests) == 1
-    [kept] = reread(conversation)
+    [kept] = reread_turns(conversation)
     assert kept.state == "complete"
     assert kept.answer.endswith("An answer.")
 
 
 def test_a_process_that_was_frozen_and_comes_back_does_no_harm(
-    conversation: Conversation, answering: Answering, monkeypatch: pytest.MonkeyPatch
+    conversation: Conversation, assistant: Assistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(answers, "DEAD_AFTER", 1.0)
     task = start_task(conversation)
     task.send_signal(signal.SIGSTOP)
     try:
         conversation.refresh()
-        turn = watch(conversation, conversation.turns[0].id, answering)
+        turn = watch(assistant, conversation, conversation.turns[0].id)
         answer = turn.answer
         assert turn.attempt == 2
         assert answer.endswith("An answer.")
     finally:
         task.send_signal(signal.SIGCONT)
     assert task.wait(20) == 0  # it has seen that the answer was completed by another one
-    [kept] = reread(conversation)
+    [kept] = reread_turns(conversation)
     assert (kept.answer, kept.attempt) == (answer, 2)
 
 
 def test_an_answer_interrupted_again_and_again_is_left_to_a_person(
-    conversation: Conversation, demo: Answering, monkeypatch: pytest.MonkeyPatch
+    conversation: Conversation, demo: Assistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def record(kind: str, attempt: int, **more: object) -> dict[str, object]:
-        return {"type": kind, "turn": "t", "attempt": attempt} | more
-
-    conversation.update(
-        lambda: [
-            {"type": "prompt", "turn": "t", "text": "Hello"},
-            *(record("claim", number, writer="dead", model=MODEL) for number in (1, 2, 3)),
-        ],
-        create=True,
-    )
+    claims = [Claim("t", attempt, "dead", MODEL) for attempt in (1, 2, 3)]
+    append(conversation, Prompt("t", "Hello"), *claims)
     monkeypatch.setattr(answers, "DEAD_AFTER", 0.1)
     monkeypatch.setattr(answers, "POLL_EVERY", 0.05)
-    turn = watch(conversation, "t", demo)
-    assert (turn.state, turn.reason) == ("failed", "interrupted")
+    turn = watch(demo, conversation, "t")
+    assert (turn.state, turn.code) == ("failed", "interrupted")
 
 
 def test_an_answer_waits_for_a_storage_that_comes_back(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn, tmp_path: Path
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn, tmp_path: Path
 ) -> None:
     more = threading.Event()
     bedrock.reply("One ", more, "two.")
-    turn = ask(conversation, "Hello", MODEL, answering)
-    until(follow(conversation, turn, answering), "One")
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    watch_until(assistant.follow(conversation, turn), "One")
     sessions, away = tmp_path / "sessions", tmp_path / "away"
     os.rename(sessions, away)  # noqa: PTH104
     more.set()
-    for _ in follow(conversation, turn, answering):
-        if "is missing" in conversation.trouble:
+    for progress in assistant.follow(conversation, turn):
+        if progress.storage_error:
+            assert progress.storage_error.code == "missing"
             break
     os.rename(away, sessions)  # noqa: PTH104
-    assert watch(conversation, turn, answering).answer == "One two."
-    assert not conversation.trouble
+    *_, last = assistant.follow(conversation, turn)
+    assert (last.turn.answer, last.storage_error) == ("One two.", None)
 
 
 def test_who_follows_from_another_process_waits_for_the_storage_too(
-    conversation: Conversation, answering: Answering, bedrock: BedrockStandIn, tmp_path: Path
+    conversation: Conversation,
+    assistant: Assistant,
+    another: Assistant,
+    bedrock: BedrockStandIn,
+    tmp_path: Path,
 ) -> None:
     more = threading.Event()
     bedrock.reply("One ", more, "two.")
-    turn = ask(conversation, "Hello", MODEL, answering)
-    other = Conversation(conversation.path)
-    other.refresh()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(answers, "WRITER", "another process")
-        looks = follow(other, turn, answering)
-        until(looks, "One")
-        sessions, away = tmp_path / "sessions", tmp_path / "away"
-        os.rename(sessions, away)  # noqa: PTH104
-        for _ in looks:
-            if "is missing" in other.trouble:
-                break
-        os.rename(away, sessions)  # noqa: PTH104
-        more.set()
-        *_, ended = looks
-    assert (ended.answer, ended.attempt) == ("One two.", 1)
-    assert not other.trouble
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    looks = another.follow(reread(conversation), turn)
+    watch_until(looks, "One")
+    sessions, away = tmp_path / "sessions", tmp_path / "away"
+    os.rename(sessions, away)  # noqa: PTH104
+    next(each for each in looks if each.storage_error and each.storage_error.code == "missing")
+    os.rename(away, sessions)  # noqa: PTH104
+    more.set()
+    *_, last = looks
+    assert (last.turn.answer, last.turn.attempt) == ("One two.", 1)
+    assert not last.storage_error
 
 
 def test_a_try_that_a_person_asked_for_is_taken_over_like_the_first(
-    conversation: Conversation, demo: Answering, bedrock: BedrockStandIn, answering: Answering
+    conversation: Conversation, demo: Assistant, bedrock: BedrockStandIn, assistant: Assistant
 ) -> None:
     for _ in range(3):
         bedrock.reply(Refuse(429, "ThrottlingException"))
-    turn = ask(conversation, "Hello", MODEL, answering)
+    turn = assistant.ask(conversation, "Hello", MODEL)
     for _ in range(2):
-        watch(conversation, turn, answering)
-        retry(conversation, turn, MODEL, answering)
-    assert watch(conversation, turn, answering).attempt == 3
-    claim = {"type": "claim", "turn": turn, "attempt": 4, "writer": "dead", "model": MODEL}
-    released = {"type": "end", "turn": turn, "attempt": 4, "state": "released"}
-    conversation.update(lambda: [claim, released | {"reason": "", "notice": ""}])
-    assert watch(conversation, turn, demo).state == "complete"
+        watch(assistant, conversation, turn)
+        assistant.retry(conversation, turn, MODEL)
+    assert watch(assistant, conversation, turn).attempt == 3
+    append(conversation, Claim(turn, 4, "dead", MODEL), End(turn, 4, "released"))
+    assert watch(demo, conversation, turn).state == "complete"
+
+
+def test_a_message_that_stops_an_answer_is_named_in_its_end(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply("One ", threading.Event())
+    first = assistant.ask(conversation, "Hello", MODEL)
+    watch_until(assistant.follow(conversation, first), "One")
+    second = assistant.ask(conversation, "Another", MODEL)
+    watch(assistant, conversation, second)
+    stopped, _ = reread_turns(conversation)
+    assert (stopped.state, stopped.code) == ("stopped", "superseded")
+    assert stopped.facts == {"by": second}
+
+
+def test_messages_sent_in_a_row_are_answered_one_after_the_other(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    more = threading.Event()
+    bedrock.reply("One ", more, "two.")
+    sent: list[str] = []
+    for prompt in ("First", "Second", "Third"):
+        sent.append(assistant.ask(conversation, prompt, MODEL, after=tuple(sent)))
+    watch_until(assistant.follow(conversation, sent[0]), "One")
+    assert len(bedrock.requests) == 1
+    more.set()
+    for turn in sent:
+        watch(assistant, conversation, turn)
+    turns = [(turn.prompt, turn.answer, turn.state) for turn in reread_turns(conversation)]
+    assert turns == [
+        ("First", "One two.", "complete"),
+        ("Second", "An answer.", "complete"),
+        ("Third", "An answer.", "complete"),
+    ]
+    last = [part["text"] for each in bedrock.requests[-1]["messages"] for part in each["content"]]
+    assert last == ["First", "One two.", "Second", "An answer.", "Third"]
+
+
+def test_an_answer_that_waits_begins_when_nobody_looks(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    more = threading.Event()
+    bedrock.reply("One ", more, "two.")
+    first = assistant.ask(conversation, "First", MODEL)
+    assistant.ask(conversation, "Second", MODEL, after=[first])
+    writers = [each for each in threading.enumerate() if each.name == f"save-{first}"]
+    more.set()
+    for writer in writers:
+        writer.join()
+    assert reread_turns(conversation)[1].attempt == 1
+
+
+def test_an_answer_that_waits_has_the_model_that_was_chosen_for_it(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    first = assistant.ask(conversation, "First", MODEL)
+    last = list(MODELS)[-1]
+    second = assistant.ask(conversation, "Second", last, after=[first])
+    watch(assistant, conversation, second)
+    assert bedrock.models == [MODELS[MODEL].id, MODELS[last].id]
+
+
+def test_an_answer_that_waits_survives_the_death_of_its_process(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    append(conversation, Prompt("t1", "First"), Claim("t1", 1, "dead", MODEL))
+    append(conversation, Prompt("t2", "Second"), End("t1", 1, "released"))
+    for turn in ("t1", "t2"):
+        assert watch(assistant, conversation, turn).answer == "An answer."
+    assert len(bedrock.requests) == 2
+
+
+def test_stop_lets_the_answer_that_waits_begin(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply("One ", threading.Event())
+    first = assistant.ask(conversation, "First", MODEL)
+    second = assistant.ask(conversation, "Second", MODEL, after=[first])
+    watch_until(assistant.follow(conversation, first), "One")
+    assistant.stop(conversation, first)
+    assert watch(assistant, conversation, second).state == "complete"
+    assert [turn.state for turn in reread_turns(conversation)] == ["stopped", "complete"]
+
+
+def test_a_turn_in_the_middle_without_an_end_is_not_answered_again(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    """Its end is on a damaged line."""
+    append(conversation, Prompt("t1", "First"), Claim("t1", 1, "w", MODEL))
+    append(conversation, Prompt("t2", "Second"), Claim("t2", 1, "w", MODEL))
+    append(conversation, End("t2", 1, "complete", "end_turn"))
+    third = assistant.ask(conversation, "Third", MODEL)
+    watch(assistant, conversation, third)
+    assert [turn.state for turn in reread_turns(conversation)] == ["open", "complete", "complete"]

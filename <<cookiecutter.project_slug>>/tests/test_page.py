@@ -4,35 +4,20 @@ import errno
 import os
 import re
 import threading
-from collections.abc import Callable
 
 import pytest
-from bedrock_stand_in import BedrockStandIn, Refuse, Stop
 from streamlit.testing.v1 import AppTest
+from support.bedrock import BedrockStandIn, Refuse, Stop
+from support.page import OpenPage, click, read_messages, say
+from support.store import append, new_session
 
-from chatbot import answers
-from chatbot.answers import stop
 from chatbot.models import load_models
-from chatbot.sessions import Session, new_key
+from chatbot.page.state import Tab, Unsent
+from chatbot.records import Claim, End, Prompt, Record, Text
+from chatbot.sessions import Session
+from chatbot.settings import ROOT
 
-OpenPage = Callable[..., AppTest]
 MODELS = load_models()
-
-
-def said(page: AppTest) -> list[str]:
-    """Return what the messages on the page say."""
-    return [
-        "".join(part.value for part in (*each.text, *each.markdown)) for each in page.chat_message
-    ]
-
-
-def say(page: AppTest, prompt: str) -> AppTest:
-    return page.chat_input[0].set_value(prompt).run()
-
-
-def click(page: AppTest, label: str) -> AppTest:
-    [button] = [button for button in page.button if button.label == label]
-    return button.click().run()
 
 
 def test_a_new_visitor_finds_an_invitation_and_leaves_nothing(
@@ -51,17 +36,17 @@ def test_a_new_visitor_finds_an_invitation_and_leaves_nothing(
 def test_a_message_is_answered_and_found_again(open_page: OpenPage) -> None:
     page = say(open_page(), "Hello there")
     assert not page.exception
-    prompt, answer = said(page)
+    prompt, answer = read_messages(page)
     assert prompt == "Hello there"
     assert "no model was called" in answer
-    assert said(open_page()) == [prompt, answer]
+    assert read_messages(open_page()) == [prompt, answer]
 
 
 def test_an_answer_is_drawn_without_pictures_and_formulas(
     open_page: OpenPage, bedrock: BedrockStandIn
 ) -> None:
     bedrock.reply("From $5 to $6, ![x](https://stranger.example/?secret) and `$HOME` or \\$7")
-    answer = said(say(open_page(), "Prices?"))[1]
+    answer = read_messages(say(open_page(), "Prices?"))[1]
     assert answer == (
         "From \\$5 to \\$6, \\![x](https://stranger.example/?secret) and `$HOME` or \\$7"
     )
@@ -85,7 +70,7 @@ def test_no_trick_with_code_draws_a_picture(
     open_page: OpenPage, bedrock: BedrockStandIn, answer: str
 ) -> None:
     bedrock.reply(answer)
-    shown = said(say(open_page(), "Hello"))[1]
+    shown = read_messages(say(open_page(), "Hello"))[1]
     assert not re.search(r"(?<!\\)!\[", shown)
 
 
@@ -94,7 +79,7 @@ def test_code_that_can_be_no_picture_stays_as_it_is(
 ) -> None:
     code = "```rust\nlet v = vec![1, 2];\n```\n\nSee [the book](https://doc.example/book)."
     bedrock.reply(code)
-    assert said(say(open_page(), "Hello"))[1] == code
+    assert read_messages(say(open_page(), "Hello"))[1] == code
 
 
 def test_a_title_is_shown_as_it_was_typed(open_page: OpenPage) -> None:
@@ -132,7 +117,7 @@ def test_a_prompt_is_shown_as_it_was_typed(open_page: OpenPage) -> None:
 
 
 def test_a_blank_message_is_not_sent(open_page: OpenPage, session: Session) -> None:
-    assert said(say(open_page(), "   \n ")) == []
+    assert read_messages(say(open_page(), "   \n ")) == []
     assert not session.folder.exists()
 
 
@@ -177,11 +162,11 @@ def test_a_model_that_is_no_longer_offered_is_forgotten(
 def test_a_new_chat_starts_empty_and_the_old_one_stays_in_the_list(open_page: OpenPage) -> None:
     page = say(open_page(), "First question")
     click(page, "New chat")
-    assert said(page) == []
+    assert read_messages(page) == []
     say(page, "Second question")
-    assert said(page)[0] == "Second question"
+    assert read_messages(page)[0] == "Second question"
     click(page, "First question")
-    assert said(page)[0] == "First question"
+    assert read_messages(page)[0] == "First question"
 
 
 def test_a_reload_shows_the_conversation_of_the_address(open_page: OpenPage) -> None:
@@ -189,8 +174,8 @@ def test_a_reload_shows_the_conversation_of_the_address(open_page: OpenPage) -> 
     address = page.query_params["chat"]
     click(page, "New chat")
     say(page, "Second question")
-    assert said(open_page())[0] == "Second question"
-    assert said(open_page(chat=address))[0] == "First question"
+    assert read_messages(open_page())[0] == "Second question"
+    assert read_messages(open_page(chat=address))[0] == "First question"
 
 
 @pytest.mark.parametrize(
@@ -199,15 +184,15 @@ def test_a_reload_shows_the_conversation_of_the_address(open_page: OpenPage) -> 
 def test_an_address_of_ones_own_making_shows_nothing(open_page: OpenPage, address: str) -> None:
     page = open_page(chat=address)
     assert not page.exception
-    assert said(page) == []
-    assert said(say(page, "Hello"))[0] == "Hello"
+    assert read_messages(page) == []
+    assert read_messages(say(page, "Hello"))[0] == "Hello"
 
 
 def test_the_address_of_another_browsers_conversation_shows_nothing(
     open_page: OpenPage, session: Session
 ) -> None:
     address = say(open_page(), "My secret").query_params["chat"]
-    other = Session(session.folder.parent, new_key())
+    other = new_session(session.folder.parent)
     conversation = other.conversation(address)
     conversation.refresh()
     assert conversation.turns == []
@@ -219,9 +204,9 @@ def test_a_conversation_can_be_deleted(open_page: OpenPage, session: Session) ->
     page.button(key=f"delete-{entry.id}").click().run()
     assert session.conversations() == [entry]  # not before it is confirmed
     click(page, "Delete for good")
-    assert said(page) == []
+    assert read_messages(page) == []
     assert session.conversations() == []
-    assert said(open_page()) == []
+    assert read_messages(open_page()) == []
 
 
 def test_a_tab_whose_conversation_was_deleted_goes_on_with_a_new_one(
@@ -230,7 +215,7 @@ def test_a_tab_whose_conversation_was_deleted_goes_on_with_a_new_one(
     page = say(open_page(), "Forget this")
     [entry] = session.conversations()
     session.conversation(entry.id).delete()
-    assert said(say(page, "Something new"))[0] == "Something new"
+    assert read_messages(say(page, "Something new"))[0] == "Something new"
     assert [each.title for each in session.conversations()] == ["Something new"]
 
 
@@ -239,7 +224,11 @@ def test_two_tabs_see_each_others_messages(open_page: OpenPage) -> None:
     two = say(open_page(), "From two")
     say(one, "From one again")
     two.run()
-    assert said(one)[::2] == said(two)[::2] == ["From one", "From two", "From one again"]
+    assert (
+        read_messages(one)[::2]
+        == read_messages(two)[::2]
+        == ["From one", "From two", "From one again"]
+    )
 
 
 def test_a_failure_is_told_and_can_be_tried_again(
@@ -249,10 +238,10 @@ def test_a_failure_is_told_and_can_be_tried_again(
     page = say(open_page(), "Hello")
     assert not page.exception
     assert "too many requests" in page.error[0].value
-    assert said(page)[0] == "Hello"
+    assert read_messages(page)[0] == "Hello"
     click(page, "Try again")
     assert not page.error
-    assert said(page) == ["Hello", "An answer."]
+    assert read_messages(page) == ["Hello", "An answer."]
 
 
 def test_an_answer_that_reached_its_limit_says_so(
@@ -260,7 +249,7 @@ def test_an_answer_that_reached_its_limit_says_so(
 ) -> None:
     bedrock.reply("Half", Stop("max_tokens"))
     page = say(open_page(), "Hello")
-    assert said(page)[1] == "Half"
+    assert read_messages(page)[1] == "Half"
     assert "limit of length" in page.info[0].value
 
 
@@ -278,13 +267,13 @@ def test_stop_ends_the_answer_for_every_tab(
         conversation = session.conversation(entries[0].id)
         while not (conversation.turns and conversation.turns[0].answer):
             conversation.refresh()
-        stop(conversation, conversation.turns[0].id)
+        append(conversation, End(conversation.turns[0].id, 1, "stopped", "person"))
         watching.join(10)
     finally:
         more.set()
         watching.join()
     assert page.main.caption[-1].value == "Stopped."
-    assert said(open_page()) == ["Hello", "One"]
+    assert read_messages(open_page()) == ["Hello", "One"]
 
 
 def test_a_long_conversation_shows_its_newest_messages(
@@ -293,21 +282,21 @@ def test_a_long_conversation_shows_its_newest_messages(
     page = say(open_page(), "Question 0")
     conversation = session.conversation(session.conversations()[0].id)
     conversation.refresh()
-    records = []
+    records: list[Record] = []
     for number in range(1, 60):
-        turn = {"turn": f"t{number}", "attempt": 1}
+        turn = f"t{number}"
         records += [
-            {"type": "prompt", "text": f"Question {number}"} | turn,
-            {"type": "claim", "writer": "w", "model": "m"} | turn,
-            {"type": "text", "text": f"Answer {number}"} | turn,
-            {"type": "end", "state": "complete", "reason": "", "notice": "", "usage": {}} | turn,
+            Prompt(turn, f"Question {number}"),
+            Claim(turn, 1, "w", "m"),
+            Text(turn, 1, f"Answer {number}"),
+            End(turn, 1, "complete"),
         ]
-    conversation.update(lambda: records)
+    append(conversation, *records)
     page.run()
-    assert said(page)[0] == "Question 35"
-    assert said(page)[-1] == "Answer 59"
+    assert read_messages(page)[0] == "Question 35"
+    assert read_messages(page)[-1] == "Answer 59"
     click(page, "Show earlier messages (70)")
-    assert said(page)[0] == "Question 10"
+    assert read_messages(page)[0] == "Question 10"
 
 
 def test_what_a_model_no_longer_sees_is_said_below_the_messages(
@@ -321,10 +310,8 @@ def test_what_a_model_no_longer_sees_is_said_below_the_messages(
     conversation = session.conversation(session.conversations()[0].id)
     conversation.refresh()
     long = "x" * 30_000
-    conversation.update(
-        lambda: [{"type": "prompt", "turn": f"t{number}", "text": long} for number in range(25)]
-    )
-    answers.stop(conversation, "t24")
+    append(conversation, *(Prompt(f"t{number}", long) for number in range(25)))
+    append(conversation, End("t24", 0, "stopped"))
     page.run()
     [caption] = page.main.caption[-1:]
     assert re.search(r"no longer sees the oldest \d+ messages", caption.value)
@@ -340,7 +327,7 @@ def test_a_person_deletes_everything_that_is_kept(open_page: OpenPage, session: 
     assert len(session.conversations()) == 2
     click(page, "Delete everything")
     click(page, "Delete for good")
-    assert said(page) == []
+    assert read_messages(page) == []
     assert not session.folder.exists()
     say(page, "A new life")
     assert [entry.title for entry in session.conversations()] == ["A new life"]
@@ -354,7 +341,7 @@ def test_a_first_line_that_nothing_can_read_spoils_nothing_else(
     spoilt.write_text("[" * 200_000 + "\n")
     page.run()
     assert not page.exception
-    assert said(page)[0] == "Hello"
+    assert read_messages(page)[0] == "Hello"
     assert "Conversation of 2099" in {button.label.replace("\\", "")[:20] for button in page.button}
 
 
@@ -366,7 +353,7 @@ def test_a_damaged_line_is_told_and_the_rest_is_shown(
         file.write(b"\xff\xfe\n")
     page.run()
     assert "1 damaged line" in page.warning[0].value
-    assert said(page)[0] == "Hello"
+    assert read_messages(page)[0] == "Hello"
 
 
 def test_a_message_that_can_not_be_saved_stays_until_it_can(
@@ -377,15 +364,15 @@ def test_a_message_that_can_not_be_saved_stays_until_it_can(
     say(page, "Precious words")
     assert not page.exception
     assert "storage has a problem" in page.error[0].value
-    assert said(page) == ["Precious words"]
+    assert read_messages(page) == ["Precious words"]
     say(page, "And more")
-    assert said(page) == ["Precious words", "And more"]
+    assert read_messages(page) == ["Precious words", "And more"]
     click(page, "Send again")
-    assert said(page) == ["Precious words", "And more"]
+    assert read_messages(page) == ["Precious words", "And more"]
     session.folder.parent.unlink()
     click(page, "Send again")
     assert not page.error
-    assert said(page)[::2] == ["Precious words", "And more"]
+    assert read_messages(page)[::2] == ["Precious words", "And more"]
 
 
 def test_a_message_that_can_not_be_saved_can_be_discarded(
@@ -397,7 +384,7 @@ def test_a_message_that_can_not_be_saved_can_be_discarded(
     click(page, "Discard")
     session.folder.parent.unlink()
     page.run()
-    assert said(page) == []
+    assert read_messages(page) == []
     assert not page.error
 
 
@@ -417,7 +404,7 @@ def test_a_message_that_was_saved_with_a_fault_is_not_saved_twice(
     say(page, "Once")
     assert "was not sent" in page.error[0].value
     click(page, "Send again")
-    assert said(page)[::2] == ["Hello", "Once"]
+    assert read_messages(page)[::2] == ["Hello", "Once"]
 
 
 @pytest.mark.parametrize(
@@ -435,3 +422,96 @@ def test_a_wrong_setting_is_told(
     page = open_page()
     assert not page.exception
     assert page.error
+
+
+def test_a_message_that_is_sent_again_does_not_stop_the_one_before_it(
+    open_page: OpenPage, session: Session, bedrock: BedrockStandIn
+) -> None:
+    page = open_page()
+    session.folder.parent.touch()  # a file where the folder should be
+    say(page, "First")
+    say(page, "Second")
+    session.folder.parent.unlink()
+    bedrock.reply("One ", 0.3, "two.")
+    click(page, "Send again")
+    assert read_messages(page) == ["First", "One two.", "Second", "An answer."]
+    assert not [caption for caption in page.main.caption if "Stopped" in caption.value]
+    assert read_messages(open_page()) == read_messages(page)
+
+
+@pytest.mark.parametrize(
+    ("watches", "sentence"),
+    [
+        ("the tab that sends the next message", "You sent another message"),
+        ("another tab", "came from another tab or device"),
+        ("a tab that is opened afterwards", "The next message was sent before it ended"),
+    ],
+)
+def test_the_page_says_whose_message_stopped_an_answer(
+    open_page: OpenPage, bedrock: BedrockStandIn, session: Session, watches: str, sentence: str
+) -> None:
+    bedrock.reply("One ", threading.Event())
+    page = open_page()
+    watching = threading.Thread(target=say, args=(page, "Hello"))
+    watching.start()
+    while not (chats := session.conversations()):
+        pass
+    conversation = session.conversation(chats[0].id)
+    while not (conversation.turns and conversation.turns[0].answer):
+        conversation.refresh()
+    sender = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=20)
+    sender.session_state["tab"] = Tab(
+        browser_key=page.session_state["tab"].browser_key,
+        outbox=[Unsent("Another", "t2")],
+    )
+    sender.run()
+    watching.join(20)
+    assert not watching.is_alive()
+    shown = {
+        "the tab that sends the next message": sender,
+        "another tab": page,
+        "a tab that is opened afterwards": open_page(),
+    }[watches]
+    [caption] = [each.value for each in shown.main.caption if "Stopped." in each.value]
+    assert sentence in caption
+
+
+def test_a_storage_fault_keeps_what_this_tab_has_read(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = say(open_page(), "Hello")
+    before = read_messages(page)
+    root, away = session.folder.parent, session.folder.parent.with_name("away")
+    root.rename(away)
+    page.run()
+    assert not page.exception
+    assert "is missing" in page.error[0].value
+    assert read_messages(page) == before
+    assert "Hello" in [button.label for button in page.sidebar.button]
+    assert page.sidebar.selectbox[0].label == "Model"
+    away.rename(root)
+    page.run()
+    assert not page.error
+    assert read_messages(page) == before
+
+
+def test_a_new_tab_during_a_storage_fault_keeps_its_address_and_the_choice_of_the_model(
+    open_page: OpenPage, session: Session
+) -> None:
+    last = list(MODELS)[-1]
+    page = open_page()
+    page.selectbox[0].set_value(last).run()
+    say(page, "Hello")
+    address = page.query_params["chat"]
+    root, away = session.folder.parent, session.folder.parent.with_name("away")
+    root.rename(away)
+    other = open_page(chat=address)
+    assert "is missing" in other.error[0].value
+    assert not other.header
+    assert session.id[:8] in other.sidebar.caption[0].value
+    away.rename(root)
+    other.run()
+    assert read_messages(other)[0] == "Hello"
+    assert other.query_params["chat"] == address
+    assert other.selectbox[0].value == last
+    assert session["model"] == last

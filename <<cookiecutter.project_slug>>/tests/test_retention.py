@@ -1,5 +1,6 @@
 """Sessions that nobody has used for long are deleted, and no others."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -7,11 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
+from support import store
+from support.store import append
 
+from chatbot.conversations import new_conversation_id
+from chatbot.records import Prompt
 from chatbot.retention import DAY, MARK, sweep
-from chatbot.sessions import Session, delete_session, new_conversation_id, new_key
+from chatbot.sessions import Session, delete_session
 from chatbot.settings import ROOT
-from chatbot.storage import SessionError
+from chatbot.storage import StorageError
 
 
 def no_wait(_seconds: float) -> None:
@@ -20,10 +25,8 @@ def no_wait(_seconds: float) -> None:
 
 def new_session(root: Path) -> Session:
     """Make a session with a conversation, a value and an attachment."""
-    session = Session(root, new_key())
-    session.conversation(new_conversation_id()).update(
-        lambda: [{"type": "prompt", "turn": "t1", "text": "Hello"}], create=True
-    )
+    session = store.new_session(root)
+    append(session.conversation(new_conversation_id()), Prompt("t1", "Hello"))
     session["team"] = "Sales"
     session.attach(b"a file")
     return session
@@ -52,9 +55,7 @@ def test_any_use_keeps_the_whole_session(tmp_path: Path, use: str) -> None:
     old = session.conversations()[0].id
     make_older(session.folder, 91)
     if use == "message":
-        session.conversation(new_conversation_id()).update(
-            lambda: [{"type": "prompt", "turn": "t1", "text": "Back again"}], create=True
-        )
+        append(session.conversation(new_conversation_id()), Prompt("t1", "Back again"))
     elif use == "value":
         session["visited"] = "today"
     else:
@@ -131,6 +132,8 @@ def test_two_tasks_do_not_sweep_at_once(tmp_path: Path) -> None:
     make_older(tmp_path / MARK, 2)
     other = """
 import sys, pathlib
+from chatbot.conversations import new_conversation_id
+from chatbot.records import Prompt
 from chatbot.retention import sweep
 def wait(_seconds):
     print("at it", flush=True)
@@ -161,21 +164,19 @@ def test_a_session_that_can_not_be_deleted_stops_no_other(
 ) -> None:
     first, second = sorted((new_session(tmp_path), new_session(tmp_path)), key=lambda s: s.id)
     make_older(tmp_path, 91)
-    monkeypatch.setattr("chatbot.storage.LOCK_WAIT", 0.1)
-    import fcntl
-
+    monkeypatch.setattr("chatbot.storage.LOCK_TIMEOUT", 0.1)
     entry = first.conversations()[0].id
     with (first.folder / f"{entry}.jsonl").open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert sweep(tmp_path, 90, no_wait) == 1
     assert not second.folder.exists()
-    assert f"Session {first.id[:8]} stays for now" in caplog.text
+    assert f"Session {first.id[:8]} was not deleted" in caplog.text
     assert first["team"] == "Sales"
 
 
 def test_a_folder_that_can_not_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / MARK).mkdir()
-    with pytest.raises(SessionError, match="storage"):
+    with pytest.raises(StorageError):
         sweep(tmp_path, 90, no_wait)
 
 

@@ -1,9 +1,9 @@
 """Which session is this browser's: a key in a cookie and in its local storage.
 
-The cookie comes with the first request, so the page is drawn at once. Local storage stays where
-cookies are cleared or blocked. A script in the page keeps the two alike; where only local storage
-knows the key, the script fetches the page again, with the cookie if the browser takes one. Where
-it takes none, the address says so, and streamlit-local-storage asks for the key.
+The cookie comes with the first request, so the page is drawn at once. Local storage stays if the
+cookies are cleared or blocked. A script in the page keeps the two alike. If only local storage has
+the key, the script sets the cookie and reloads the page. If the browser takes no cookie, the script
+says so in the address, and streamlit-local-storage asks for the key.
 """
 
 import sys
@@ -16,17 +16,18 @@ from typing import Any
 import streamlit as st
 from streamlit_local_storage import _st_local_storage as local_storage
 
-from chatbot.sessions import is_key, new_key
+from chatbot.identity import is_key, new_key
+from chatbot.page.state import Tab, current_tab
 
 NAME = "chatbot_session"  # of the cookie and of the item in local storage
-PATIENCE = 3.0  # seconds to wait for a local storage that may not answer
+TIMEOUT = 3.0  # seconds to wait for a local storage that may not answer
 
-# The component itself, not its class LocalStorage: that one blocks a thread of the server until
-# the browser answers. It is imported by all, so that each task can serve it to those who need it.
+# The component itself, not its class LocalStorage: the class blocks a thread of the server until
+# the browser answers. Every task imports it, so that each can serve its files.
 
-# `proven` is whether the key came with a cookie: else, one in local storage goes before it. The
-# item has the form that streamlit-local-storage gives it. A reload that did not help is not tried
-# again: a proxy may have taken the cookie away.
+# `proven` says that the key came with a cookie; if it did not, a key in local storage wins. The
+# item has the form that streamlit-local-storage gives it. A reload that did not help is not
+# repeated: a proxy may have taken the cookie away.
 _SCRIPT = """<script>{
     const name = "%(name)s", key = "%(key)s", proven = %(proven)s;
     const attempt = (action) => { try { return action(); } catch { return null; } };
@@ -49,39 +50,38 @@ _SCRIPT = """<script>{
 }</script>"""  # 400 days is the longest life that browsers grant to a cookie
 
 
-def session_key() -> str:
+def session_key(tab: Tab) -> str:
     """Return this browser's session key, which is new for a new browser.
 
-    Where cookies are blocked, it ends the script's run until the browser's local storage answers,
+    If cookies are blocked, this ends the script's run until the browser's local storage answers,
     which runs the script again.
     """
-    if NAME not in st.session_state:
+    if not tab.browser_key:
         cookie = st.context.cookies.get(NAME)
         if is_key(cookie):
-            key = cookie
+            tab.browser_key = cookie
         elif st.query_params.get("cookies") == "blocked":
-            key = _ask_local_storage()
+            tab.browser_key = _ask_local_storage(tab)
         else:
-            key = new_key()
-        st.session_state[NAME] = key
-    return str(st.session_state[NAME])
+            tab.browser_key = new_key()
+    return tab.browser_key
 
 
 def remember(key: str) -> None:
-    """Keep the key in the browser. Draws nothing, but takes a place on the page."""
+    """Set the cookie and the item in local storage. Draws nothing that can be seen."""
     proven = "true" if st.context.cookies.get(NAME) == key else "false"
     # A key has letters and digits only, so it can't break out of the script.
     script = _SCRIPT % {"name": NAME, "key": key, "proven": proven}
     st.html(script, unsafe_allow_javascript=True)
 
 
-def _ask_local_storage() -> str:
+def _ask_local_storage(tab: Tab) -> str:
     stored = _mount_local_storage()
     if isinstance(stored, dict):
         key = stored.get(NAME)
         return key if is_key(key) else new_key()
-    since = st.session_state.setdefault(f"{NAME}_asked", time.monotonic())
-    if time.monotonic() - since < PATIENCE:
+    tab.asked_browser = tab.asked_browser or time.monotonic()
+    if time.monotonic() - tab.asked_browser < TIMEOUT:
         _look_again()
         st.stop()
     return new_key()  # works until this tab is closed
@@ -91,10 +91,10 @@ _mounting = Lock()
 
 
 def _mount_local_storage() -> Any:
-    """Return what the browser answered, or None as long as it has not.
+    """Return what the browser answered, or None until it has.
 
-    Streamlit mounts no component without pyarrow, which it needs for a component with a table. This
-    one has none, so an empty module does where requirements.txt leaves pyarrow out.
+    Streamlit mounts no component without pyarrow, which only components with tables need. This one
+    has none, so an empty module is enough if pyarrow is not installed.
     """
     with _mounting:
         absent = "pyarrow" not in sys.modules and find_spec("pyarrow") is None
@@ -107,7 +107,7 @@ def _mount_local_storage() -> Any:
                 del sys.modules["pyarrow"]
 
 
-@st.fragment(run_every=PATIENCE)
+@st.fragment(run_every=TIMEOUT)
 def _look_again() -> None:
-    if time.monotonic() - st.session_state.get(f"{NAME}_asked", 0.0) > PATIENCE:
+    if time.monotonic() - current_tab().asked_browser > TIMEOUT:
         st.rerun()

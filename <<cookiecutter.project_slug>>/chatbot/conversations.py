@@ -1,0 +1,163 @@
+"""A conversation: turns, which are prompts with their answers, in a file of records."""
+
+import json
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from chatbot.errors import Facts
+from chatbot.journals import DeletedError, Journal
+from chatbot.records import Beat, Claim, Delete, End, Prompt, Record, Text, from_line
+from chatbot.storage import MEBIBYTE
+
+TITLE_LENGTH = 60  # characters
+ENDED = ("complete", "stopped", "failed")  # states in which nobody adds to an answer
+_ID = re.compile(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{8}")
+FILE = re.compile(_ID.pattern + r"\.jsonl")
+
+
+def new_conversation_id() -> str:
+    """Make a conversation id; ids sort by the UTC time at which they were made."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
+
+
+def is_conversation_id(value: object) -> bool:
+    """Return whether the value, which may come from an address, is formed like an id."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def new_turn_id() -> str:
+    """Make a turn id."""
+    return secrets.token_hex(8)
+
+
+@dataclass
+class Turn:
+    """A prompt and its answer.
+
+    id: names the turn within its conversation.
+    prompt, answer: text; the answer grows while the state is "open".
+    model: the key of the model that answers, or that was chosen for it, as in models.toml.
+    attempt: how many times the answer was begun; only the writer of the last attempt may add to it.
+    tries: how many of these since a person asked for the answer, or asked for it again.
+    writer: which Assistant writes, or wrote, the last attempt; "" before the first one.
+    state: "open", "complete", "stopped", "failed", or "released" by a process that had to end.
+    code, facts: why it ended, as in records.End.
+    notice: the sentence that an older version stored in their place, or "".
+    usage: tokens by kind, as the model reported them.
+    lines: how many records of the turn this process has read.
+    written: when the last of them was written (Unix seconds, by its writer's clock).
+    """
+
+    id: str
+    prompt: str
+    model: str = ""
+    attempt: int = 0
+    tries: int = 0
+    writer: str = ""
+    answer: str = ""
+    state: str = "open"
+    code: str = ""
+    facts: Facts = field(default_factory=dict)
+    notice: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
+    lines: int = 0
+    written: float = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nobody will add to the answer unless a person asks for it."""
+        return self.state in ENDED
+
+
+class Conversation(Journal):
+    """The turns of a conversation, in the order in which they were asked.
+
+    A text, beat or end counts only if its attempt is the turn's last one, and the turn has not
+    ended.
+    """
+
+    @property
+    def id(self) -> str:
+        return self.path.stem
+
+    @property
+    def unfinished(self) -> list[Turn]:
+        """The newest turns, as far back as none has ended: one in progress, and who wait for it."""
+        turns = self.turns
+        first = len(turns)
+        while first and not turns[first - 1].ended:
+            first -= 1
+        return turns[first:]
+
+    def turn(self, turn_id: str) -> Turn:
+        """Return the turn; raises DeletedError if there is none by that name."""
+        # Without the lock: somebody may hold it while the storage does not answer.
+        turn = self._by_id.get(turn_id)
+        if self.deleted or turn is None:
+            raise DeletedError
+        return turn
+
+    def clear(self) -> None:
+        self.turns: list[Turn] = []
+        self._by_id: dict[str, Turn] = {}
+
+    def apply(self, record: Record, written: float) -> None:
+        match record:
+            case Delete():
+                return
+            case Prompt():
+                if record.turn in self._by_id:
+                    raise ValueError("a second prompt of the same turn")
+                turn = Turn(record.turn, record.text, record.model)
+                self._by_id[turn.id] = turn
+                self.turns.append(turn)
+            case Claim() | Text() | Beat() | End():
+                turn = self._by_id[record.turn]
+                _apply_to_answer(turn, record)
+            case _:
+                raise TypeError("a record of another kind of file")
+        turn.lines += 1
+        turn.written = written
+
+
+def _apply_to_answer(turn: Turn, record: Claim | Text | Beat | End) -> None:
+    if isinstance(record, Claim):
+        if record.attempt <= turn.attempt:
+            raise ValueError("a claim that comes too late")
+        turn.tries = 1 if turn.state == "failed" else turn.tries + 1
+        turn.writer, turn.model, turn.attempt = record.writer, record.model, record.attempt
+        turn.state, turn.code, turn.facts, turn.notice = "open", "", {}, ""
+    elif record.attempt != turn.attempt or turn.ended:
+        return
+    elif isinstance(record, Text):
+        turn.answer += record.text
+    elif isinstance(record, End):
+        if record.state not in (*ENDED, "released"):
+            raise ValueError("an end of an unknown kind")
+        turn.state, turn.code = record.state, record.code or record.reason
+        turn.facts, turn.usage, turn.notice = record.facts, record.usage, record.notice
+
+
+def title_of(path: Path) -> str:
+    """Return the title of the conversation in the file: its first prompt, cut to TITLE_LENGTH.
+
+    Returns "" if the first line can't be read.
+    """
+    try:
+        return _read_title(path)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return ""
+
+
+@lru_cache(maxsize=4096)  # the first line never changes
+def _read_title(path: Path) -> str:
+    with path.open("rb") as file:
+        record, _ = from_line(json.loads(file.readline(MEBIBYTE)))
+    if not isinstance(record, Prompt):
+        raise TypeError("a conversation begins with a prompt")
+    words = " ".join(record.text.split())
+    return words if len(words) <= TITLE_LENGTH else words[: TITLE_LENGTH - 1] + "…"

@@ -1,0 +1,58 @@
+"""A scripted answer, for trying the page without AWS. It says so itself."""
+
+import re
+import time
+
+from chatbot.context import CONTINUE
+from chatbot.models import Cancellation, Events, Finish, Message, Model, Text
+
+PAUSE = 0.02  # seconds between two words
+SLOWER = 8  # times, if the prompt asks for an answer that comes slowly
+
+
+class Demo:
+    """A backend that calls no model."""
+
+    def stream(
+        self, model: Model, messages: list[Message], system: str, cancellation: Cancellation
+    ) -> Events:
+        begun = ""
+        if _last_text(messages) == CONTINUE:
+            messages, begun = messages[:-2], _last_text(messages[:-1])
+        prompt = _last_text(messages)
+        answer = _compose(prompt, len(messages), model.name)
+        pause = PAUSE * (SLOWER if "slowly" in prompt.lower() else 1)
+        for word in re.findall(r"\s*\S+\s*?", answer.removeprefix(begun)):
+            time.sleep(pause)
+            yield Text(word)
+        yield Finish("end_turn")
+
+
+def _last_text(messages: list[Message]) -> str:
+    return str(messages[-1]["content"][-1]["text"])
+
+
+def _compose(prompt: str, messages: int, model: str) -> str:
+    quoted = " ".join(prompt.split())[:200]
+    return f"""\
+**This is the demo model: no model was called.** The answer is scripted, and nothing left this
+machine. You wrote:
+
+> {quoted}
+
+What you see works the same with Amazon Bedrock:
+
+| What | Here |
+| --- | --- |
+| Model chosen | {model} |
+| Messages it would be sent | {messages} |
+| This conversation | saved, piece by piece, before you see it |
+
+Try it: reload the page, open a second tab, or stop the server while this streams. Ask for an answer
+that comes slowly, to have the time. To get real answers, start the chatbot with AWS credentials and
+another backend:
+
+```bash
+CHATBOT_BACKEND=bedrock python3 dev.py run
+```
+"""

@@ -1,0 +1,1 @@
+"""The page: with streamlit_app.py, all that imports Streamlit."""

@@ -1,0 +1,89 @@
+"""The input, and messages that are not saved yet."""
+
+import streamlit as st
+
+from chatbot.answers import Assistant
+from chatbot.conversations import new_turn_id
+from chatbot.journals import DeletedError
+from chatbot.page import opening, wording
+from chatbot.page.state import Tab, Unsent, current_tab
+from chatbot.page.waiting import run_interruptibly
+from chatbot.storage import StorageError
+
+PROMPT_LENGTH = 50_000  # characters
+_INPUT = "prompt"  # the key of the input
+
+
+def draw_input() -> None:
+    """Draw the input at the bottom of the page."""
+    tab = current_tab()
+    submitted = st.chat_input(
+        "Ask anything", key=_INPUT, max_chars=PROMPT_LENGTH, on_submit=_queue_prompt
+    )
+    if submitted and not tab.prompt_queued:  # the input was drawn by another task
+        _queue_prompt()
+    tab.prompt_queued = False
+
+
+def _queue_prompt() -> None:
+    """Put the prompt into the outbox, where it stays until it is saved.
+
+    Streamlit may end a run at any call, for example because of a second message. With its turn's
+    id, a prompt that was saved by a run that ended is not saved again.
+    """
+    tab = current_tab()
+    prompt = (st.session_state[_INPUT] or "").strip()
+    if prompt:
+        tab.outbox.append(Unsent(prompt, new_turn_id()))
+    tab.prompt_queued = True
+
+
+def send_outbox(tab: Tab, assistant: Assistant, model: str) -> None:
+    """Save what is in the outbox and begin to answer, in a new conversation if this one is deleted.
+
+    Messages that waited in the outbox together are answered one after the other. What can't be
+    saved stays, and is tried again with each run.
+    """
+    if not tab.outbox:
+        return
+    if tab.storage_error:
+        tab.not_sent = tab.storage_error
+        return
+    while tab.outbox:
+        unsent = tab.outbox[0]
+        try:
+            run_interruptibly(
+                assistant.ask,
+                tab.conversation,
+                unsent.prompt,
+                model,
+                unsent.turn_id,
+                after=tab.batch,
+            )
+        except DeletedError:  # in another tab, since this run began
+            opening.begin_conversation(tab)
+            continue
+        except StorageError as error:
+            tab.not_sent = error
+            return
+        del tab.outbox[0]
+        tab.sent.add(unsent.turn_id)
+        tab.batch = [*tab.batch, unsent.turn_id] if tab.outbox else []
+        tab.new_conversation = ""
+        tab.open_conversation(tab.conversation.id)
+    opening.read_chats(tab)
+
+
+def draw_unsent(tab: Tab) -> None:
+    """Draw the messages that could not be saved, with what can be done about them."""
+    place = st.empty()  # clears at once what the run before drew, also if an answer follows
+    if not tab.outbox or not tab.not_sent:
+        return
+    with place.container():
+        for unsent in tab.outbox:
+            with st.chat_message("user"):
+                st.text(unsent.prompt)
+        st.error(wording.not_sent(tab.not_sent), icon=":material/error:")
+        with st.container(horizontal=True):
+            st.button("Send again", icon=":material/refresh:")  # as each run of the page does
+            st.button("Discard", on_click=tab.outbox.clear)

@@ -1,0 +1,128 @@
+"""Messages: turns as they are shown, the answer in progress, and what is said about them."""
+
+from collections.abc import Callable
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from chatbot.answers import Assistant
+from chatbot.context import count_fitting_turns
+from chatbot.conversations import Conversation, Turn
+from chatbot.markdown import as_answer, as_text
+from chatbot.page import wording
+from chatbot.page.state import TURNS_SHOWN, Tab
+from chatbot.page.waiting import run_next
+
+
+def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], None]) -> None:
+    """Draw the newest turns, then follow the answers that are in progress, one after the other.
+
+    draw_actions: draws what can be done with a turn that has ended.
+    """
+    turns = list(tab.conversation.turns)
+    unfinished = {turn.id for turn in tab.conversation.unfinished}
+    hidden = len(turns) - tab.turns_shown
+    if hidden > 0:
+        st.button(
+            f"Show earlier messages ({2 * hidden})",
+            type="tertiary",
+            on_click=tab.show_earlier_turns,
+        )
+    in_progress: list[tuple[Turn, DeltaGenerator, DeltaGenerator, DeltaGenerator]] = []
+    for number, turn in enumerate(turns[-tab.turns_shown :]):
+        if number == TURNS_SHOWN and len(turns) > TURNS_SHOWN < tab.turns_shown:
+            _scroll_to_anchor(tab.turns_shown)
+        with st.chat_message("user"):
+            st.text(turn.prompt)
+        answer, actions = st.chat_message("assistant"), st.container()
+        if turn.id in unfinished:
+            text = answer.empty()
+            if in_progress:
+                text.caption(wording.WAITING)
+            in_progress.append((turn, text, answer, actions))
+        else:
+            with answer:
+                st.markdown(as_answer(turn.answer))
+                _draw_end(tab, turn)
+            with actions:
+                draw_actions(turn)
+    for turn, text, answer, actions in in_progress:
+        with answer:
+            _draw_answer_in_progress(tab, assistant, turn.id, text)
+        with actions:
+            draw_actions(tab.conversation.turn(turn.id))
+    if len(tab.conversation.turns) > len(turns):  # another tab has sent a message meanwhile
+        st.rerun()
+
+
+def _scroll_to_anchor(count: int) -> None:
+    """Scroll here, once for each count: this was the top when earlier turns were asked for."""
+    st.html(
+        f"""<span id="turns-{count}" style="scroll-margin-top: 8.5rem"></span>
+        <script>document.getElementById("turns-{count}").scrollIntoView();</script>""",
+        unsafe_allow_javascript=True,
+    )
+
+
+def _draw_answer_in_progress(
+    tab: Tab, assistant: Assistant, turn_id: str, text: DeltaGenerator
+) -> None:
+    """Draw an answer as it grows, whoever writes it, with a button that stops it."""
+    tab.watched.add(turn_id)
+    stop, notice = st.empty(), st.empty()
+    stop.button(
+        "Stop",
+        key=f"stop-{turn_id}",
+        icon=":material/stop_circle:",
+        on_click=run_next,
+        args=(assistant.stop, tab.conversation, turn_id),
+    )
+    shown = None
+    for progress in assistant.follow(tab.conversation, turn_id):
+        if progress.turn.answer != shown:
+            shown = progress.turn.answer
+            text.markdown(as_answer(shown) + " ▌")
+        # Streamlit can end a run only when it is called, so it is called each time.
+        if progress.storage_error:
+            notice.error(wording.unsaved(progress.storage_error))
+        else:
+            notice.empty()
+    notice.empty()
+    text.markdown(as_answer(progress.turn.answer))
+    stop.empty()
+    _draw_end(tab, progress.turn)
+
+
+def _draw_end(tab: Tab, turn: Turn) -> None:
+    """Say how the answer ended, unless the answer needs no comment."""
+    sentence = wording.end(turn)
+    if turn.state == "stopped":
+        by_this_tab = turn.facts.get("by") in tab.sent
+        st.caption(
+            wording.stopped(turn, by_this_tab=by_this_tab, before_its_eyes=turn.id in tab.watched)
+        )
+    elif turn.state == "failed":
+        st.error(sentence, icon=":material/error:")
+        cause = str(turn.facts.get("error", turn.code))
+        st.caption(f"For whoever runs the chatbot: {as_text(cause)}")
+    elif sentence:
+        st.info(sentence, icon=":material/info:")
+
+
+def draw_storage_error(tab: Tab) -> None:
+    """Say what could not be read or done, unless the unsent messages say so."""
+    if tab.storage_error and not (tab.outbox and tab.not_sent):
+        st.error(wording.error(tab.storage_error), icon=":material/error:")
+
+
+def draw_notes(conversation: Conversation, assistant: Assistant, model_key: str) -> None:
+    """Say what is not shown of the conversation, and what its model no longer sees."""
+    if conversation.newer:
+        st.warning(wording.NEWER_LINES)
+    if conversation.damaged:
+        st.warning(wording.damaged(conversation.damaged))
+    model = assistant.model(model_key)
+    exchanges = [(turn.prompt, turn.answer) for turn in conversation.turns]
+    fitting = count_fitting_turns(exchanges, model, assistant.system_prompt)
+    if fitting < len(exchanges):
+        st.caption(wording.forgotten(model.name, 2 * (len(exchanges) - fitting)))

@@ -1,0 +1,67 @@
+"""What a run of the page begins with: this browser's session, its chats, the one that is open."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from chatbot.conversations import is_conversation_id, new_conversation_id
+from chatbot.identity import session_folder
+from chatbot.page import browser
+from chatbot.page.state import Tab
+from chatbot.page.waiting import run_interruptibly
+from chatbot.sessions import Session
+from chatbot.storage import StorageError
+
+
+def begin_run(tab: Tab, sessions_dir: Path) -> None:
+    """Open this browser's session, and forget what went wrong in the run before."""
+    tab.slow_notice = st.empty()
+    tab.storage_error = tab.not_sent = None
+    tab.session = Session(session_folder(sessions_dir, browser.session_key(tab)))
+
+
+def read_storage(tab: Tab) -> None:
+    """Read the list of chats and the open conversation.
+
+    What can't be read stays as this tab has read it, and `tab.storage_error` says why.
+    """
+    read_chats(tab)
+    try:
+        _read_conversation(tab)
+    except StorageError as error:
+        tab.storage_error = error
+
+
+def read_chats(tab: Tab) -> None:
+    """Read the list of chats, as `read_storage` does."""
+    try:
+        tab.chats = run_interruptibly(tab.session.conversations)
+    except StorageError as error:
+        tab.storage_error = error
+
+
+def begin_conversation(tab: Tab) -> None:
+    """Open a new conversation in this run."""
+    tab.open_new_conversation()
+    tab.conversation = tab.session.conversation(tab.new_conversation)
+
+
+def _read_conversation(tab: Tab) -> None:
+    """Read the conversation that the address names, else the newest one, else begin a new one.
+
+    An id is never used again: a conversation that is named but missing was deleted, perhaps in
+    another tab, or nothing was ever sent to it.
+    """
+    chosen = st.query_params.get("chat", "")
+    if not is_conversation_id(chosen):
+        if tab.chats:
+            chosen = tab.chats[0].id
+            tab.open_conversation(chosen)
+        else:
+            # A new visitor's address names no conversation until there is one: the browser may
+            # still find that it has another session.
+            chosen = tab.new_conversation = tab.new_conversation or new_conversation_id()
+    tab.conversation = tab.session.conversation(chosen)
+    run_interruptibly(tab.conversation.refresh)
+    if tab.conversation.missing and chosen != tab.new_conversation and not tab.storage_error:
+        begin_conversation(tab)

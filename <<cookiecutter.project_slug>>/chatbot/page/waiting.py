@@ -1,0 +1,66 @@
+"""Calls that wait for the storage, which a person may interrupt, and actions for the next run."""
+
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+from typing import ParamSpec, TypeVar, cast
+
+from chatbot.page import wording
+from chatbot.page.state import current_tab
+from chatbot.storage import StorageError
+
+SLOW_AFTER = 2.0  # seconds until the page says that it waits for the storage
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def run_interruptibly(action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do what waits for the storage, in a thread of its own; return or raise what it does.
+
+    Meanwhile the page says so, and Streamlit can end this run, so that a message that a person
+    sends while the storage does not answer is not lost. The action runs to its end in any case.
+    """
+    results: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
+
+    def act() -> None:
+        try:
+            results.put((action(*args, **kwargs), None))
+        except Exception as error:
+            results.put((None, error))
+
+    notice = current_tab().slow_notice
+    thread = Thread(target=act, daemon=True)
+    thread.start()
+    begun = time.monotonic()
+    while thread.is_alive():
+        thread.join(0.1)
+        if time.monotonic() - begun > SLOW_AFTER:
+            notice.info(wording.SLOW_STORAGE)
+        elif thread.is_alive():
+            notice.empty()  # does nothing, but lets Streamlit end this run
+    result, error = results.get_nowait()
+    if error:
+        raise error
+    notice.empty()
+    return cast(T, result)
+
+
+def run_next(action: Callable[..., object], *args: object) -> None:
+    """Have the next run do the action: unlike a callback, it can say that it waits."""
+    tab = current_tab()
+    tab.pending = (action, args)
+    tab.confirming = ""
+
+
+def run_pending_action() -> None:
+    """Do what a button asked for; if it fails, the page says so."""
+    tab = current_tab()
+    if tab.pending:
+        action, arguments = tab.pending
+        try:
+            run_interruptibly(action, *arguments)
+        except StorageError as error:
+            tab.storage_error = error
+        tab.pending = None

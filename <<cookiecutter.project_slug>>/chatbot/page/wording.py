@@ -1,0 +1,157 @@
+"""Every sentence for people, by the code of what happened."""
+
+from chatbot.conversations import Turn
+from chatbot.errors import ChatbotError, Facts
+from chatbot.models import ModelError
+from chatbot.settings import SettingsError
+
+_STORAGE = {
+    "full": "there is no room left in the folder for conversations",
+    "read_only": "the folder for conversations can only be read",
+    "forbidden": "the folder for conversations may not be used by this program",
+    "missing": "the folder for conversations, or a file in it, is missing",
+    "not_a_folder": "the folder for conversations is not a folder",
+    "timeout": "the storage of conversations did not answer in time",
+    "replaced": "the storage of conversations was replaced by another one",
+    "fault": "the storage of conversations has a fault",
+    "other": "the storage of conversations failed",
+}
+_STORAGE = {
+    code: f"The chatbot's storage has a problem: {what} ({{errno}})."
+    for code, what in _STORAGE.items()
+} | {
+    "deleted": "This conversation was deleted.",
+    "attachment_too_large": "A file may have up to {megabytes} MB.",
+    "attachment_missing": "There is no such file.",
+    "attachment_damaged": "The file is damaged.",
+}
+
+_MODEL = {
+    "throttled": "The model has too many requests at the moment. Wait a minute and try again.",
+    "unavailable": "The model is not available at the moment. Try again in a minute.",
+    "broke_off": "The model broke off in the middle of the answer. Try again.",
+    "timeout": "The model did not answer in time. Try again.",
+    "denied": "The chatbot may not use this model. Choose another one, or tell whoever runs the "
+    "chatbot.",
+    "no_such_model": "This model does not exist, or not in this region. Choose another one, or "
+    "tell whoever runs the chatbot.",
+    "credentials": "The chatbot has no valid AWS credentials at the moment. Tell whoever runs the "
+    "chatbot.",
+    "no_region": "The chatbot has no AWS region set. Tell whoever runs the chatbot.",
+    "network": "The chatbot can't reach Amazon Bedrock over the network. Try again in a minute.",
+    "too_long": "The conversation is too long for this model. Start a new chat or choose another "
+    "model.",
+    "refused": "The model refused the request. Choose another model, or start a new chat.",
+    "interrupted": "The answer was interrupted several times. Try again.",
+    "bug": "The chatbot has a fault. Try again.",
+    "other": "The model could not answer because of an unexpected fault. Try again.",
+}
+
+# By the model's stop reason; "" where the answer needs no comment.
+_COMPLETE = {
+    "": "",
+    "end_turn": "",
+    "stop_sequence": "",
+    "empty": "The model gave an empty answer. Put the question differently.",
+    "max_tokens": "The answer reached the model's limit of length. Ask it to continue.",
+    "model_context_window_exceeded": "The conversation has filled the model's memory. Start a new "
+    "chat to go on.",
+    "guardrail_intervened": "A guardrail of your organization withheld all or part of the answer.",
+    "content_filtered": "The model's content filter withheld all or part of the answer.",
+    "other": "The model ended the answer in an unexpected way.",
+}
+
+_SETTINGS = {
+    "backend": "CHATBOT_BACKEND is {value!r}; it must be {choices}.",
+    "retention_days": "CHATBOT_RETENTION_DAYS is {value!r}; it must be a whole number of days, "
+    "such as {example}, or 0 to keep conversations for ever.",
+    "models_unreadable": "{file} can't be read: {reason}.",
+    "models_no_table": "{file}: {name!r} is outside of a table.",
+    "models_wrong_type": "{file}: {name!r} in [{table}] has the wrong type.",
+    "models_wrong_fields": "{file}: [{table}] needs name, id and context_window, and may have "
+    "inference and additional.",
+    "models_none": "{file} offers no model; it needs at least one table.",
+    "other": "A setting can't be used.",
+}
+
+SLOW_STORAGE = "The storage of conversations is slow at the moment. Nothing is lost."
+NEWER_LINES = "A newer version of the chatbot wrote a part of this; it is not shown here."
+WAITING = "Begins when the answer above has ended."
+
+
+def error(error: ChatbotError) -> str:
+    """Return the sentence for what went wrong."""
+    if isinstance(error, SettingsError):
+        sentences = _SETTINGS
+    elif isinstance(error, ModelError):
+        sentences = _MODEL
+    else:
+        sentences = _STORAGE
+    return _fill(sentences, error.code, error.facts)
+
+
+def end(turn: Turn) -> str:
+    """Return the sentence about how an answer failed or ended, or "" if it needs none."""
+    if turn.notice:
+        return turn.notice
+    if turn.state == "failed":
+        return _fill(_MODEL, turn.code, turn.facts)
+    sentence = _fill(_COMPLETE, turn.code, turn.facts) if turn.state == "complete" else ""
+    if not sentence and "messages" in turn.facts:
+        sentence = (
+            "The conversation is too long for this model, which saw only the newest "
+            f"{turn.facts['messages']} messages of it."
+        )
+    return sentence
+
+
+def stopped(turn: Turn, *, by_this_tab: bool, before_its_eyes: bool) -> str:
+    """Return the sentence about a stopped answer.
+
+    by_this_tab: whether the message that stopped it, if it was one, came from this tab.
+    before_its_eyes: whether this tab was showing the answer in progress.
+    """
+    if turn.code != "superseded":
+        return "Stopped."
+    if by_this_tab:
+        return "Stopped. You sent another message before it ended."
+    if before_its_eyes:
+        return "Stopped. The next message came from another tab or device before it ended."
+    return "Stopped. The next message was sent before it ended."
+
+
+def unsaved(storage_error: ChatbotError) -> str:
+    """Return the sentence about an answer in progress that can't be saved."""
+    return f"{error(storage_error)} The answer goes on as soon as it can be saved."
+
+
+def not_sent(storage_error: ChatbotError) -> str:
+    """Return the sentence about a message that can't be saved."""
+    return f"Your message was not sent. {error(storage_error)}"
+
+
+def damaged(lines: int) -> str:
+    """Return the sentence about damaged lines of a conversation's file."""
+    return f"{lines} damaged {'line is' if lines == 1 else 'lines are'} not shown."
+
+
+def forgotten(model: str, messages: int) -> str:
+    """Return the sentence about messages that no longer fit the model's window."""
+    return f"{model} no longer sees the oldest {messages} messages of this conversation."
+
+
+def untitled(conversation_id: str) -> str:
+    """Return the title of a conversation whose own can't be read: when it was begun."""
+    day, time = conversation_id[:8], conversation_id[9:13]
+    return f"Conversation of {day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:]} UTC"
+
+
+def _fill(sentences: dict[str, str], code: str, facts: Facts) -> str:
+    """Return the sentence for the code, or "other", with its facts.
+
+    Code and facts may come from a file that somebody else wrote.
+    """
+    try:
+        return sentences.get(code, sentences["other"]).format_map(facts)
+    except (KeyError, ValueError, IndexError, AttributeError):
+        return sentences["other"].format_map({"errno": "unknown"})

@@ -1,0 +1,155 @@
+"""What is on the disk: one class per kind of record, and the line of JSON that it becomes.
+
+Every line has `v` (the version of this schema), `at` (when it was written, by the writer's clock)
+and `type` (the kind of record), then the fields of the record's class. A field that has its default
+value is left out.
+"""
+
+import json
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, get_origin, get_type_hints
+
+from chatbot.errors import Facts
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A person asked something.
+
+    turn: names the prompt and its answer within the conversation.
+    text: what was asked.
+    model: the key of the model that was chosen then, as in models.toml.
+    """
+
+    turn: str
+    text: str
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """From here on, only this writer adds to the turn's answer.
+
+    attempt: counts the claims of the turn, from 1.
+    writer: names the Assistant that answers.
+    model: the key of the model that answers.
+    """
+
+    turn: str
+    attempt: int
+    writer: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The next piece of the answer."""
+
+    turn: str
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The writer is alive, though the model is silent."""
+
+    turn: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing follows in this attempt.
+
+    state: "complete", "stopped", "failed", or "released" by a process that had to end.
+    code: why. If complete, the model's stop reason, or "empty"; if stopped, "person" or
+        "superseded"; if failed, the code of a ModelError, or "interrupted".
+    facts: what the sentence about it needs, such as {"messages": 9}.
+    usage: tokens by kind, as the model reported them.
+    reason, notice: what older versions wrote: a code, and an English sentence.
+    """
+
+    turn: str
+    attempt: int
+    state: str
+    code: str = ""
+    facts: Facts = field(default_factory=dict)
+    usage: dict[str, int] = field(default_factory=dict)
+    reason: str = ""
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A small value of the session's own; the last record with its name counts."""
+
+    name: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """The file is about to be deleted."""
+
+
+Record = Prompt | Claim | Text | Beat | End | Value | Delete
+KINDS: dict[str, type[Record]] = {
+    "prompt": Prompt,
+    "claim": Claim,
+    "text": Text,
+    "beat": Beat,
+    "end": End,
+    "value": Value,
+    "delete": Delete,
+}
+_TYPES = {kind: name for name, kind in KINDS.items()}
+
+
+def _default(each: Any) -> Any:
+    return each.default if each.default_factory is MISSING else each.default_factory()
+
+
+# What a value must be an instance of, and the default, by class and field.
+_FIELDS = {
+    kind: [
+        (each.name, get_origin(hint) or (object if hint is Any else hint), _default(each))
+        for each in fields(kind)
+        for hint in [get_type_hints(kind)[each.name]]
+    ]
+    for kind in KINDS.values()
+}
+
+
+def to_line(record: Record) -> bytes:
+    """Return the record as a line; raises ValueError or TypeError if a value is not JSON."""
+    line = {"v": VERSION, "at": _now(), "type": _TYPES[type(record)]}
+    for name, _, default in _FIELDS[type(record)]:
+        value = getattr(record, name)
+        if value != default:
+            line[name] = value
+    text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace") + b"\n"  # half of a surrogate pair becomes "?"
+
+
+def from_line(line: dict[str, Any]) -> tuple[Record, float]:
+    """Return the record that a line of JSON holds, and when it was written, in Unix seconds.
+
+    Fields that are not known are ignored. Raises KeyError, TypeError or ValueError if the line is
+    no record.
+    """
+    kind = KINDS[line["type"]]
+    values = {}
+    for name, type_, _ in _FIELDS[kind]:
+        if name in line:
+            values[name] = line[name]
+            if not isinstance(line[name], type_):
+                raise TypeError(f"{name} has the wrong type")
+    return kind(**values), datetime.fromisoformat(line["at"]).timestamp()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

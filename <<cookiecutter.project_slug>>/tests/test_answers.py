@@ -466,6 +466,8 @@ def test_messages_sent_in_a_row_are_answered_one_after_the_other(
     for prompt in ("First", "Second", "Third"):
         sent.append(assistant.ask(conversation, prompt, MODEL, after=tuple(sent)))
     watch_until(assistant.follow(conversation, sent[0]), "One")
+    waiting = assistant.follow(conversation, sent[1])
+    assert [next(waiting).turn.attempt for _ in range(2)] == [0, 0]
     assert len(bedrock.requests) == 1
     more.set()
     for turn in sent:

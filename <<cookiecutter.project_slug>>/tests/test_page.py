@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import threading
+from weakref import WeakValueDictionary
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -11,6 +12,7 @@ from support.bedrock import BedrockStandIn, Refuse, Stop
 from support.page import OpenPage, click, read_messages, say
 from support.store import append, new_session
 
+from chatbot import journals
 from chatbot.models import load_models
 from chatbot.page.state import Tab, Unsent
 from chatbot.records import Claim, End, Prompt, Record, Text
@@ -474,6 +476,7 @@ def test_the_page_says_whose_message_stopped_an_answer(
     }[watches]
     [caption] = [each.value for each in shown.main.caption if "Stopped." in each.value]
     assert sentence in caption
+    assert read_messages(shown)[2:] == ["Another", "An answer."]
 
 
 def test_a_storage_fault_keeps_what_this_tab_has_read(
@@ -496,13 +499,14 @@ def test_a_storage_fault_keeps_what_this_tab_has_read(
 
 
 def test_a_new_tab_during_a_storage_fault_keeps_its_address_and_the_choice_of_the_model(
-    open_page: OpenPage, session: Session
+    open_page: OpenPage, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     last = list(MODELS)[-1]
     page = open_page()
     page.selectbox[0].set_value(last).run()
     say(page, "Hello")
     address = page.query_params["chat"]
+    monkeypatch.setattr(journals, "_journals", WeakValueDictionary())  # as in another process
     root, away = session.folder.parent, session.folder.parent.with_name("away")
     root.rename(away)
     other = open_page(chat=address)
@@ -513,5 +517,24 @@ def test_a_new_tab_during_a_storage_fault_keeps_its_address_and_the_choice_of_th
     other.run()
     assert read_messages(other)[0] == "Hello"
     assert other.query_params["chat"] == address
+    assert other.selectbox[0].value == last
+    assert session["model"] == last
+
+
+def test_a_choice_that_can_not_be_read_is_not_overwritten(
+    open_page: OpenPage, session: Session
+) -> None:
+    last = list(MODELS)[-1]
+    page = say(open_page(), "Hello")
+    page.selectbox[0].set_value(last).run()
+    values, away = session.folder / "session.jsonl", session.folder / "away"
+    values.rename(away)
+    values.mkdir()  # can be opened, but not read
+    other = open_page()
+    assert not other.exception
+    assert other.selectbox[0].value == next(iter(MODELS))
+    values.rmdir()
+    away.rename(values)
+    other.run()
     assert other.selectbox[0].value == last
     assert session["model"] == last

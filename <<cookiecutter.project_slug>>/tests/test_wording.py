@@ -82,6 +82,8 @@ def test_every_code_in_the_source_has_its_sentence() -> None:
         source = (ROOT / "chatbot" / f"{name}.py").read_text(encoding="utf-8")
         [table] = re.findall(r"^_CODES = \{(.*?)^\}", source, re.DOTALL | re.MULTILINE)
         found["Model" if name == "bedrock" else "Storage"] |= set(re.findall(r': "(\w+)"', table))
+        for codes in re.findall(r"^ +code(?:, name)? = (.*)", source, re.MULTILINE):
+            found["Model"] |= set(re.findall(r'(?<![(\w])"(\w+)"(?! in)', codes))
     assert all(found.values())
     assert found["Model"] <= set(wording._MODEL)
     assert found["Storage"] <= set(wording._STORAGE)
@@ -111,3 +113,7 @@ def test_the_sentence_that_an_older_version_stored_is_still_shown(
     append(conversation, End("t2", 1, "failed", reason="ThrottlingException", notice=notice))
     turn = conversation.turns[-1]
     assert (turn.code, wording.end(turn)) == ("ThrottlingException", notice)
+
+
+def test_an_error_without_its_facts_still_has_a_sentence() -> None:
+    assert "storage of conversations failed" in wording.error(StorageError("full"))

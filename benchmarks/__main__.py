@@ -12,15 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from conftest import BUILD, ROOT, TEMPLATE, Project
-from cookiecutter.main import cookiecutter
+from pytest_cookies.plugin import Cookies
 
 from benchmarks import page, report
+from support.paths import BUILD, ROOT, TEMPLATE
+from support.projects import Project
+from support.rendering import render_project
+from support.two_clients import TOOL, between_clients
 
 SIZES = (10, 100, 1_000, 5_000)  # messages
 SESSIONS = (1, 10, 50)
-BESIDE = ROOT.parent / "shared" / "nfs" / "two-clients"
-NFS_ROUND_TRIP = 1.35  # milliseconds, about what EFS takes within a region
 
 
 def say(text: str) -> None:
@@ -31,8 +32,10 @@ def render() -> Project:
     """Render a project and make its environment."""
     folder = BUILD / "benchmark"
     shutil.rmtree(folder, ignore_errors=True)
-    path = cookiecutter(str(ROOT), no_input=True, output_dir=str(folder), default_config=True)
-    project = Project(Path(path), {})
+    folder.mkdir(parents=True)
+    config = folder / "cookiecutter.yaml"  # so that nothing is written to the person's HOME
+    config.write_text(f'replay_dir: "{folder / "replay"}"\n', encoding="utf-8")
+    project = render_project(Cookies(str(ROOT), lambda _name: folder, config))
     project.dev("test", "--version", timeout=900)
     return project
 
@@ -59,12 +62,11 @@ def measure_store(folder: str, sizes: Sequence[int]) -> dict[str, Any]:
     environment = os.environ | {"PYTHONPATH": str(TEMPLATE)}
     local = subprocess.run(store, env=environment, check=True, capture_output=True, text=True)
     figures = {"disk": json.loads(local.stdout)}
-    tool = os.environ.get("TWO_CLIENTS") or shutil.which("two-clients") or str(BESIDE)
-    if not Path(tool).exists():
+    if not TOOL.exists():
         say("There is no two-clients, so nothing is measured on NFS")
         return figures
-    over_nfs = [tool, "--rtt", str(NFS_ROUND_TRIP), "--env", f"PYTHONPATH={TEMPLATE}", *store]
-    ran = subprocess.run(over_nfs, capture_output=True, text=True)
+    over_nfs = between_clients("--env", f"PYTHONPATH={TEMPLATE}")
+    ran = subprocess.run([*over_nfs, *store], capture_output=True, text=True)
     if ran.returncode:
         say(f"Nothing is measured on NFS: {ran.stderr.strip()}")
     else:

@@ -10,20 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
-import containers
-from conftest import BUILD, ROOT, TEMPLATE, Project
-from containers import podman
 from playwright.sync_api import Browser
 
 from benchmarks import page, report
 from benchmarks.__main__ import packages_of_baseline, render, say
+from support import containers
+from support.containers import podman
+from support.paths import BUILD, ROOT, TEMPLATE
+from support.projects import Project
 
 VISITORS = 20
 SESSIONS = 50
@@ -115,7 +115,7 @@ def container(name: str, image: str, *limits: str) -> Iterator[page.App]:
     try:
         podman("start", "measured")
         address = containers.address_of("measured")
-        containers.wait_until_healthy(address)
+        containers.wait_for_page(address)
         yield page.App(name, address, containers.inspect("measured")["State"]["Pid"], BUILD)
     finally:
         podman("rm", "--force", "--volumes", "--time=0", "measured")
@@ -126,13 +126,10 @@ def seconds_to_start(name: str, image: str) -> float:
     podman("create", "--name=measured", *flags, *LIMITS, "--env=CHATBOT_BACKEND=demo", image)
     begun = time.perf_counter()
     podman("start", "measured")
-    address = f"{containers.address_of('measured')}/_stcore/health"
-    while True:
-        with suppress(OSError), urlopen(address, timeout=1):
-            passed = time.perf_counter() - begun
-            podman("rm", "--force", "--volumes", "--time=0", "measured")
-            return passed
-        time.sleep(0.02)
+    containers.wait_for_page(containers.address_of("measured"))
+    passed = time.perf_counter() - begun
+    podman("rm", "--force", "--volumes", "--time=0", "measured")
+    return passed
 
 
 def record(app: page.App, browser: Browser, file: Path) -> None:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from browsing import CHROMIUM, FLAGS
-from conftest import BUILD, Project, clean_environment
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
-from serving import free_port, wait_until_healthy
 
 from benchmarks.store import seed, seed_baseline
+from support.browsing import CHROMIUM, FLAGS
+from support.paths import BUILD
+from support.projects import Project, clean_environment
+from support.serving import free_port
+from support.waiting import wait_until_healthy
 
 WAIT = 180_000  # milliseconds
 SETTLE = 1.0  # seconds after a page was closed, so that the next one's time is its own
@@ -66,6 +68,7 @@ def serve(project: Project, name: str, folder: Path) -> Iterator[App]:
     """Serve one of the apps with the demo model until the block ends."""
     script = "streamlit_app.py" if name == "template" else Path(__file__).with_name("baseline.py")
     port = free_port()
+    address = f"http://localhost:{port}"
     environment = clean_environment() | {
         "CHATBOT_SESSIONS_DIR": str(folder),
         "CHATBOT_BACKEND": "demo",
@@ -81,8 +84,8 @@ def serve(project: Project, name: str, folder: Path) -> Iterator[App]:
         text=True,
     )
     try:
-        wait_until_healthy(port, process)
-        yield App(name, f"http://localhost:{port}", process.pid, folder)
+        wait_until_healthy(address, process)
+        yield App(name, address, process.pid, folder)
     finally:
         process.terminate()
         process.wait(20)

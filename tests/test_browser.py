@@ -10,8 +10,10 @@ from threading import Event
 from typing import Any
 
 import pytest
-from bedrock import stand_in
-from browsing import (
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from support.bedrock import bedrock_environment, stand_in
+from support.browsing import (
     LONG,
     SCREENSHOTS,
     choose_model,
@@ -25,9 +27,9 @@ from browsing import (
     sidebar,
     stored,
 )
-from conftest import TEMPLATE, Project
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
-from serving import bedrock_environment, free_port, serve
+from support.paths import ROOT
+from support.projects import Project
+from support.serving import free_port, serve
 
 pytestmark = needs_browser
 
@@ -417,7 +419,7 @@ def test_the_demo_command_serves_a_rendered_project(visitor: BrowserContext) -> 
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "dev.py", "demo", f"--port={port}"],
-        cwd=TEMPLATE.parent,
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

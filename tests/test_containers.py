@@ -9,10 +9,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import containers
 import pytest
-from bedrock import stand_in
-from browsing import (
+from playwright.sync_api import BrowserContext, expect
+
+from support import containers
+from support.bedrock import bedrock_environment, stand_in
+from support.browsing import (
     LONG,
     hostname_of,
     messages,
@@ -22,11 +24,10 @@ from browsing import (
     sidebar,
     text_of,
 )
-from conftest import ROOT, Project
-from containers import CPUS, MEMORY, compose, inspect, podman
-from cookiecutter.main import cookiecutter
-from playwright.sync_api import BrowserContext, expect
-from serving import bedrock_environment, free_port
+from support.containers import CPUS, MEMORY, compose, inspect, podman
+from support.projects import Project
+from support.rendering import Bake
+from support.serving import free_port
 
 pytestmark = [
     *[mark for mark in needs_browser if mark.name != "browser"],
@@ -44,21 +45,17 @@ NOT_FOR_THE_IMAGE = (".git/config", "session_data/secret", ".venv/secret", "test
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(bake_to_keep: Bake) -> Project:
     """A project with its image, and with files that are none of the image's business."""
     containers.make_base_images()
-    folder = tmp_path_factory.mktemp("containers")
-    options = {"models": "both"}
-    path = cookiecutter(
-        str(ROOT), no_input=True, extra_context=options, output_dir=str(folder), default_config=True
-    )
+    rendered = bake_to_keep(models="both")
     for name in NOT_FOR_THE_IMAGE:
-        file = Path(path, name)
+        file = rendered.path / name
         file.parent.mkdir(exist_ok=True)
         file.write_text("none of the image's business")
-    Path(path, "chatbot", "answers.py").chmod(0o600)  # as with a strict umask
-    compose(Path(path), "build", "--build-arg=REVISION=0123abc")
-    return Project(Path(path), options)
+    (rendered.path / "chatbot" / "answers.py").chmod(0o600)  # as with a strict umask
+    compose(rendered.path, "build", "--build-arg=REVISION=0123abc")
+    return rendered
 
 
 @pytest.fixture
@@ -66,12 +63,12 @@ def task(project: Project) -> Iterator[str]:
     """A container as the task definition runs it, with the demo model."""
     environment = ("--env", "CHATBOT_BACKEND=demo")
     podman("run", "--detach", "--name=task", *AS_ON_AWS, *environment, IMAGE)
-    containers.wait_until_healthy(containers.address_of("task"))
+    containers.wait_for_page(containers.address_of("task"))
     yield "task"
     podman("rm", "--force", "--time=0", "task")
 
 
-class Cluster:
+class ComposedCluster:
     """What compose.yaml makes of the project.
 
     address: the balancer's, where people go.
@@ -88,17 +85,17 @@ class Cluster:
         """Start what does not run, and wait until it serves."""
         compose(self._project.path, "up", "--detach", *words, PORT=self._port, **environment)
         for name in containers_of("task"):
-            containers.wait_until_healthy(containers.address_of(name))
-        containers.wait_until_healthy(self.address)
+            containers.wait_for_page(containers.address_of(name))
+        containers.wait_for_page(self.address)
 
 
 @pytest.fixture
-def cluster(project: Project) -> Iterator[Cluster]:
+def cluster(project: Project) -> Iterator[ComposedCluster]:
     """The project's cluster, of which nothing runs yet."""
     remove_all()
     # As compose would, but in a network of which the machine's own address is known.
     podman("network", "create", f"--subnet={containers.SUBNET}", NETWORK)
-    yield Cluster(project)
+    yield ComposedCluster(project)
     remove_all()
 
 
@@ -231,7 +228,7 @@ def test_a_large_file_can_be_uploaded_though_the_root_is_read_only(
     mount = (f"--volume={page_file}:/app/page.py:ro", f"--publish=127.0.0.1:{port}:8501")
     podman("run", "-d", "--name=task", *AS_ON_AWS, *mount, IMAGE, "streamlit", "run", "page.py")
     try:
-        containers.wait_until_healthy(f"http://localhost:{port}")
+        containers.wait_for_page(f"http://localhost:{port}")
         page = visitor.new_page()
         page.goto(f"http://localhost:{port}")
         page.locator("input[type=file]").set_input_files(large)
@@ -250,7 +247,7 @@ def containers_of(service: str) -> list[str]:
 
 
 def test_it_serves_two_small_tasks_with_the_demo_model(
-    cluster: Cluster, visitor: BrowserContext
+    cluster: ComposedCluster, visitor: BrowserContext
 ) -> None:
     cluster.up()
     tasks = containers_of("task")
@@ -275,7 +272,7 @@ def test_it_serves_two_small_tasks_with_the_demo_model(
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])
 def test_a_task_ends_while_it_answers_and_the_other_completes_the_turn(
-    cluster: Cluster, visitor: BrowserContext, ending: str
+    cluster: ComposedCluster, visitor: BrowserContext, ending: str
 ) -> None:
     cluster.up(**bedrock_environment(cluster.bedrock))
     with stand_in.bedrock_stand_in(containers.GATEWAY, cluster.bedrock_port) as bedrock:
@@ -301,7 +298,7 @@ def test_a_task_ends_while_it_answers_and_the_other_completes_the_turn(
 
 
 def test_the_cluster_grows_and_outlives_its_first_tasks(
-    cluster: Cluster, visitor: BrowserContext
+    cluster: ComposedCluster, visitor: BrowserContext
 ) -> None:
     cluster.up()
     first = containers_of("task")

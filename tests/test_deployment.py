@@ -18,9 +18,11 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from aws import World, command_line, emulator, needs_aws, suit_emulator, wait_until
-from conftest import ROOT, Bake
-from cookiecutter.main import cookiecutter
+
+from support.aws_emulator import command_line, emulator, needs_aws, remove_what_is_lacking
+from support.aws_sandbox import Sandbox
+from support.rendering import Bake
+from support.waiting import wait_until
 
 pytestmark = needs_aws
 
@@ -46,11 +48,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rendered(bake_to_keep: Bake) -> Path:
     """A project with the defaults, for the emulator."""
-    folder = str(tmp_path_factory.mktemp("rendered"))
-    project = Path(cookiecutter(str(ROOT), no_input=True, output_dir=folder, default_config=True))
-    suit_emulator(project / "infra" / "template.yml")
+    project = bake_to_keep().path
+    remove_what_is_lacking(project / "infra" / "template.yml")
     return project
 
 
@@ -61,16 +62,16 @@ def history(
     folder = tmp_path_factory.mktemp("history")
     shutil.copytree(rendered, folder / "project")
     with emulator(folder / "state") as port:
-        world = World(folder / "project", programs, port)
-        world.git("init", "--quiet")
-        tags = [world.commit()]
-        first = world.deploy()
-        (world.project / "streamlit_app.py").write_text("# another page\n")
-        tags.append(world.commit())
-        second = world.deploy()
-        world.aws.stop()
+        sandbox = Sandbox(folder / "project", programs, port)
+        sandbox.git("init", "--quiet")
+        tags = [sandbox.commit()]
+        first = sandbox.deploy()
+        (sandbox.project / "streamlit_app.py").write_text("# another page\n")
+        tags.append(sandbox.commit())
+        second = sandbox.deploy()
+        sandbox.aws.stop()
     yield History(
-        world.project, folder / "state", first, second, (tags[0], tags[1]), world.builds()
+        sandbox.project, folder / "state", first, second, (tags[0], tags[1]), sandbox.builds()
     )
 
 
@@ -81,34 +82,34 @@ def unused_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.fixture
-def unused(history: History, programs: Path, unused_port: int, tmp_path: Path) -> Iterator[World]:
+def unused(history: History, programs: Path, unused_port: int, tmp_path: Path) -> Iterator[Sandbox]:
     """A committed project, and an account in which nothing may be made."""
     shutil.copytree(history.project, tmp_path / "project")
-    world = World(tmp_path / "project", programs, unused_port)
-    yield world
-    world.aws.stop()
-    assert world.aws.changes() == []
+    sandbox = Sandbox(tmp_path / "project", programs, unused_port)
+    yield sandbox
+    sandbox.aws.stop()
+    assert sandbox.aws.changes() == []
 
 
 @pytest.fixture
-def empty(history: History, programs: Path, tmp_path: Path) -> Iterator[World]:
+def empty(history: History, programs: Path, tmp_path: Path) -> Iterator[Sandbox]:
     """A committed project, and an account with nothing in it."""
     shutil.copytree(history.project, tmp_path / "project")
     with emulator(tmp_path / "state") as port:
-        world = World(tmp_path / "project", programs, port)
-        yield world
-        world.aws.stop()
+        sandbox = Sandbox(tmp_path / "project", programs, port)
+        yield sandbox
+        sandbox.aws.stop()
 
 
 @pytest.fixture
-def deployed(history: History, programs: Path, tmp_path: Path) -> Iterator[World]:
+def deployed(history: History, programs: Path, tmp_path: Path) -> Iterator[Sandbox]:
     """A project that was deployed twice, in an account of its own."""
     shutil.copytree(history.project, tmp_path / "project")
     shutil.copytree(history.state, tmp_path / "state")
     with emulator(tmp_path / "state") as port:
-        world = World(tmp_path / "project", programs, port)
-        yield world
-        world.aws.stop()
+        sandbox = Sandbox(tmp_path / "project", programs, port)
+        yield sandbox
+        sandbox.aws.stop()
 
 
 def waits_for_a_signal(resources: dict[str, Any], seconds: int) -> None:
@@ -150,7 +151,7 @@ def test_the_first_deploy_goes_from_nothing_to_the_address(history: History) -> 
 
 
 def test_the_next_commit_is_built_once_and_replaces_what_runs(
-    history: History, deployed: World
+    history: History, deployed: Sandbox
 ) -> None:
     assert history.second.stdout == history.first.stdout
     assert_in_order(
@@ -174,7 +175,7 @@ def test_the_next_commit_is_built_once_and_replaces_what_runs(
 
 
 def test_a_deploy_without_changes_succeeds_and_builds_nothing(
-    history: History, deployed: World
+    history: History, deployed: Sandbox
 ) -> None:
     done = deployed.deploy("--role-arn", "arn:aws:iam::111122223333:role/deployer")
     assert done.stdout == history.first.stdout
@@ -190,7 +191,9 @@ def test_a_deploy_without_changes_succeeds_and_builds_nothing(
     assert deployed.parameter("ImageUri").endswith(deployed.builds()[0].split()[-3][-30:])
 
 
-def test_a_deploy_that_fails_is_taken_back_and_says_why(history: History, deployed: World) -> None:
+def test_a_deploy_that_fails_is_taken_back_and_says_why(
+    history: History, deployed: Sandbox
+) -> None:
     deployed.edit_template(fails)
     done = deployed.run()
     assert done.returncode == 1
@@ -206,7 +209,7 @@ def test_a_deploy_that_fails_is_taken_back_and_says_why(history: History, deploy
     assert re.search(r"Last failure +20\S+ Signal \w", deployed.run("status").stdout)
 
 
-def test_a_service_that_fails_tells_its_events_and_why_its_tasks_stopped(deployed: World) -> None:
+def test_a_service_that_fails_tells_its_events_and_why_its_tasks_stopped(deployed: Sandbox) -> None:
     # The emulator's services never fail, so this shows another failure as the service's.
     name = f"{deployed.output('Cluster')}/{deployed.output('Service')}"
     service = f"arn:aws:ecs:us-east-1:111122223333:service/{name}"
@@ -236,7 +239,7 @@ def test_a_service_that_fails_tells_its_events_and_why_its_tasks_stopped(deploye
     )
 
 
-def test_a_rollout_that_fails_after_the_stack_is_told(deployed: World) -> None:
+def test_a_rollout_that_fails_after_the_stack_is_told(deployed: Sandbox) -> None:
     # The emulator's tasks always run, so this answers as ECS does when its circuit breaker opens.
     def goes_back(answer: str) -> str:
         described = json.loads(answer)
@@ -258,7 +261,7 @@ def test_a_rollout_that_fails_after_the_stack_is_told(deployed: World) -> None:
     )
 
 
-def test_it_waits_until_all_tasks_of_the_new_kind_run(deployed: World) -> None:
+def test_it_waits_until_all_tasks_of_the_new_kind_run(deployed: Sandbox) -> None:
     # The emulator's rollouts take no time; this shows them as ECS does on the way.
     stages = iter([("IN_PROGRESS", 0), ("IN_PROGRESS", 1), ("COMPLETED", 0)])
 
@@ -280,7 +283,7 @@ def test_it_waits_until_all_tasks_of_the_new_kind_run(deployed: World) -> None:
     )
 
 
-def test_the_file_system_is_not_replaced_unless_told(deployed: World) -> None:
+def test_the_file_system_is_not_replaced_unless_told(deployed: Sandbox) -> None:
     def replaces(resources: dict[str, Any]) -> None:
         resources["FileSystem"]["Properties"]["Encrypted"] = False
 
@@ -305,8 +308,8 @@ def test_the_file_system_is_not_replaced_unless_told(deployed: World) -> None:
     assert deployed.output("FileSystem") == other
 
 
-def write_parameter(world: World, name: str, value: str) -> None:
-    file = world.project / "infra" / "parameters.json"
+def write_parameter(sandbox: Sandbox, name: str, value: str) -> None:
+    file = sandbox.project / "infra" / "parameters.json"
     parameters = [each for each in json.loads(file.read_text()) if each["ParameterKey"] != name]
     parameters.append({"ParameterKey": name, "ParameterValue": value})
     file.write_text(json.dumps(parameters, indent=1))
@@ -315,7 +318,7 @@ def write_parameter(world: World, name: str, value: str) -> None:
 # Checks
 
 
-def test_everything_that_is_missing_is_named_at_once(unused: World, tmp_path: Path) -> None:
+def test_everything_that_is_missing_is_named_at_once(unused: Sandbox, tmp_path: Path) -> None:
     bare = only(tmp_path / "bare", "bash", "cat", "date", "dirname", "mktemp", "rm", "sed")
     (unused.project / "infra" / "tags.json").unlink()
     done = unused.run(PATH=str(bare))
@@ -334,7 +337,7 @@ def only(folder: Path, *names: str) -> Path:
 
 
 def test_old_and_broken_tools_are_named_at_once(
-    unused: World, programs: Path, tmp_path: Path
+    unused: Sandbox, programs: Path, tmp_path: Path
 ) -> None:
     old = tmp_path / "old"
     old.mkdir()
@@ -350,7 +353,7 @@ def test_old_and_broken_tools_are_named_at_once(
     assert "docker has no buildx" in done.stderr
 
 
-def test_expired_and_missing_credentials_are_told(unused: World) -> None:
+def test_expired_and_missing_credentials_are_told(unused: Sandbox) -> None:
     # The emulator takes all credentials; this is how AWS refuses them.
     unused.aws.answers["GetCallerIdentity"] = (
         403,
@@ -366,7 +369,7 @@ def test_expired_and_missing_credentials_are_told(unused: World) -> None:
     assert "AWS does not take the credentials: Unable to locate credentials" in done.stderr
 
 
-def test_what_is_not_committed_is_refused_with_a_way_out(unused: World) -> None:
+def test_what_is_not_committed_is_refused_with_a_way_out(unused: Sandbox) -> None:
     (unused.project / "new.txt").touch()
     done = unused.run()
     assert done.returncode == 1
@@ -378,7 +381,7 @@ def test_what_is_not_committed_is_refused_with_a_way_out(unused: World) -> None:
 
 
 def test_a_trial_of_what_is_not_committed_has_a_tag_that_says_so(
-    history: History, unused: World
+    history: History, unused: Sandbox
 ) -> None:
     assert f"Would build the image {history.tags[1]} for" in unused.run("--dry-run").stderr
     (unused.project / "new.txt").touch()
@@ -392,7 +395,9 @@ def test_a_trial_of_what_is_not_committed_has_a_tag_that_says_so(
 @pytest.mark.parametrize(
     "text", ["", "[", '[{"ParameterKey": "Tasks"},]', '{"Tasks": "1"}', '[{"Key": "Tasks"}]']
 )
-def test_parameters_that_cannot_be_read_are_told_before_the_build(unused: World, text: str) -> None:
+def test_parameters_that_cannot_be_read_are_told_before_the_build(
+    unused: Sandbox, text: str
+) -> None:
     (unused.project / "infra" / "parameters.json").write_text(text)
     done = unused.run("--allow-dirty")
     assert done.returncode == 1
@@ -400,7 +405,7 @@ def test_parameters_that_cannot_be_read_are_told_before_the_build(unused: World,
     assert unused.builds() == []
 
 
-def test_a_template_that_aws_refuses_is_told_before_the_build(unused: World) -> None:
+def test_a_template_that_aws_refuses_is_told_before_the_build(unused: Sandbox) -> None:
     (unused.project / "infra" / "template.yml").write_text("Resources: {A: {Type: AWS::No::Such}}")
     done = unused.run("--allow-dirty")
     assert done.returncode == 1
@@ -411,7 +416,7 @@ def test_a_template_that_aws_refuses_is_told_before_the_build(unused: World) -> 
 # Dry runs
 
 
-def test_a_dry_run_says_each_step_and_changes_nothing(unused: World) -> None:
+def test_a_dry_run_says_each_step_and_changes_nothing(unused: Sandbox) -> None:
     done = unused.run("--dry-run")
     assert done.returncode == 0
     assert done.stdout == ""
@@ -426,7 +431,7 @@ def test_a_dry_run_says_each_step_and_changes_nothing(unused: World) -> None:
 
 
 def test_a_dry_run_beside_a_running_stack_changes_nothing(
-    history: History, deployed: World
+    history: History, deployed: Sandbox
 ) -> None:
     done = deployed.run("deploy", "--dry-run")
     assert "the stack team-chatbot, which is UPDATE_COMPLETE" in done.stderr
@@ -442,14 +447,14 @@ def test_another_architecture_and_no_cloudfront_are_rendered(
     bake: Bake, programs: Path, unused_port: int
 ) -> None:
     project = bake(cpu_architecture="x86-64", use_cloudfront="no")
-    suit_emulator(project.path / "infra" / "template.yml")
-    world = World(project.path, programs, unused_port)
-    done = world.run("--dry-run", "--allow-dirty")
+    remove_what_is_lacking(project.path / "infra" / "template.yml")
+    sandbox = Sandbox(project.path, programs, unused_port)
+    done = sandbox.run("--dry-run", "--allow-dirty")
     assert done.returncode == 0, done.stderr
     assert "for linux/amd64" in done.stderr
-    assert "DescribeManagedPrefixLists" not in world.aws.asked
+    assert "DescribeManagedPrefixLists" not in sandbox.aws.asked
     assert "PrefixList" not in project.read("deployment.sh")
-    world.aws.stop()
+    sandbox.aws.stop()
 
 
 # Bad usage
@@ -481,7 +486,7 @@ def test_another_architecture_and_no_cloudfront_are_rendered(
         ("status --yes=please", "There is no option --yes=please"),
     ],
 )
-def test_bad_usage_is_told_in_one_sentence(unused: World, words: str, part: str) -> None:
+def test_bad_usage_is_told_in_one_sentence(unused: Sandbox, words: str, part: str) -> None:
     done = unused.run(*words.split())
     assert done.returncode == 2
     assert done.stdout == ""
@@ -491,7 +496,7 @@ def test_bad_usage_is_told_in_one_sentence(unused: World, words: str, part: str)
 
 
 @pytest.mark.parametrize("words", ["--help", "-h", "help", "destroy --help"])
-def test_help_lists_verbs_options_and_defaults(unused: World, words: str) -> None:
+def test_help_lists_verbs_options_and_defaults(unused: Sandbox, words: str) -> None:
     done = unused.run(*words.split())
     assert done.returncode == 0
     for word in ("deploy", "status", "logs", "rollback [TAG]", "destroy", "--dry-run", "us-east-1"):
@@ -499,7 +504,7 @@ def test_help_lists_verbs_options_and_defaults(unused: World, words: str) -> Non
     assert unused.aws.asked == []
 
 
-def test_stack_region_and_profile_come_from_options_or_the_environment(unused: World) -> None:
+def test_stack_region_and_profile_come_from_options_or_the_environment(unused: Sandbox) -> None:
     def told(*words: str, **environment: str) -> str:
         return unused.run("status", *words, **environment).stderr
 
@@ -520,7 +525,7 @@ def test_stack_region_and_profile_come_from_options_or_the_environment(unused: W
 # What runs, and going back
 
 
-def test_status_tells_what_runs_and_what_is_wrong(history: History, deployed: World) -> None:
+def test_status_tells_what_runs_and_what_is_wrong(history: History, deployed: Sandbox) -> None:
     alarm = deployed.ask("cloudwatch", "describe-alarms")["MetricAlarms"][0]["AlarmName"]
     quiet = deployed.run("status")
     assert quiet.stderr == ""
@@ -538,7 +543,7 @@ def test_status_tells_what_runs_and_what_is_wrong(history: History, deployed: Wo
     assert [each for each in deployed.aws.changes() if each != "SetAlarmState"] == []
 
 
-def test_logs_are_those_of_the_last_hour_and_can_be_followed(deployed: World) -> None:
+def test_logs_are_those_of_the_last_hour_and_can_be_followed(deployed: Sandbox) -> None:
     group = deployed.output("LogGroup")
     name = (f"--log-group-name={group}", "--log-stream-name=a-task")
     deployed.ask("logs", "create-log-stream", *name)
@@ -558,7 +563,7 @@ def test_logs_are_those_of_the_last_hour_and_can_be_followed(deployed: World) ->
     follower.communicate(timeout=20)
 
 
-def test_rollback_changes_nothing_but_the_image(history: History, deployed: World) -> None:
+def test_rollback_changes_nothing_but_the_image(history: History, deployed: Sandbox) -> None:
     first, second = history.tags
     write_parameter(deployed, "TaskSize", "512/1024")  # of the next deploy, not of a rollback
     deployed.edit_template(fails)
@@ -586,7 +591,7 @@ def test_rollback_changes_nothing_but_the_image(history: History, deployed: Worl
 
 
 def test_rollback_to_an_unknown_tag_lists_those_that_there_are(
-    history: History, deployed: World
+    history: History, deployed: Sandbox
 ) -> None:
     first, second = history.tags
     for tag in ("0123456789ab", first[:11], "." * 12):
@@ -596,7 +601,7 @@ def test_rollback_to_an_unknown_tag_lists_those_that_there_are(
     assert deployed.aws.changes() == []
 
 
-def test_an_image_with_two_tags_is_found_by_both(history: History, deployed: World) -> None:
+def test_an_image_with_two_tags_is_found_by_both(history: History, deployed: Sandbox) -> None:
     # ECR keeps one image when a commit changed nothing in it.
     image = deployed.parameter("ImageUri")
     words = (f"--image-manifest={json.dumps({'image': image})}", "--image-tag=0-same")
@@ -608,7 +613,7 @@ def test_an_image_with_two_tags_is_found_by_both(history: History, deployed: Wor
         assert f"to {tag}\n" in deployed.run("rollback", tag, "--dry-run").stderr
 
 
-def test_without_a_stack_each_verb_says_so(unused: World) -> None:
+def test_without_a_stack_each_verb_says_so(unused: Sandbox) -> None:
     for verb in ("status", "logs", "rollback"):
         done = unused.run(verb)
         assert done.returncode == 1
@@ -618,7 +623,7 @@ def test_without_a_stack_each_verb_says_so(unused: World) -> None:
 # Failures, and running it again
 
 
-def test_ctrl_c_during_the_build_leaves_nothing_half_done(deployed: World) -> None:
+def test_ctrl_c_during_the_build_leaves_nothing_half_done(deployed: Sandbox) -> None:
     tag = deployed.commit()
     process = deployed.start(DOCKER_HANGS="buildx build")
     wait_until(deployed.builds, "the build")
@@ -631,7 +636,9 @@ def test_ctrl_c_during_the_build_leaves_nothing_half_done(deployed: World) -> No
     assert deployed.parameter("ImageUri").endswith(f":{tag}")
 
 
-def test_ctrl_c_during_a_change_leaves_it_to_aws_and_the_next_run_goes_on(deployed: World) -> None:
+def test_ctrl_c_during_a_change_leaves_it_to_aws_and_the_next_run_goes_on(
+    deployed: Sandbox,
+) -> None:
     tag = deployed.edit_template(lambda resources: waits_for_a_signal(resources, 60))
 
     def executed() -> None:
@@ -666,7 +673,7 @@ def test_ctrl_c_during_a_change_leaves_it_to_aws_and_the_next_run_goes_on(deploy
     assert deployed.parameter("ImageUri").endswith(f":{tag}")
 
 
-def test_a_first_deploy_that_was_refused_or_failed_starts_afresh(empty: World) -> None:
+def test_a_first_deploy_that_was_refused_or_failed_starts_afresh(empty: Sandbox) -> None:
     empty.edit_template(fails)
     # The emulator has no permissions; this is how AWS refuses what a role may not do.
     empty.aws.answers["ExecuteChangeSet"] = (
@@ -695,7 +702,7 @@ def test_a_first_deploy_that_was_refused_or_failed_starts_afresh(empty: World) -
     assert ADDRESS.fullmatch(done.stdout)
 
 
-def test_a_rollback_that_aws_could_not_finish_is_told_with_a_way_out(deployed: World) -> None:
+def test_a_rollback_that_aws_could_not_finish_is_told_with_a_way_out(deployed: Sandbox) -> None:
     # The emulator finishes its rollbacks; this shows the stack as AWS does when it could not.
     def stuck(answer: str) -> str:
         return answer.replace(">UPDATE_COMPLETE<", ">UPDATE_ROLLBACK_FAILED<")
@@ -708,7 +715,7 @@ def test_a_rollback_that_aws_could_not_finish_is_told_with_a_way_out(deployed: W
     assert deployed.builds() == []
 
 
-def test_a_build_that_fails_is_told_with_a_way_out(deployed: World) -> None:
+def test_a_build_that_fails_is_told_with_a_way_out(deployed: Sandbox) -> None:
     deployed.commit()
     done = deployed.run(DOCKER_FAILS="buildx build")
     assert done.returncode == 1
@@ -719,7 +726,7 @@ def test_a_build_that_fails_is_told_with_a_way_out(deployed: World) -> None:
 # Destroy
 
 
-def test_destroy_asks_for_the_stacks_name(deployed: World) -> None:
+def test_destroy_asks_for_the_stacks_name(deployed: Sandbox) -> None:
     done = deployed.run("destroy")
     assert done.returncode == 1
     assert "Nobody can be asked without a terminal" in done.stderr and "--yes" in done.stderr
@@ -732,10 +739,10 @@ def test_destroy_asks_for_the_stacks_name(deployed: World) -> None:
     assert resting(deployed) == "None"
 
 
-def answer_in_terminal(world: World, answer: str) -> tuple[int, str]:
+def answer_in_terminal(sandbox: Sandbox, answer: str) -> tuple[int, str]:
     """Answer what destroy asks in a terminal; return the exit code and what was said."""
     ours, theirs = pty.openpty()
-    process = world.start("destroy", stdin=theirs)
+    process = sandbox.start("destroy", stdin=theirs)
     os.write(ours, f"{answer}\n".encode())
     _, told = process.communicate(timeout=60)
     os.close(ours)
@@ -743,12 +750,12 @@ def answer_in_terminal(world: World, answer: str) -> tuple[int, str]:
     return process.returncode, told
 
 
-def resting(world: World) -> str:
-    return str(world.stack()["StackStatus"])
+def resting(sandbox: Sandbox) -> str:
+    return str(sandbox.stack()["StackStatus"])
 
 
 def test_destroy_keeps_the_conversations_and_a_new_stack_can_adopt_them(
-    history: History, deployed: World
+    history: History, deployed: Sandbox
 ) -> None:
     kept = deployed.output("FileSystem")
     done = deployed.run("destroy", "--yes")
@@ -780,7 +787,7 @@ def test_destroy_keeps_the_conversations_and_a_new_stack_can_adopt_them(
     assert deployed.file_systems() == []
 
 
-def test_destroy_deletes_the_conversations_if_told_and_can_be_repeated(deployed: World) -> None:
+def test_destroy_deletes_the_conversations_if_told_and_can_be_repeated(deployed: Sandbox) -> None:
     kept = deployed.output("FileSystem")
     # As when the credentials expire between the stacks and the file system.
     deletion = f"DELETE /2015-02-01/file-systems/{kept}"
@@ -797,7 +804,7 @@ def test_destroy_deletes_the_conversations_if_told_and_can_be_repeated(deployed:
     assert "AWS Backup" not in done.stderr
 
 
-def test_of_several_file_systems_none_is_guessed(deployed: World) -> None:
+def test_of_several_file_systems_none_is_guessed(deployed: Sandbox) -> None:
     tags = "--tags=Key=aws:cloudformation:stack-name,Value=team-chatbot"
     for token in ("one", "two"):
         deployed.ask("efs", "create-file-system", f"--creation-token={token}", tags)

@@ -3,13 +3,14 @@
 import shutil
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
-from bedrock import stand_in
-from browsing import (
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from support.bedrock import bedrock_environment, stand_in
+from support.browsing import (
     LONG,
     choose_model,
     hostname_of,
@@ -21,11 +22,8 @@ from browsing import (
     sidebar,
     text_of,
 )
-from cluster import HAPROXY, Cluster
-from conftest import ROOT, Project
-from cookiecutter.main import cookiecutter
-from playwright.sync_api import Browser, BrowserContext, Page, expect
-from serving import bedrock_environment
+from support.cluster import HAPROXY, Cluster
+from support.rendering import Bake
 
 pytestmark = [
     *needs_browser,
@@ -36,15 +34,13 @@ TAKEN_OVER = 10_000  # milliseconds, the README's promise after a SIGKILL
 
 
 @pytest.fixture(scope="module")
-def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Any]]:
+def tasks(
+    bake_to_keep: Bake, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Cluster, Any]]:
     """Two tasks that take a stand-in for Bedrock, and the stand-in."""
-    folder = tmp_path_factory.mktemp("cluster")
-    options = {"models": "both"}
-    path = cookiecutter(
-        str(ROOT), no_input=True, extra_context=options, output_dir=str(folder), default_config=True
-    )
+    project, folder = bake_to_keep(models="both"), tmp_path_factory.mktemp("cluster")
     with stand_in.bedrock_stand_in() as bedrock:
-        cluster = Cluster(Project(Path(path), options), folder, bedrock_environment(bedrock.url))
+        cluster = Cluster(project, folder, bedrock_environment(bedrock.url))
         try:
             yield cluster, bedrock
         finally:

@@ -4,27 +4,23 @@ import json
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from cfnlint.data import AdditionalSpecs
 from cfnlint.helpers import load_resource
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
-from conftest import ROOT, Project
-from cookiecutter.main import cookiecutter
+
+from support.cloudformation import ACCOUNT, Stack, create, listed
+from support.options import combine
+from support.projects import Project
+from support.rendering import Bake
+from support.yaml_reading import read_yaml
 
 # IAM's actions, each with the kinds of resources that it knows: AWS's list, shipped with cfn-lint.
 IAM: dict[str, Any] = load_resource(AdditionalSpecs, "Policies.json")
 
-COMBINATIONS = [
-    {"network": network, "use_cloudfront": cloudfront, "use_autoscaling": autoscaling}
-    for network, cloudfront, autoscaling in product(
-        ("new VPC", "existing VPC"), ("True", "False"), ("True", "False")
-    )
-]
+COMBINATIONS = list(combine("network", "use_cloudfront", "use_autoscaling"))
 
 # What the resources' handlers ask for, by the schemas of AWS that cfn-lint ships, because of
 # properties that no template here has. Judged by hand; what only reads is mostly allowed.
@@ -136,64 +132,35 @@ PUSH = {
     "ecr:PutImage",
     "ecr:UploadLayerPart",
 }
-HERE = {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012"}
-NAMES = {"StackName": "bot", "Repository": "octo@1/bot@2", "Environment": "production"}
-
-
-class Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as the long ones."""
-
-
-def long_form(loader: Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
-        value = loader.construct_mapping(node, deep=True)
-    return {suffix: value}
-
-
-Loader.add_multi_constructor("!", long_form)
+REGION = "eu-west-1"
+GIVEN = {"StackName": "bot", "Repository": "octo@1/bot@2"}
+PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
 
 
 def load(project: Project, name: str) -> dict[str, Any]:
-    template: dict[str, Any] = yaml.load(project.read(f"infra/{name}"), Loader)  # noqa: S506
+    template: dict[str, Any] = read_yaml(project.read(f"infra/{name}"))
     return template
 
 
-def said(value: Any, **names: str) -> str:
-    """Return the string that CloudFormation makes of it."""
-    known = HERE | NAMES | names
-    if isinstance(value, str):
-        return value
-    ((kind, inner),) = value.items()
-    if kind == "Sub":
-        return re.sub(r"\$\{([\w:]+)}", lambda found: known[found[1]], inner)
-    return known[inner] if kind == "Ref" else f"{kind} {inner}"
-
-
-def resolved(value: Any, **names: str) -> Any:
-    """Return what CloudFormation makes of it, whole documents included."""
-    if isinstance(value, list):
-        return [resolved(each, **names) for each in value]
-    if isinstance(value, dict) and not {"Sub", "Ref", "GetAtt"} & set(value):
-        return {key: resolved(each, **names) for key, each in value.items()}
-    return said(value, **names)
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def roles_in(stack: Stack) -> dict[str, Any]:
+    """Return the two roles, each with the policies within it and those that are beside it."""
+    assert {body["Type"] for body in stack.resources.values()} <= {
+        "AWS::IAM::OIDCProvider",
+        "AWS::IAM::Role",
+        "AWS::IAM::ManagedPolicy",
+    }
+    found = {name: role | {"Beside": []} for name, role in stack.of("IAM::Role").items()}
+    assert set(found) == {"DeploymentRole", "CloudFormationRole"}
+    for policy in stack.of("IAM::ManagedPolicy").values():
+        for role in policy["Roles"]:
+            found[role.removeprefix("${").removesuffix("}")]["Beside"].append(policy)
+    return found
 
 
 def statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for policy in role["Properties"]["Policies"] + role.get("Beside", []):
+    for policy in role["Policies"] + role["Beside"]:
         for statement in policy["PolicyDocument"]["Statement"]:
-            yield statement | {
-                "Action": listed(statement["Action"]),
-                "Resource": [said(each) for each in listed(statement["Resource"])],
-            }
+            yield statement | {key: listed(statement[key]) for key in ("Action", "Resource")}
 
 
 def allowed(role: dict[str, Any]) -> set[str]:
@@ -221,26 +188,14 @@ def needed(kind: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
+def rendered(bake_to_keep: Bake) -> list[Project]:
     """Every combination that changes the stacks, rendered once; the first has the defaults."""
-    folder = tmp_path_factory.mktemp("stacks")
-    config = folder / "config.yaml"
-    config.write_text(f"replay_dir: {folder}\ncookiecutters_dir: {folder}\n")
-    projects = []
-    for number, options in enumerate(COMBINATIONS):
-        path = cookiecutter(
-            str(ROOT),
-            no_input=True,
-            extra_context=options,
-            output_dir=str(folder / str(number)),
-            config_file=str(config),
-        )
-        projects.append(Project(Path(path), options))
-    return projects
+    return [bake_to_keep(**options) for options in COMBINATIONS]
 
 
 @pytest.fixture(
-    params=range(len(COMBINATIONS)), ids=lambda index: ", ".join(COMBINATIONS[index].values())
+    params=range(len(COMBINATIONS)),
+    ids=lambda index: ", ".join(map(str, COMBINATIONS[index].values())),
 )
 def project(request: pytest.FixtureRequest, rendered: list[Project]) -> Project:
     found: Project = rendered[request.param]
@@ -254,20 +209,8 @@ def default(rendered: list[Project]) -> Project:
 
 @pytest.fixture
 def roles(project: Project) -> dict[str, Any]:
-    """The two roles, each with the policies that are within it and those that are beside it."""
-    resources = load(project, "github.yml")["Resources"]
-    found = {name: one for name, one in resources.items() if one["Type"] == "AWS::IAM::Role"}
-    assert set(found) == {"DeploymentRole", "CloudFormationRole"}
-    for one in resources.values():
-        if one["Type"] == "AWS::IAM::ManagedPolicy":
-            for role in one["Properties"]["Roles"]:
-                found[role["Ref"]].setdefault("Beside", []).append(one["Properties"])
-    assert {one["Type"] for one in resources.values()} <= {
-        "AWS::IAM::OIDCProvider",
-        "AWS::IAM::Role",
-        "AWS::IAM::ManagedPolicy",
-    }
-    return found
+    """The two roles, as CloudFormation makes them for the stack "bot"."""
+    return roles_in(create(load(project, "github.yml"), GIVEN, REGION, "github"))
 
 
 @pytest.fixture
@@ -314,23 +257,25 @@ def test_the_script_names_the_stack_of_a_change_set(default: Project) -> None:
     assert [call for call in calls if "--stack-name" not in call] == []
 
 
-def test_only_jobs_in_the_repositorys_environment_may_deploy(roles: dict[str, Any]) -> None:
-    (trust,) = roles["DeploymentRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+def test_only_jobs_in_the_repositorys_environment_may_deploy(
+    project: Project, roles: dict[str, Any]
+) -> None:
+    (trust,) = roles["DeploymentRole"]["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Effect"] == "Allow"
     assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
-    assert trust["Principal"] == {
-        "Federated": {"If": ["CreatesProvider", {"Ref": "Provider"}, {"Ref": "ProviderArn"}]}
-    }
+    assert trust["Principal"] == {"Federated": "${Provider}"}
+    with_provider = create(load(project, "github.yml"), GIVEN | {"ProviderArn": PROVIDER}, REGION)
+    (other,) = with_provider["DeploymentRole"]["AssumeRolePolicyDocument"]["Statement"]
+    assert other == trust | {"Principal": {"Federated": PROVIDER}}
     assert list(trust["Condition"]) == ["StringEquals"]
-    conditions = {key: said(value) for key, value in trust["Condition"]["StringEquals"].items()}
-    assert conditions == {
+    assert trust["Condition"]["StringEquals"] == {
         "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
         "token.actions.githubusercontent.com:sub": "repo:octo@1/bot@2:environment:production",
     }
 
 
 def test_the_workflow_runs_in_that_environment_as_that_role(default: Project) -> None:
-    workflow = yaml.safe_load(default.read(".github/workflows/deploy.yml"))
+    workflow = read_yaml(default.read(".github/workflows/deploy.yml"))
     job = workflow["jobs"]["deploy"]
     parameters = load(default, "github.yml")["Parameters"]
     assert job["environment"] == parameters["Environment"]["Default"]
@@ -338,7 +283,7 @@ def test_the_workflow_runs_in_that_environment_as_that_role(default: Project) ->
     outputs = load(default, "github.yml")["Outputs"]
     for name, output in outputs.items():
         variable = output["Description"].split()[-1].rstrip(".")
-        assert output["Value"] == {"GetAtt": f"{name}.Arn"}
+        assert output["Value"] == {"Fn::GetAtt": [name, "Arn"]}
         assert f"vars.{variable} " in default.read(".github/workflows/deploy.yml")
         assert variable in default.read("README.md")
 
@@ -362,17 +307,17 @@ def test_a_repository_is_one_repository(default: Project, repository: str, fits:
 
 
 def test_only_cloudformation_of_this_account_has_the_other_role(roles: dict[str, Any]) -> None:
-    (trust,) = roles["CloudFormationRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    (trust,) = roles["CloudFormationRole"]["AssumeRolePolicyDocument"]["Statement"]
     assert trust == {
         "Effect": "Allow",
         "Principal": {"Service": "cloudformation.amazonaws.com"},
         "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+        "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
     }
 
 
 def test_iam_is_limited_to_the_stacks_roles(project: Project, roles: dict[str, Any]) -> None:
-    own = "arn:aws:iam::123456789012:role/bot/*"
+    own = f"arn:aws:iam::{ACCOUNT}:role/bot/*"
     seen = set()
     for statement in statements(roles["CloudFormationRole"]):
         actions = [action for action in statement["Action"] if action.startswith("iam:")]
@@ -381,7 +326,7 @@ def test_iam_is_limited_to_the_stacks_roles(project: Project, roles: dict[str, A
         seen |= set(actions)
         assert actions == statement["Action"]
         if actions == ["iam:CreateServiceLinkedRole"]:
-            assert statement["Resource"] == ["arn:aws:iam::123456789012:role/aws-service-role/*"]
+            assert statement["Resource"] == [f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/*"]
             continue
         assert statement["Resource"] == [own]
         if "iam:PassRole" in actions:
@@ -396,11 +341,11 @@ def test_iam_is_limited_to_the_stacks_roles(project: Project, roles: dict[str, A
     ]
     assert made
     for role in made:
-        assert said(role["Properties"]["Path"], **{"AWS::StackName": "bot"}) == "/bot/"
+        assert role["Properties"]["Path"] == {"Fn::Sub": "/${AWS::StackName}/"}
         assert not {"ManagedPolicyArns", "RoleName"} & set(role["Properties"])
     # The roles here are not among those, or CloudFormation could give itself any permission.
     for role in roles.values():
-        assert not {"Path", "RoleName"} & set(role["Properties"])
+        assert not {"Path", "RoleName"} & set(role)
 
 
 def test_service_linked_roles_are_those_of_the_services_used(
@@ -420,13 +365,13 @@ def test_the_script_passes_that_role_only_and_only_to_cloudformation(roles: dict
         one for one in statements(roles["DeploymentRole"]) if "iam:PassRole" in one["Action"]
     ]
     assert statement["Action"] == ["iam:PassRole"]
-    assert statement["Resource"] == ["GetAtt CloudFormationRole.Arn"]
+    assert statement["Resource"] == ["${CloudFormationRole.Arn}"]
     service = {"iam:PassedToService": "cloudformation.amazonaws.com"}
     assert statement["Condition"] == {"StringEquals": service}
 
 
 def test_the_script_may_change_two_stacks_and_their_images(roles: dict[str, Any]) -> None:
-    stacks = "arn:aws:cloudformation:eu-west-1:123456789012:stack"
+    stacks = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack"
     for statement in statements(roles["DeploymentRole"]):
         if "cloudformation:CreateChangeSet" in statement["Action"]:
             assert statement["Resource"] == [f"{stacks}/bot/*", f"{stacks}/bot-registry/*"]
@@ -456,7 +401,7 @@ def test_no_statement_allows_everything(roles: dict[str, Any]) -> None:
                 else:
                     assert anything == (not known), action
             for resource in statement["Resource"]:
-                assert resource == "*" or "123456789012" in resource or "GetAtt" in resource
+                assert resource == "*" or ACCOUNT in resource or "${" in resource
 
 
 def test_nobody_may_delete_conversations(roles: dict[str, Any]) -> None:
@@ -473,18 +418,18 @@ def test_each_resource_that_is_any_has_its_reason(project: Project) -> None:
     assert [line for line in wide if not re.search(r'"\*" # \w+', line)] == []
 
 
-def test_the_policies_fit_whatever_the_stacks_name(roles: dict[str, Any]) -> None:
-    longest = {"StackName": "x" * 119, "AWS::Region": "ap-southeast-2"}
+def test_the_policies_fit_whatever_the_stacks_name(project: Project) -> None:
+    longest = GIVEN | {"StackName": "x" * 119}
+    stack = create(load(project, "github.yml"), longest, "ap-southeast-2")
+    arn = f"arn:aws:iam::{ACCOUNT}:role/{'x' * 64}"  # of the role that the other one passes on
 
     def size(policy: dict[str, Any]) -> int:
-        document = resolved(policy["PolicyDocument"], **longest)
-        return len(json.dumps(document, separators=(",", ":")))
+        text = json.dumps(policy["PolicyDocument"], separators=(",", ":"))
+        return len(text.replace("${CloudFormationRole.Arn}", arn))
 
-    for (
-        name,
-        role,
-    ) in roles.items():  # IAM's quotas: all that is within a role, each that is beside it
-        within = sum(size(each) for each in role["Properties"]["Policies"])
+    # IAM's quotas: for all policies within a role together, and for each that is beside it.
+    for name, role in roles_in(stack).items():
+        within = sum(size(each) for each in role["Policies"])
         assert within <= 10_240, f"{name} has {within} characters of policies, and IAM takes 10,240"
-        for policy in role.get("Beside", []):
+        for policy in role["Beside"]:
             assert size(policy) <= 6_144, f"{policy['Description']} has {size(policy)}"

@@ -10,9 +10,13 @@ import pytest
 from cfnlint.config import ConfigMixIn
 from cfnlint.decode import decode_str
 from cfnlint.runner import Runner
-from cloudformation import parse
-from conftest import BUILD, ROOT, Bake, Project
-from infrastructure import DEFAULTS, Rendering
+
+from support.options import DEFAULTS, NOTHING_BY_DEFAULT
+from support.paths import BUILD, ROOT
+from support.projects import Project
+from support.rendering import Bake
+from support.stacks import Infrastructure
+from support.yaml_reading import read_yaml
 
 TEMPLATES = ("infra/template.yml", "infra/registry.yml", "infra/github.yml")
 YAML_STYLE = {
@@ -25,8 +29,6 @@ YAML_STYLE = {
         "truthy": {"check-keys": False},  # GitHub's `on`
     },
 }
-OTHER = {"network": "existing VPC", "use_cloudfront": False, "use_autoscaling": False}
-OTHER |= {"cpu_architecture": "x86-64", "models": "both", "aws_region": "eu-central-1"}
 
 
 def lint(*texts: str) -> None:
@@ -38,7 +40,7 @@ def lint(*texts: str) -> None:
         assert not found, [f"{each.linenumber}: {each}" for each in found]
 
 
-def test_cfn_lint_finds_nothing_wrong_with_the_templates(structures: list[Rendering]) -> None:
+def test_cfn_lint_finds_nothing_wrong_with_the_templates(structures: list[Infrastructure]) -> None:
     # The processor is one word in one line: here half of them are enough.
     half = [each for each in structures if each.is_default("cpu_architecture")]
     assert len(half) == 8
@@ -46,14 +48,14 @@ def test_cfn_lint_finds_nothing_wrong_with_the_templates(structures: list[Render
 
 
 @pytest.mark.aws
-def test_cfn_lint_finds_nothing_wrong_with_any_variety(varieties: list[Rendering]) -> None:
+def test_cfn_lint_finds_nothing_wrong_with_any_variety(varieties: list[Infrastructure]) -> None:
     assert len(varieties) == 16 + 8
     lint(*(each.files[name] for each in varieties for name in TEMPLATES))
 
 
 @pytest.mark.aws
 def test_checkov_finds_nothing_but_what_is_explained(
-    varieties: list[Rendering], tmp_path: Path
+    varieties: list[Infrastructure], tmp_path: Path
 ) -> None:
     contents = {each.files[name] for each in varieties for name in TEMPLATES}
     texts = {f"{number}.yml": text for number, text in enumerate(sorted(contents))}
@@ -75,7 +77,7 @@ def test_checkov_finds_nothing_but_what_is_explained(
     assert skipped == {
         (file, name, explanation["id"])
         for file, text in texts.items()
-        for name, resource in parse(text)["Resources"].items()
+        for name, resource in read_yaml(text)["Resources"].items()
         for explanation in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
     }
 
@@ -93,7 +95,7 @@ def checkov() -> str:
 
 
 def test_every_check_that_is_skipped_is_explained_beside_its_resource(
-    structures: list[Rendering],
+    structures: list[Infrastructure],
 ) -> None:
     for each in structures:
         for name, resource in each.template["Resources"].items():
@@ -102,7 +104,7 @@ def test_every_check_that_is_skipped_is_explained_beside_its_resource(
                 assert skipped["comment"].endswith("."), name
 
 
-@pytest.fixture(params=[{}, OTHER], ids=["default", "other"])
+@pytest.fixture(params=[{}, NOTHING_BY_DEFAULT], ids=["default", "other"])
 def baked(request: pytest.FixtureRequest, bake: Bake) -> Project:
     return bake(**request.param)
 

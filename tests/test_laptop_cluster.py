@@ -9,11 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from browsing import LONG, hostname_of, messages, needs_browser, open_page, say, sidebar, text_of
-from cluster import HAPROXY
-from conftest import Project, clean_environment
 from playwright.sync_api import BrowserContext, expect
-from serving import free_ports
+
+from support.browsing import (
+    LONG,
+    hostname_of,
+    messages,
+    needs_browser,
+    open_page,
+    say,
+    sidebar,
+    text_of,
+)
+from support.cluster import HAPROXY
+from support.projects import Project, clean_environment
+from support.serving import free_ports
 
 pytestmark = [
     *needs_browser,

@@ -1,18 +1,17 @@
 """Hostile and mistaken answers: kept as they are, or refused in words, before anything exists."""
 
 import json
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
-from conftest import ROOT, Bake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooks.options import markdown, quoted, region_error, slug_error, text_error, validate
+from support.paths import ROOT
+from support.rendering import Bake, run_cookiecutter
+from support.yaml_reading import read_yaml
 
 GOOD = {
     "project_name": "Team Chatbot",
@@ -23,14 +22,8 @@ GOOD = {
 
 
 def cookiecutter(folder: Path, *answers: str) -> tuple[int, str]:
-    """Run cookiecutter as a person would, with answers on the command line; return what it says."""
-    command = [sys.executable, "-m", "cookiecutter", str(ROOT), "--no-input", "--default-config"]
-    done = subprocess.run(
-        [*command, "--output-dir", str(folder), *answers],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    """Run cookiecutter with answers on the command line; return its exit code and its words."""
+    done = run_cookiecutter(ROOT, folder, "--no-input", "--default-config", *answers)
     return done.returncode, " ".join(done.stdout.split())
 
 
@@ -144,7 +137,7 @@ def test_regions_are_known_by_their_form(region: str) -> None:
 def test_every_name_that_is_accepted_can_be_quoted(name: str) -> None:
     if text_error("name", name, "example") is None:
         assert tomllib.loads(f"key = {quoted(name)}") == {"key": name}
-        assert yaml.safe_load(f"key: {quoted(name)}") == {"key": name}
+        assert read_yaml(f"key: {quoted(name)}") == {"key": name}
         assert json.loads(quoted(name)) == name
         assert "\n" not in markdown(name)
 

@@ -7,11 +7,12 @@ import sys
 import tomllib
 from pathlib import Path
 
-import yaml
-from conftest import MODELS, ROOT, TEMPLATE, Bake, Project
+from support.options import CONTEXT, PROMPTS
+from support.paths import ROOT, TEMPLATE
+from support.projects import WORKFLOW, WORKFLOWS, Project
+from support.rendering import Bake, run_cookiecutter
+from support.yaml_reading import read_yaml
 
-WORKFLOW = ".github/workflows/test.yml"
-WORKFLOWS = (WORKFLOW, ".github/workflows/audit.yml", ".github/workflows/deploy.yml")
 OF_GITHUB = {*WORKFLOWS, "infra/github.yml"}
 FILES = {
     ".dockerignore",
@@ -93,7 +94,7 @@ def test_everything_parses(projects: list[Project]) -> None:
             elif name.endswith(".json"):
                 json.loads(project.read(name))
             elif name.startswith(".github/"):
-                assert yaml.safe_load(project.read(name))
+                assert read_yaml(project.read(name))
 
 
 def test_text_files_are_tidy(projects: list[Project]) -> None:
@@ -164,7 +165,7 @@ def test_every_action_is_pinned(bake: Bake) -> None:
 
 
 def test_the_workflow_may_only_read(bake: Bake) -> None:
-    workflow = yaml.safe_load(bake().read(WORKFLOW))
+    workflow = read_yaml(bake().read(WORKFLOW))
     assert workflow["permissions"] == {"contents": "read"}
     steps = workflow["jobs"]["test"]["steps"]
     commands = {step["run"] for step in steps if "run" in step}
@@ -194,11 +195,6 @@ def test_runtime_dependencies_are_few(bake: Bake) -> None:
 
 
 def test_every_variable_is_declared_and_used() -> None:
-    declared = {
-        name
-        for name in json.loads((ROOT / "cookiecutter.json").read_text())
-        if not name.startswith("_")
-    }
     sources = [*TEMPLATE.rglob("*"), *ROOT.glob("hooks/*")]
     used = set()
     for file in sources:
@@ -206,26 +202,21 @@ def test_every_variable_is_declared_and_used() -> None:
             used |= set(re.findall(r"cookiecutter\.(\w+)", file.read_text(encoding="utf-8")))
     used -= {"json", "exceptions"}  # of cookiecutter itself, in hooks/options.py
     used |= set(re.findall(r"cookiecutter\.(\w+)", TEMPLATE.name))
-    assert used == declared
+    assert used == set(PROMPTS)
 
 
 def test_every_choice_has_a_prompt_for_people() -> None:
-    context = json.loads((ROOT / "cookiecutter.json").read_text())
-    prompts = context["__prompts__"]
-    assert set(prompts) == {name for name in context if not name.startswith("_")}
-    for name, prompt in prompts.items():
-        if isinstance(context[name], list):
-            assert set(prompt) == {"__prompt__", *context[name]}
-    assert set(context["models"]) == set(MODELS)
+    words = CONTEXT["__prompts__"]
+    assert set(words) == set(PROMPTS)
+    for name, prompt in words.items():
+        if isinstance(PROMPTS[name], list):
+            assert set(prompt) == {"__prompt__", *PROMPTS[name]}
 
 
 def test_answers_at_the_prompts_are_rendered(tmp_path: Path) -> None:
     answers = "Ask Legal\n\nLegal Team\n3\neu-central-1\n2\n2\nn\nn\n2\n2\n"
-    command = [sys.executable, "-m", "cookiecutter", str(ROOT), "--output-dir", str(tmp_path)]
-    done = subprocess.run(
-        [*command, "--default-config"], input=answers, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_cookiecutter(ROOT, tmp_path, "--default-config", input=answers)
+    assert done.returncode == 0, done.stdout
     assert "Name of the chatbot, as staff will see it" in done.stdout
     assert "Proprietary: all rights reserved" in done.stdout
     project = Project(tmp_path / "ask-legal", {})

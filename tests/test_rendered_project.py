@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import MODELS, Bake, Project, share_environment
-from serving import free_port, serve
+
+from support.options import MODELS
+from support.projects import Project, share_environment
+from support.rendering import Bake
+from support.serving import free_port, serve
 
 
 def test_it_passes_its_own_linters_and_changes_nothing(bake: Bake) -> None:

@@ -1,11 +1,11 @@
 """This repository keeps the habits that it renders, and its README says what is true."""
 
-import json
 import re
 import subprocess
 import sys
 
-from conftest import ROOT
+from support.options import PROMPTS
+from support.paths import ROOT
 
 
 def run(*words: str) -> None:
@@ -29,10 +29,7 @@ def test_the_documents_files_and_pictures_exist() -> None:
 
 def test_the_readme_describes_every_prompt_and_choice() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    context = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-    for name, default in context.items():
-        if name.startswith("_"):
-            continue
+    for name, default in PROMPTS.items():
         [row] = [line for line in readme.splitlines() if line.startswith(f"| `{name}` ")]
         for choice in default if isinstance(default, list) else []:
             assert choice in row

@@ -3,11 +3,13 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Project
+
+from support.paths import ROOT
+from support.projects import Project
+from support.rendering import run_cookiecutter
 
 
 def git(folder: Path, *words: str) -> None:
@@ -39,11 +41,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def render(source: str, folder: Path, home: Path) -> dict[str, bytes]:
     home.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "cookiecutter", source, "--no-input", "-o", str(folder)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={"HOME": str(home), "PATH": "/usr/bin:/bin"}
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+    done = run_cookiecutter(source, folder, "--no-input", env=environment)
+    assert done.returncode == 0, done.stdout
     project = Project(folder / "team-chatbot", {})
     assert os.access(project.path / "deployment.sh", os.X_OK), source  # as the README calls it
     return project.files()

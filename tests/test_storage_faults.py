@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,10 @@ from threading import Event
 from typing import Any
 
 import pytest
-from browsing import (
+from playwright.sync_api import BrowserContext, Page, expect
+
+from support.bedrock import bedrock_environment
+from support.browsing import (
     SCREENSHOTS,
     messages,
     needs_browser,
@@ -21,9 +23,9 @@ from browsing import (
     say,
     text_of,
 )
-from conftest import Project
-from playwright.sync_api import BrowserContext, Page, expect
-from serving import bedrock_environment, free_port, serve, unshare
+from support.projects import Project
+from support.serving import free_port, serve, unshare
+from support.waiting import is_healthy, wait_until
 
 pytestmark = needs_browser
 NAMESPACES = subprocess.run(unshare("mount", "true"), capture_output=True).returncode == 0
@@ -75,8 +77,7 @@ class Storage:
         for path in [self.folder / "sessions", *(self.folder / "sessions").rglob("*")]:
             command += ["-P", str(self._place / path.relative_to(self.folder))]
         with subprocess.Popen(command) as strace:
-            while f"TracerPid:\t{strace.pid}" not in self._status():
-                pass
+            wait_until(lambda: f"TracerPid:\t{strace.pid}" in self._status(), "strace")
             yield
             strace.kill()  # it would wait for those that it delays
 
@@ -198,8 +199,7 @@ def test_nothing_said_while_the_storage_stalls_is_lost(
         say(page, "First")
         expect(page.get_by_text("storage of conversations is slow")).to_be_visible()
         say(page, "Second")
-        with urllib.request.urlopen(f"{storage.address}/_stcore/health") as healthy:
-            assert healthy.read() == b"ok"
+        assert is_healthy(storage.address)
         expect(page.get_by_text("storage of conversations is slow")).to_be_visible()
         take_picture(page, "stalled")
     expect(messages(page)).to_have_count(6)

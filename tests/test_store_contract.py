@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TEMPLATE
 
+from support.paths import TEMPLATE
+
+CLIENT = Path(__file__).parent / "support" / "store_client.py"
 CONVERSATION = "20261124T090000000000-00000000"
 ROUNDS = 50  # of what must hold each time
 
@@ -26,9 +28,8 @@ class Side:
 
     def __init__(self, root: Path, key: str) -> None:
         self.root = root
-        client = Path(__file__).with_name("store_client.py")
         self.process = subprocess.Popen(
-            [sys.executable, "-B", client, root, key],
+            [sys.executable, "-B", CLIENT, root, key],
             env=os.environ | {"PYTHONPATH": str(TEMPLATE)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

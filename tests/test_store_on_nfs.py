@@ -1,25 +1,21 @@
 """The store's contract between two real NFS clients, where the tool that makes them can run."""
 
-import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
-BESIDE = ROOT.parent / "shared" / "nfs" / "two-clients"
-TOOL = os.environ.get("TWO_CLIENTS") or shutil.which("two-clients") or str(BESIDE)
+from support.paths import ROOT
+from support.two_clients import TOOL, between_clients
+
 CANNOT_RUN = 77  # the tool's exit status on a machine without what it needs
 
 pytestmark = pytest.mark.nfs
 
 
-@pytest.mark.skipif(not Path(TOOL).exists(), reason="there is no two-clients; TWO_CLIENTS names it")
+@pytest.mark.skipif(not TOOL.exists(), reason="there is no two-clients; TWO_CLIENTS names it")
 def test_the_store_keeps_its_promises_between_two_nfs_clients() -> None:
-    command = [TOOL, "--rtt", "1.35", "--timeout", "900"]
-    command += ["--env", "PYTHONDONTWRITEBYTECODE=1"]
+    command = between_clients("--timeout", "900", "--env", "PYTHONDONTWRITEBYTECODE=1")
     command += [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     command += ["tests/test_store_contract.py", "tests/test_store_crashes.py", "-v"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, TEMPLATE, Bake, Project
-from test_render import WORKFLOWS
+
+from support.paths import ROOT, TEMPLATE
+from support.projects import WORKFLOWS, Project
+from support.rendering import Bake
 
 PINNED = ("requirements.txt", "requirements-dev.txt", "requirements-audit.txt")
 # Renovate runs the command in the head of a file only if it knows each option, and only with "=".

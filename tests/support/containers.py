@@ -5,15 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
-import pytest
-from conftest import BUILD
+from support.paths import BUILD
+from support.waiting import wait_until_healthy
 
 FOLDER = BUILD / "containers"  # nothing outside is touched: images, volumes and networks are here
 PROGRAMS = ("buildah", "podman", "runc", "mmdebstrap", "iptables")
@@ -128,12 +125,6 @@ def address_of(name: str) -> str:
     return f"http://{network['IPAddress']}:8501"
 
 
-def wait_until_healthy(address: str) -> None:
-    """Wait until a page, or a balancer before pages, is ready for people."""
-    give_up = time.monotonic() + 60
-    while time.monotonic() < give_up:
-        with suppress(OSError), urlopen(f"{address}/_stcore/health", timeout=5) as answer:
-            assert answer.read() == b"ok"
-            return
-        time.sleep(0.05)
-    pytest.fail(f"Nothing healthy is at {address}:\n{podman('ps', '--all')}")
+def wait_for_page(address: str) -> None:
+    """Wait until a container, or a balancer in front of containers, is ready for people."""
+    wait_until_healthy(address, explain=lambda: podman("ps", "--all"))

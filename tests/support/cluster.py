@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from browsing import hostname_of
-from conftest import Project
 from playwright.sync_api import Page
-from serving import Server, free_port, start, unshare, wait_until_healthy
+
+from support.browsing import hostname_of
+from support.projects import Project
+from support.serving import Server, free_port, start, unshare
+from support.waiting import wait_until_healthy
 
 HAPROXY = shutil.which("haproxy")
 TASKS = ("task-one", "task-two")
@@ -41,8 +43,8 @@ class Cluster:
             if name not in self._servers or self._servers[name].process.poll() is not None:
                 own_name = unshare("uts", 'hostname "$0" && exec "$@"', name)
                 self._servers[name] = start(self._project, port, self._environment, own_name)
-        for name, port in self._ports.items():
-            wait_until_healthy(port, self._servers[name].process)
+        for server in self._servers.values():
+            wait_until_healthy(server.address, server.process)
 
     def signal_task(self, name: str, number: signal.Signals) -> None:
         """Send the signal to a task; wait for its end if it is one that ends it."""
@@ -76,8 +78,8 @@ class Cluster:
             [str(HAPROXY), "-q", "-db", "-f", configuration], env=os.environ | places, text=True
         )
         try:
-            wait_until_healthy(port, haproxy)
             self.address = f"http://localhost:{port}"
+            wait_until_healthy(self.address, haproxy)
             yield
         finally:
             haproxy.terminate()

@@ -5,14 +5,12 @@ import random
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pytest
-from conftest import Project, clean_environment, share_environment
+from support.projects import Project, clean_environment, share_environment
+from support.waiting import wait_until_healthy
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def serve(
     """Serve the project until the block ends."""
     server = start(project, port, environment, wrapper)
     try:
-        wait_until_healthy(port, server.process)
+        wait_until_healthy(server.address, server.process)
         yield server
     finally:
         server.process.terminate()
@@ -81,26 +79,3 @@ def start(
         text=True,
     )
     return Server(f"http://localhost:{port}", process)
-
-
-def bedrock_environment(url: str) -> dict[str, str]:
-    """Return the environment in which a project takes the address for Bedrock's."""
-    return {
-        "CHATBOT_BACKEND": "bedrock",
-        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_MAX_ATTEMPTS": "1",
-    }
-
-
-def wait_until_healthy(port: int, process: subprocess.Popen[str]) -> None:
-    give_up = time.monotonic() + 120  # the first one installs the requirements
-    while time.monotonic() < give_up and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://localhost:{port}/_stcore/health") as answer:
-                assert answer.read() == b"ok"
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"The server did not start: {process.stdout and process.stdout.read()}")

@@ -3,18 +3,19 @@
 import json
 import re
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
+
+from support.paths import BUILD
 
 CHROMIUM = shutil.which("chromium")
 needs_browser = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="Debian's package chromium is not installed"),
 ]
-SCREENSHOTS = Path(__file__).resolve().parent.parent / "build" / "screenshots"
+SCREENSHOTS = BUILD / "screenshots"
 # Chromium as root needs no sandbox, and it must not ask for the outside world.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 LONG = 20_000  # milliseconds

@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 ACCOUNT = "111122223333"
 NO_VALUE = object()
 VARIABLE = re.compile(r"\$\{([\w:.]+)\}")
@@ -23,29 +21,9 @@ class RefusedError(Exception):
     """CloudFormation would not begin, and says why."""
 
 
-class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads the short forms, such as `!Ref`, as the long ones."""
-
-
-def long_form(loader: Any, name: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-        if name == "GetAtt":
-            value = value.split(".", 1)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)
-    return {"Ref" if name == "Ref" else f"Fn::{name}": value}
-
-
-Loader.add_multi_constructor("!", long_form)
-
-
-def parse(text: str) -> dict[str, Any]:
-    """Read a template."""
-    parsed: dict[str, Any] = yaml.load(text, Loader)  # noqa: S506  # a safe one
-    return parsed
+def listed(value: Any) -> list[Any]:
+    """Return a list; where a template allows one value instead of a list, it becomes a list."""
+    return value if isinstance(value, list) else [value]
 
 
 def walk(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -83,8 +61,7 @@ class Stack:
         }
         self._made = set(made)
         for name, body in made.items():
-            first = body.get("DependsOn", [])
-            self._referred = {first} if isinstance(first, str) else set(first)
+            self._referred = set(listed(body.get("DependsOn", [])))
             self.resources[name] = body | {"Properties": self.resolve(body.get("Properties", {}))}
             self.waits_for[name] = self._referred & self._made
         for name, body in self.template.get("Outputs", {}).items():
@@ -185,6 +162,13 @@ def create(
     name: str = "team-chatbot",
 ) -> Stack:
     """Make the stack, or raise RefusedError."""
+    return Stack(template, check_parameters(template, given, region, name), region, name)
+
+
+def check_parameters(
+    template: Mapping[str, Any], given: Mapping[str, str], region: str, name: str
+) -> dict[str, str]:
+    """Return the values of all parameters, or raise RefusedError."""
     declared = template["Parameters"]
     if unknown := set(given) - set(declared):
         raise RefusedError(f"Parameters that do not exist: {sorted(unknown)}")
@@ -201,7 +185,7 @@ def create(
             for assertion in rule["Assertions"]:
                 if not stack.resolve(assertion["Assert"]):
                     raise RefusedError(assertion["AssertDescription"])
-    return Stack(template, values, region, name)
+    return values
 
 
 def fits(value: str, rules: Mapping[str, Any]) -> bool:

@@ -1,0 +1,75 @@
+"""Rendering the template: a whole project, or its files for AWS alone, which is much faster."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cookiecutter.environment import StrictEnvironment
+from jinja2 import FileSystemLoader
+from pytest_cookies.plugin import Cookies
+
+from support.options import CONTEXT, DEFAULTS, STRUCTURE, combine
+from support.paths import ROOT, TEMPLATE
+from support.projects import Project
+from support.stacks import FILES_FOR_AWS, Infrastructure
+
+Bake = Callable[..., Project]
+
+
+def render_project(cookies: Cookies, **options: Any) -> Project:
+    """Render a whole project with these options; the rest are the defaults.
+
+    `cookies` comes from pytest-cookies, and decides on the folder.
+    """
+    result = cookies.bake(extra_context=options, template=str(ROOT))
+    assert result.exception is None, result.exception
+    assert result.exit_code == 0
+    return Project(Path(result.project_path), options)
+
+
+def run_cookiecutter(
+    source: Path | str, folder: Path, *words: str, **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run the command that a person types to render a project into the folder.
+
+    All that it prints is in `stdout`.
+    """
+    command = [sys.executable, "-m", "cookiecutter", str(source), "--output-dir", str(folder)]
+    return subprocess.run(
+        [*command, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **settings
+    )
+
+
+class InfrastructureRenderer:
+    """Renders the files for AWS as cookiecutter does, without the rest of a project and its hooks.
+
+    test_infrastructure_text.py compares them with those of whole projects.
+    """
+
+    def __init__(self) -> None:
+        self._environment = StrictEnvironment(
+            context={"cookiecutter": CONTEXT},
+            keep_trailing_newline=True,
+            **CONTEXT["_jinja2_env_vars"],
+        )
+        self._environment.loader = FileSystemLoader(TEMPLATE)
+
+    def __call__(self, **options: Any) -> Infrastructure:
+        chosen = DEFAULTS | options
+        files = {
+            name: self._environment.get_template(name).render(cookiecutter=chosen)
+            for name in FILES_FOR_AWS
+        }
+        return Infrastructure(chosen, files)
+
+    def render_all(self) -> Iterator[Infrastructure]:
+        """Render every combination of options that changes these files, each content once."""
+        seen = set()
+        for options in combine(*STRUCTURE, "models", "aws_region"):
+            infrastructure = self(**options)
+            content = tuple(infrastructure.files.values())
+            if content not in seen:
+                seen.add(content)
+                yield infrastructure

@@ -1,0 +1,106 @@
+"""The infrastructure that options render, and the stacks that CloudFormation makes of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+from support.cloudformation import ACCOUNT, Stack, check_parameters
+from support.options import DEFAULTS
+from support.yaml_reading import read_yaml
+
+FILES_FOR_AWS = (
+    "infra/template.yml",
+    "infra/registry.yml",
+    "infra/github.yml",
+    "infra/parameters.json",
+    "infra/tags.json",
+    "models.toml",
+)
+IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/team-chatbot:0123abc"
+REQUIRED = {  # parameters without a default, where they exist
+    "ImageUri": IMAGE,
+    "CloudFrontPrefixListId": "pl-3b927c52",
+    "AllowedCidr": "203.0.113.0/24",
+    "VpcId": "vpc-1",
+    "LoadBalancerSubnetA": "subnet-a",
+    "LoadBalancerSubnetB": "subnet-b",
+    "TaskSubnetA": "subnet-c",
+    "TaskSubnetB": "subnet-d",
+}
+CERTIFICATE = f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/1"
+ENCRYPTED = {"CertificateArn": CERTIFICATE, "DomainName": "chat.example.com"}
+OPTIONAL = (  # each is given or left out, where its first parameter exists
+    ENCRYPTED,
+    {"AllowedCidr2": "198.51.100.0/24", "AllowedCidr3": "192.0.2.7/32"},
+    {"TimeZone": "Europe/Berlin", "OfficeOpens": "6", "OfficeCloses": "21", "TasksAtNight": "0"},
+    {"AlarmEmail": "team@example.com"},
+    {"FileSystemId": "fs-0123456789abcdef0"},
+    {"ExecEnabled": "true"},
+    {"TaskPublicAddress": "ENABLED"},
+)
+
+
+@dataclass(frozen=True)
+class Infrastructure:
+    """The files for AWS as some options render them."""
+
+    options: Mapping[str, Any]
+    files: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        return self.files["infra/template.yml"]
+
+    @cached_property
+    def template(self) -> dict[str, Any]:
+        """The template of the stack that has everything but the images."""
+        template: dict[str, Any] = read_yaml(self.text)
+        return template
+
+    @property
+    def cloudfront(self) -> bool:
+        return bool(self.options["use_cloudfront"])
+
+    @property
+    def new_vpc(self) -> bool:
+        return bool(self.options["network"] == "new VPC")
+
+    def create(self, *, name: str = "team-chatbot", **given: str) -> "RenderedStack":
+        """Make a stack with the parameters given and those that have no default."""
+        declared = self.template["Parameters"]
+        required = {key: value for key, value in REQUIRED.items() if key in declared}
+        region = self.options["aws_region"]
+        parameters = check_parameters(self.template, required | given, region, name)
+        return RenderedStack(self.template, parameters, region, name, infrastructure=self)
+
+    def stacks(self) -> Iterator["RenderedStack"]:
+        """Make a stack with each combination of parameters."""
+        declared = self.template["Parameters"]
+        choices = [
+            {name: value for name, value in choice.items() if name in declared}
+            for choice in OPTIONAL
+            if next(iter(choice)) in declared
+        ]
+        for chosen in product((False, True), repeat=len(choices)):
+            given: dict[str, str] = {}
+            for choice, taken in zip(choices, chosen, strict=True):
+                given |= choice if taken else {}
+            yield self.create(**given)
+
+    def is_default(self, *names: str) -> bool:
+        return all(self.options[name] == DEFAULTS[name] for name in names)
+
+    def __repr__(self) -> str:
+        return f"<infrastructure with {self.options}>"
+
+
+@dataclass
+class RenderedStack(Stack):
+    """A stack that knows the infrastructure that it was made from."""
+
+    infrastructure: Infrastructure = field(kw_only=True)
+
+    def __repr__(self) -> str:
+        return f"<stack with {dict(self.parameters)} of {self.infrastructure}>"

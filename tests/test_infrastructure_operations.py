@@ -1,0 +1,89 @@
+"""What happens is seen, and a deployment that fails is taken back."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from support.stack_parts import container, names_of
+from support.stacks import Infrastructure, RenderedStack
+
+
+def test_a_deployment_that_fails_is_taken_back_while_the_old_tasks_go_on(
+    stacks: list[RenderedStack],
+) -> None:
+    for stack in stacks:
+        service = stack["Service"]
+        deployment = service["DeploymentConfiguration"]
+        assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+        alarms = deployment["Alarms"]
+        assert (alarms["Enable"], alarms["Rollback"]) == (True, True)
+        assert {*names_of(alarms["AlarmNames"])} == {"UnhealthyTasksAlarm", "ServerErrorsAlarm"}
+        assert deployment["MinimumHealthyPercent"] == 100
+        assert deployment["MaximumPercent"] == 200
+        assert service["HealthCheckGracePeriodSeconds"] >= 30
+
+
+def attributes(resource: Mapping[str, Any], kind: str) -> dict[str, str]:
+    return {each["Key"]: each["Value"] for each in resource[f"{kind}Attributes"]}
+
+
+def test_a_visitor_stays_with_a_task_and_long_answers_are_not_cut_off(
+    stacks: list[RenderedStack],
+) -> None:
+    for stack in stacks:
+        group = attributes(stack["TargetGroup"], "TargetGroup")
+        assert group["stickiness.enabled"] == "true"
+        assert group["stickiness.type"] == "lb_cookie"
+        balancer = attributes(stack["LoadBalancer"], "LoadBalancer")
+        assert int(balancer["idle_timeout.timeout_seconds"]) == 3600
+        drain = int(group["deregistration_delay.timeout_seconds"])
+        assert drain > container(stack)["StopTimeout"] >= 10
+
+
+def test_logs_are_kept_as_long_as_the_team_says(structures: list[Infrastructure]) -> None:
+    for each in structures:
+        for days in each.template["Parameters"]["LogDays"]["AllowedValues"]:
+            stack = each.create(LogDays=str(days))
+            [group] = stack.of("Logs::LogGroup").values()
+            assert group["RetentionInDays"] == str(days)
+        logs = container(stack)["LogConfiguration"]
+        assert logs["LogDriver"] == "awslogs"
+        assert logs["Options"]["awslogs-group"] == "${LogGroup}"
+        assert logs["Options"]["mode"] == "non-blocking"
+        assert stack["Cluster"]["ClusterSettings"] == [
+            {"Name": "containerInsights", "Value": "enabled"}
+        ]
+
+
+def test_every_alarm_reaches_the_address_that_was_given(stacks: list[RenderedStack]) -> None:
+    metrics = {
+        ("AWS/ApplicationELB", "UnHealthyHostCount"),
+        ("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count"),
+        ("AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count"),
+        ("AWS/ECS", "CPUUtilization"),
+        ("AWS/ECS", "MemoryUtilization"),
+        ("AWS/EFS", "PercentIOLimit"),
+    }
+    for stack in stacks:
+        alarms = stack.of("CloudWatch::Alarm").values()
+        assert {(each["Namespace"], each["MetricName"]) for each in alarms} == metrics
+        assert {each["TreatMissingData"] for each in alarms} == {"notBreaching"}
+        assert all(each["AlarmDescription"] for each in alarms)
+        told = {str(each.get(key)) for each in alarms for key in ("AlarmActions", "OKActions")}
+        topics = list(stack.of("SNS::Topic").values())
+        if address := stack.parameters["AlarmEmail"]:
+            assert topics == [{"Subscription": [{"Protocol": "email", "Endpoint": address}]}]
+            assert told == {"['${AlarmTopic}']"}
+        else:
+            assert (topics, told) == ([], {"None"})
+
+
+def test_the_dashboard_shows_this_stack(stacks: list[RenderedStack]) -> None:
+    for stack in stacks:
+        widgets = json.loads(stack["Dashboard"]["DashboardBody"])["widgets"]
+        assert len(widgets) == 6
+        places = {(widget["x"], widget["y"]) for widget in widgets}
+        assert len(places) == len(widgets)
+        assert {widget["properties"]["region"] for widget in widgets} == {"us-east-1"}
+        namespaces = {metric[0] for widget in widgets for metric in widget["properties"]["metrics"]}
+        assert {"AWS/ApplicationELB", "AWS/ECS", "ECS/ContainerInsights", "AWS/EFS"} <= namespaces

@@ -1,0 +1,149 @@
+"""Tasks and ECS may do what they need and no more, and nothing holds a secret."""
+
+import json
+import re
+import tomllib
+from typing import Any
+
+from support.cloudformation import ACCOUNT, listed, walk
+from support.options import STRUCTURE
+from support.stack_parts import container, statements, variables
+from support.stacks import Infrastructure, RenderedStack
+
+
+def test_the_models_offered_may_be_called_and_nothing_else_of_bedrock(
+    infrastructures: list[Infrastructure],
+) -> None:
+    for each in infrastructures:
+        region = each.options["aws_region"]
+        profiles, behind = set(), set()
+        for table in tomllib.loads(each.files["models.toml"]).values():
+            profiles.add(f"arn:aws:bedrock:{region}:{ACCOUNT}:inference-profile/{table['id']}")
+            geography, model = table["id"].split(".", 1)
+            places = [region, ""] if geography == "global" else [f"{region[:2]}-*"]
+            behind |= {f"arn:aws:bedrock:{place}::foundation-model/{model}" for place in places}
+        stack = each.create()
+        found = [one for one in statements(stack) if "bedrock" in str(one)]
+        assert all(one["Action"] == ["bedrock:InvokeModelWithResponseStream"] for one in found)
+        [through, models] = found
+        assert set(through["Resource"]) == profiles
+        assert "Condition" not in through
+        assert set(models["Resource"]) == behind
+        [(key, allowed)] = models["Condition"]["StringEquals"].items()
+        assert (key, set(allowed)) == ("bedrock:InferenceProfileArn", profiles)
+        assert set(models["Condition"]) == {"StringEquals"}
+
+
+def test_models_and_region_change_nothing_but_what_may_be_called(
+    infrastructures: list[Infrastructure],
+) -> None:
+    """So that looking at one choice of models is enough in the tests of everything else."""
+    rest: dict[tuple[Any, ...], set[str]] = {}
+    for each in infrastructures:
+        resources = dict(each.template["Resources"])
+        policies = resources["TaskRole"]["Properties"]["Policies"]
+        others = [one for one in policies if one.get("PolicyName") != "models"]
+        assert len(others) == len(policies) - 1
+        shown = json.dumps([each.template | {"Resources": resources | {"TaskRole": others}}])
+        rest.setdefault(tuple(each.options[name] for name in STRUCTURE), set()).add(shown)
+    assert [len(different) for different in rest.values()] == [1] * 16
+
+
+def test_tasks_and_ecs_may_do_what_they_need_and_no_more(stacks: list[RenderedStack]) -> None:
+    own = f"us-east-1:{ACCOUNT}"
+    for stack in stacks:
+        allowed = [
+            (action, one["Resource"])
+            for one in statements(stack)
+            for action in one["Action"]
+            if not action.startswith("bedrock:")
+        ]
+        files = stack.parameters["FileSystemId"] or "${FileSystem}"
+        files = f"arn:aws:elasticfilesystem:{own}:file-system/{files}"
+        repository = f"arn:aws:ecr:{own}:repository/team-chatbot"
+        expected = {
+            "elasticfilesystem:ClientMount": [files],
+            "elasticfilesystem:ClientWrite": [files],
+            "ecr:GetAuthorizationToken": ["*"],
+            "ecr:BatchGetImage": [repository],
+            "ecr:GetDownloadUrlForLayer": [repository],
+            "secretsmanager:GetSecretValue": ["${CookieSecret}"],
+            "logs:CreateLogStream": ["${LogGroup.Arn}"],
+            "logs:PutLogEvents": ["${LogGroup.Arn}"],
+        }
+        if stack.parameters["ExecEnabled"] == "true":
+            for verb in ("CreateControl", "CreateData", "OpenControl", "OpenData"):
+                expected[f"ssmmessages:{verb}Channel"] = ["*"]
+        assert sorted(allowed) == sorted(expected.items())
+
+
+def test_each_role_does_its_own_part(stacks: list[RenderedStack]) -> None:
+    for stack in stacks:
+        task = stack["TaskDefinition"]
+        assert task["TaskRoleArn"] == "${TaskRole.Arn}"
+        assert task["ExecutionRoleArn"] == "${ExecutionRole.Arn}"
+        parts = {"bedrock": "TaskRole", "elasticfilesystem": "TaskRole", "ssmmessages": "TaskRole"}
+        parts |= {"ecr": "ExecutionRole", "secretsmanager": "ExecutionRole"}
+        parts |= {"logs": "ExecutionRole"}
+        for name, role in stack.of("IAM::Role").items():
+            for path, value in walk(role["Policies"]):
+                if path[-1:] == ("Action",):
+                    for action in listed(value):
+                        assert parts[action.split(":")[0]] == name
+            [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+            assert trust["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
+            assert trust["Action"] == "sts:AssumeRole"
+            assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def test_every_wildcard_in_what_is_allowed_tells_its_reason(
+    infrastructures: list[Infrastructure],
+) -> None:
+    for each in infrastructures:
+        lines = each.text.splitlines()
+        roles = each.text.index("  TaskRole:"), each.text.index("  CookieSecret:")
+        assert each.text.count("IAM::Role", *roles) == each.text.count("IAM::Role")
+        first, last = (each.text.count("\n", 0, place) for place in roles)
+        for number in range(first, last):
+            code = lines[number].split(" #")[0]
+            if "*" not in code:
+                continue
+            assert not re.search(r"Action:.*\*", code)
+            # Beside it, or where its statement begins.
+            start = max(n for n in range(number + 1) if re.match(r" *- (Sid|Effect):", lines[n]))
+            assert " # " in lines[number] or " # " in lines[start], lines[number]
+
+
+def test_a_shell_in_a_task_is_possible_only_where_the_team_says_so(
+    stacks: list[RenderedStack],
+) -> None:
+    for stack in stacks:
+        open_ = stack.parameters["ExecEnabled"] == "true"
+        assert stack["Service"]["EnableExecuteCommand"] is open_
+        assert container(stack)["ReadonlyRootFilesystem"] is not open_
+
+
+def test_tasks_have_no_privileges(stacks: list[RenderedStack]) -> None:
+    for stack in stacks:
+        one = container(stack)
+        assert not {"Privileged", "DockerSecurityOptions"} & set(one)
+        assert one["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
+        assert one["LinuxParameters"]["InitProcessEnabled"] is True
+
+
+def test_nothing_holds_a_secret(
+    stacks: list[RenderedStack], infrastructures: list[Infrastructure]
+) -> None:
+    looks_secret = re.compile(r"secret|password|token|api_?key|credential", re.IGNORECASE)
+    for stack in stacks:
+        assert not [name for name in variables(stack) if looks_secret.search(name)]
+        assert container(stack)["Secrets"] == [
+            {"Name": "STREAMLIT_SERVER_COOKIE_SECRET", "ValueFrom": "${CookieSecret}"}
+        ]
+        assert stack["CookieSecret"]["GenerateSecretString"]["PasswordLength"] >= 32
+        assert "SecretString" not in stack["CookieSecret"]
+        assert not [name for name in stack.parameters if looks_secret.search(name)]
+        assert "CookieSecret" not in json.dumps(stack.outputs)
+    for each in infrastructures:
+        for content in each.files.values():
+            assert not re.search(r"AKIA[0-9A-Z]{16}|BEGIN [A-Z ]*PRIVATE KEY|\b\d{12}\b", content)

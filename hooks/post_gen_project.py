@@ -1,4 +1,4 @@
-"""Remove what the chosen options don't need, make the script a program, say how to go on."""
+"""Remove what the options don't need, make deployment.sh executable, show the next steps."""
 
 import shutil
 from pathlib import Path
@@ -6,14 +6,15 @@ from pathlib import Path
 if "<< cookiecutter.ci >>" != "GitHub Actions":
     shutil.rmtree(".github")
     Path("infra/github.yml").unlink()
+    Path("docs/github.md").unlink()
 
-Path("deployment.sh").chmod(0o755)  # a template that came as a zip has lost that
+Path("deployment.sh").chmod(0o755)  # a zip file of the template loses this
 
 print(f"""
-Your chatbot is in {Path.cwd().name}. To see it in the browser:
+Your chatbot is in {Path.cwd().name}. To open it in the browser:
 
   cd {Path.cwd().name}
   python3 dev.py run
 
-README.md tells how to deploy it to AWS.
+README.md explains how to deploy it to AWS.
 """)

@@ -285,7 +285,7 @@ def test_the_workflow_runs_in_that_environment_as_that_role(default: Project) ->
         variable = output["Description"].split()[-1].rstrip(".")
         assert output["Value"] == {"Fn::GetAtt": [name, "Arn"]}
         assert f"vars.{variable} " in default.read(".github/workflows/deploy.yml")
-        assert variable in default.read("README.md")
+        assert variable in default.read("docs/github.md")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from support.projects import WORKFLOW, WORKFLOWS, Project
 from support.rendering import Bake, run_cookiecutter
 from support.yaml_reading import read_yaml
 
-OF_GITHUB = {*WORKFLOWS, "infra/github.yml"}
+OF_GITHUB = {*WORKFLOWS, "docs/github.md", "infra/github.yml"}
 FILES = {
     ".dockerignore",
     ".gitignore",
@@ -33,6 +33,11 @@ FILES = {
     "compose.yaml",
     "deployment.sh",
     "dev.py",
+    "docs/costs.md",
+    "docs/data.md",
+    "docs/dependencies.md",
+    "docs/operate.md",
+    "docs/settings.md",
     "infra/haproxy.cfg",
     "infra/parameters.json",
     "infra/registry.yml",

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Try, test and measure this template: `python3 dev.py demo`, `… test`, `… benchmark`.
 
-Only Python 3.11 or newer is needed, with its standard library. What else is needed goes to the
-virtual environment .venv and to the folder build.
+It needs only Python 3.11 or newer and its standard library. Everything else goes to the virtual
+environment .venv and the folder build.
 """
 
 import argparse
@@ -18,8 +18,8 @@ DEMO = ROOT / "build" / "demo"
 
 
 def load_project_dev() -> ModuleType:
-    """Load the rendered projects' dev.py, which makes environments and tells what goes wrong."""
-    sys.dont_write_bytecode = True  # else the cache would be rendered into projects
+    """Load the rendered project's dev.py, which creates environments and explains errors."""
+    sys.dont_write_bytecode = True  # otherwise the cache would be rendered into projects
     spec = spec_from_file_location("dev", ROOT / "<<cookiecutter.project_slug>>" / "dev.py")
     if spec is None or spec.loader is None:
         raise ImportError("The project's dev.py is missing.")
@@ -36,7 +36,7 @@ def demo(options: argparse.Namespace) -> None:
     project_dev.check_port("localhost", options.port, "demo")
     python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
     project_dev.say(f"Rendering a project in {DEMO.relative_to(ROOT)}")
-    config = DEMO / "cookiecutter.yaml"  # so that nothing is written to the person's HOME
+    config = DEMO / "cookiecutter.yaml"  # writes nothing to the user's home folder
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(f'replay_dir: "{DEMO / "replay"}"\n', encoding="utf-8")
     command = [python, "-m", "cookiecutter", ROOT, "--no-input", "--config-file", config]
@@ -48,23 +48,23 @@ def demo(options: argparse.Namespace) -> None:
     project = DEMO / "team-chatbot"
     environment = os.environ | {"CHATBOT_BACKEND": os.environ.get("CHATBOT_BACKEND") or "demo"}
     serve = [sys.executable, str(project / "dev.py"), "run", f"--port={options.port}"]
-    # In the place of this process, so that Ctrl-C and other signals reach it alone.
+    # Replaces this process, so that Ctrl-C and other signals reach the server directly.
     os.execve(sys.executable, serve, environment)
 
 
 def test(options: argparse.Namespace) -> None:
-    """Run the tests that need nothing but Python; further words are for pytest."""
+    """Run the tests that need nothing but Python; further arguments go to pytest."""
     python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
     which = ["-m", "not browser and not nfs and not aws and not containers"]
     which += ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
-    if "-m" in options.arguments:  # what is marked needs the machine for itself
+    if "-m" in options.arguments:  # marked tests need the machine to themselves
         which = []
     command = [python, "-m", "pytest", *which, *options.arguments]
     sys.exit(subprocess.run(command, cwd=ROOT).returncode)
 
 
 def benchmark(options: argparse.Namespace) -> None:
-    """Measure the rendered project beside a baseline; writes docs/benchmarks.* or docs/image.*."""
+    """Compare the rendered project with a baseline; write docs/benchmarks.* or docs/image.*."""
     python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
     module = "benchmarks.image" if options.subject == "image" else "benchmarks"
     command = [python, "-B", "-m", module, *(["--quick"] if options.quick else [])]
@@ -79,12 +79,14 @@ def main() -> None:
     demo_parser = verbs.add_parser("demo", help="render a project and serve it offline")
     demo_parser.add_argument("--port", type=int, default=8501)
     demo_parser.set_defaults(action=demo)
-    test_parser = verbs.add_parser("test", help="run the tests; further words are for pytest")
+    test_parser = verbs.add_parser("test", help="run the tests; further arguments go to pytest")
     test_parser.set_defaults(action=test)
-    benchmark_parser = verbs.add_parser("benchmark", help="measure it beside a baseline")
+    benchmark_parser = verbs.add_parser("benchmark", help="compare it with a baseline")
     subjects = ("page", "image")
     benchmark_parser.add_argument("subject", nargs="?", choices=subjects, default="page")
-    benchmark_parser.add_argument("--quick", action="store_true", help="a short one, for build/")
+    benchmark_parser.add_argument(
+        "--quick", action="store_true", help="measure less, and write only to build/"
+    )
     benchmark_parser.set_defaults(action=benchmark)
     project_dev.call(parser)
 

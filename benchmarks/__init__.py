@@ -1,1 +1,1 @@
-"""This template beside the approach it carries on: the whole session pickled at each run."""
+"""Compares this template with the approach that it builds on: pickling the session at each run."""

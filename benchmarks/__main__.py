@@ -1,4 +1,4 @@
-"""Measure this template beside the baseline, and write docs/benchmarks.{json,svg,md}."""
+"""Compare this template with the baseline, and write docs/benchmarks.{json,svg,md}."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ def say(text: str) -> None:
 
 
 def render() -> Project:
-    """Render a project and make its environment."""
+    """Render a project and create its environment."""
     folder = BUILD / "benchmark"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -49,43 +49,43 @@ def make_baseline_environment(project: Project) -> None:
 
 
 def packages_of_baseline(project: Project) -> list[str]:
-    """Return what the reference says it installs, in the versions of the project."""
+    """Return the packages that the reference project installs, in this project's versions."""
     wanted = ("streamlit", "streamlit-local-storage", "boto3")
     lines = project.read("requirements.in").splitlines()
     return [line.split()[0] for line in lines if line.split("==")[0] in wanted]
 
 
 def measure_store(folder: str, sizes: Sequence[int]) -> dict[str, Any]:
-    """Return what a turn costs on this disk and, where the tool for it runs, on NFS."""
+    """Return what a turn costs on the local disk and, if two-clients is available, on NFS."""
     store = [sys.executable, "-B", str(ROOT / "benchmarks" / "store.py"), folder]
     store += map(str, sizes)
     environment = os.environ | {"PYTHONPATH": str(TEMPLATE)}
     local = subprocess.run(store, env=environment, check=True, capture_output=True, text=True)
     figures = {"disk": json.loads(local.stdout)}
     if not TOOL.exists():
-        say("There is no two-clients, so nothing is measured on NFS")
+        say("Measuring nothing on NFS, because the tool two-clients is missing")
         return figures
     over_nfs = between_clients("--env", f"PYTHONPATH={TEMPLATE}")
     ran = subprocess.run([*over_nfs, *store], capture_output=True, text=True)
     if ran.returncode:
-        say(f"Nothing is measured on NFS: {ran.stderr.strip()}")
+        say(f"Measuring nothing on NFS: {ran.stderr.strip()}")
     else:
         figures["nfs"] = json.loads(ran.stdout)
     return figures
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    say("Rendering a project, and making the baseline's environment")
+    say("Rendering a project and creating the baseline's environment")
     project = render()
     make_baseline_environment(project)
     sizes = SIZES[:2] if quick else SIZES
     sessions = SESSIONS[:2] if quick else SESSIONS
     with tempfile.TemporaryDirectory() as folder:
-        say("Saving turns")
+        say("Measuring how long it takes to save a turn")
         results: dict[str, Any] = {"save": measure_store(folder, sizes), "reload": {}, "rerun": {}}
         results["memory"] = {}
         for name in ("template", "baseline"):
-            say(f"Memory of the {name} with up to {max(sessions)} sessions")
+            say(f"Measuring the memory of the {name} with up to {max(sessions)} sessions")
             with (
                 page.serve(project, name, Path(folder) / f"memory-{name}") as app,
                 page.open_browser() as browser,
@@ -100,7 +100,7 @@ def measure(quick: bool) -> dict[str, Any]:
             for each in apps:
                 each.folder.mkdir(exist_ok=True)
             for size in sizes:
-                say(f"Reloading and running pages of {size:,} messages")
+                say(f"Measuring reloads and runs of a page with {size:,} messages")
                 times = 3 if size == max(SIZES) else 9
                 results["reload"][str(size)] = page.measure_reloads(apps, browser, size, times)
                 results["rerun"][str(size)] = {
@@ -113,7 +113,9 @@ def measure(quick: bool) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="dev.py benchmark", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer sizes; writes to build/ only")
+    parser.add_argument(
+        "--quick", action="store_true", help="measure fewer sizes, and write only to build/"
+    )
     quick = parser.parse_args().quick
     results = measure(quick)
     report.write(results, BUILD if quick else ROOT / "docs")

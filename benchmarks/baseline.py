@@ -1,4 +1,4 @@
-"""The baseline: a chatbot that pickles its whole session at each run, and draws all of it."""
+"""The baseline: a chatbot that pickles its whole session at each run, and draws every message."""
 
 import os
 import pickle

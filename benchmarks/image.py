@@ -1,4 +1,4 @@
-"""Measure the project's image beside the baseline's, at AWS's smallest size; write docs/image.*."""
+"""Compare the project's image with the baseline's, at AWS's smallest size; write docs/image.*."""
 
 import argparse
 import base64
@@ -28,12 +28,12 @@ from support.projects import Project
 VISITORS = 20
 SESSIONS = 50
 STARTS = 5
-REPETITIONS = 3  # of the visitors, each time at a container that nobody has visited
+REPETITIONS = 3  # of the measurement with visitors, each with a fresh container
 TEMPLATE_FLAGS = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=all", "--volume=/sessions")
 MEMORY = ("--memory", str(containers.MEMORY))
 LIMITS = ("--cpus", str(containers.CPUS), *MEMORY)
 
-# As the reference describes its own: one stage, all that pip brings. Streamlit is the same.
+# As the reference project describes it: one stage, everything that pip installs. Same Streamlit.
 BASELINE = """
 FROM docker.io/library/python:3.13-slim
 RUN python -m venv /packages && /packages/bin/pip install --no-cache-dir {packages}
@@ -46,38 +46,40 @@ CMD ["streamlit", "run", "baseline.py", "--server.address=0.0.0.0", "--server.he
 
 TEXT = """# The image
 
-The rendered project's image beside the baseline's: the page of [benchmarks.md](benchmarks.md) in an
-image as the reference describes its own, with all that pip brings. Both run on the same base, with
-0.25 vCPU and 512 MB, the smallest size on AWS.
+This page compares the rendered project's image with the baseline's. The baseline is the one of
+[benchmarks.md](benchmarks.md), in an image built as the reference project describes it, with
+everything that pip installs. Both use the same base image and run with 0.25 vCPU and 512 MB, the
+smallest size on AWS.
 
-One run on one machine ({machine}), {date}. Times depend on the machine; the ratios matter.
+One run on one machine ({machine}), {date}. Times depend on the machine, so compare the ratios.
 
-The command that makes this page, on Debian, as root, with the packages that `.ci/run` installs:
+This command generates the page, on Debian, as root, with the packages that `.ci/run` installs:
 
 ```bash
 python3 dev.py benchmark image
 ```
 
 {table}
-**The packages** are the layer of the image that pip makes. It is smaller because `pyproject.toml`
-leaves out what Streamlit needs for tables, charts and maps alone.
+**Packages** is the size of the layer that pip creates in the image. It is smaller because
+`pyproject.toml` leaves out what Streamlit needs only for tables, charts and maps.
 
-**Start** is the time from the command until the health check is answered; median of {starts}. It is
-shorter because all that is imported is compiled in the image.
+**Start** is the time from the command until the health check succeeds; median of {starts}. It is
+shorter because everything that is imported is compiled in the image.
 
-**New browsers** are {visitors} at once, at a container that none has visited: each sends what
-Chromium sent when it opened the page, from the first file to the last, and waits for the end of the
-script's last run; median of {repetitions}. It is less because the script runs once instead of
-twice, because garbage is not looked for in all that was imported, and because uvicorn has its fast
-loop and parser.
+**New browsers** is the time that {visitors} browsers need when they visit a fresh container at
+once. Each sends what Chromium sent when it opened the page, from the first file to the last, and
+waits for the end of the script's last run; median of {repetitions}. It is shorter because the
+script runs once instead of twice, because the garbage collector skips everything that was
+imported, and because uvicorn has its fast event loop and parser.
 
-**Memory** is the resident memory of the server, just after the start, and with {sessions} sessions
-open in Chromium that have had an answer.
+**Memory** is the server's resident memory, just after the start and with {sessions} sessions that
+are open in Chromium and have had an answer.
 
-The base is Debian's own Python, made on the spot, so that no registry of images is needed.
+The base image contains Debian's own Python and is built locally, so that no image registry is
+needed.
 """
 
-AIMS = (  # figure, its name, digits, the most it may be: a number, or a share of the baseline's
+AIMS = (  # figure, its name, digits, and its limit: a number, or a share of the baseline's figure
     ("packages", "packages, MB", 0, 274.0, 0.0),
     ("start", "start until healthy, s", 2, 2.0, 0.0),
     ("visitors", "20 new browsers at once, s", 1, 0.0, 0.5),
@@ -108,7 +110,7 @@ def megabytes_of_packages(image: str) -> float:
 
 @contextmanager
 def container(name: str, image: str, *limits: str) -> Iterator[page.App]:
-    """Run an image until the block ends; it is healthy when the block begins."""
+    """Run an image until the block ends; the block begins when the container is healthy."""
     flags = TEMPLATE_FLAGS if name == "template" else ()
     environment = ("--env=CHATBOT_BACKEND=demo",)
     podman("create", "--name=measured", *flags, *limits, *environment, image)
@@ -133,7 +135,7 @@ def seconds_to_start(name: str, image: str) -> float:
 
 
 def record(app: page.App, browser: Browser, file: Path) -> None:
-    """Write down what Chromium and the server say when a new person opens the page."""
+    """Record what Chromium and the server send each other when a new visitor opens the page."""
     events: list[tuple[str, str]] = []
 
     def ask(request: Any) -> None:
@@ -154,7 +156,7 @@ def record(app: page.App, browser: Browser, file: Path) -> None:
     opened.on("websocket", connect)
     opened.goto(app.address)
     opened.get_by_test_id("stChatInputTextArea").wait_for(timeout=page.WAIT)
-    opened.wait_for_timeout(3000)  # a component may ask for another run
+    opened.wait_for_timeout(3000)  # a component may request another run
     visitor.close()
     file.write_text(json.dumps(events))
 
@@ -165,25 +167,25 @@ def seconds_of_visitors(project: Project, app: page.App, file: Path) -> float:
     command = [str(each) for each in (python, script, app.address, VISITORS, file)]
     ran = subprocess.run(command, capture_output=True, text=True)
     if ran.returncode:
-        sys.exit(f"The visitors could not visit:\n{ran.stderr}")
+        sys.exit(f"The visits failed:\n{ran.stderr}")
     return float(json.loads(ran.stdout)["seconds"])
 
 
 def measure() -> dict[str, Any]:
-    say("Rendering a project, building its image and the baseline's")
+    say("Rendering a project, and building its image and the baseline's")
     project = render()
     images = build(project)
     figures: dict[str, dict[str, Any]] = {name: {} for name in images}
     for name, image in images.items():
         figures[name]["packages"] = megabytes_of_packages(image)
         figures[name] |= {"start": [], "idle": [], "visitors": []}
-    say("Starting")
+    say("Measuring how long the images take to start")
     for _ in range(STARTS):
         for name, image in images.items():
             figures[name]["start"].append(seconds_to_start(name, image))
     with page.open_browser() as browser:
         for name, image in images.items():
-            say(f"What a browser sends to the {name}, and memory with up to {SESSIONS} sessions")
+            say(f"Recording a browser, and measuring the {name} with {SESSIONS} sessions")
             with container(name, image, *MEMORY) as app:
                 file = BUILD / f"visitor-{name}.json"
                 record(app, browser, file)
@@ -192,7 +194,7 @@ def measure() -> dict[str, Any]:
                 figures[name]["sessions"] = memory[str(SESSIONS)]
     for number in range(REPETITIONS):
         for name, image in images.items():
-            say(f"{VISITORS} new browsers at the {name}, {number + 1} of {REPETITIONS}")
+            say(f"{VISITORS} new browsers visit the {name}, {number + 1} of {REPETITIONS}")
             with container(name, image, *LIMITS) as app:
                 figures[name]["idle"].append(app.memory())
                 seconds = seconds_of_visitors(project, app, BUILD / f"visitor-{name}.json")
@@ -219,7 +221,7 @@ def table(figures: dict[str, Any]) -> str:
 def main() -> None:
     argparse.ArgumentParser(prog="dev.py benchmark image", description=__doc__).parse_args()
     if containers.MISSING:
-        sys.exit(f"This machine lacks what it takes: {', '.join(containers.MISSING)}.")
+        sys.exit(f"This machine lacks {', '.join(containers.MISSING)}.")
     figures = measure()
     words = {
         "machine": f"{os.cpu_count()} cores, {report.system()}",

@@ -1,4 +1,4 @@
-"""What a person waits for and what a server holds: both apps served, and asked by a browser."""
+"""How long a person waits and how much memory a server uses: both apps, visited by a browser."""
 
 import json
 import statistics
@@ -21,12 +21,12 @@ from support.serving import free_port
 from support.waiting import wait_until_healthy
 
 WAIT = 180_000  # milliseconds
-SETTLE = 1.0  # seconds after a page was closed, so that the next one's time is its own
+SETTLE = 1.0  # seconds after a page is closed, so that it does not slow the next one down
 
 
 @dataclass(frozen=True)
 class App:
-    """One of the two, as it is served: its address, its process, where it keeps sessions."""
+    """One of the two apps while it is served: address, process, and folder of its sessions."""
 
     name: str
     address: str
@@ -40,7 +40,7 @@ class App:
             seed_baseline(self.folder / key / "session.pickle", messages)
 
     def visitor(self, browser: Browser, key: str) -> BrowserContext:
-        """Return a browser that has that key, where the app keeps it."""
+        """Return a browser that has that key where the app looks for it."""
         cookie = {"name": "chatbot_session", "value": key, "url": self.address}
         item = {"name": "session_id", "value": f'{{"session_id": "{key}"}}'}
         origin = {"origin": self.address, "localStorage": [item]}
@@ -58,7 +58,7 @@ class App:
 
 
 def python_of(project: Project, name: str) -> Path:
-    """Return the Python of an app: the project's, or one with all that pip brings."""
+    """Return an app's Python: the project's, or one with everything that pip installs."""
     folder = project.path / ".venv" if name == "template" else BUILD / "baseline-venv"
     return folder / "bin" / "python"
 
@@ -105,7 +105,7 @@ def reload(app: App, visitor: BrowserContext, messages: int) -> float:
     begun = time.perf_counter()
     page.goto(app.address, wait_until="commit")
     shown = page.get_by_test_id("stChatMessage")
-    # The number of the last one: this template draws the newest fifty.
+    # The template draws only the newest fifty.
     last = min(messages, 50) if app.name == "template" else messages
     shown.nth(last - 1).locator("p").first.wait_for()
     passed = time.perf_counter() - begun
@@ -115,7 +115,7 @@ def reload(app: App, visitor: BrowserContext, messages: int) -> float:
 
 
 def measure_reloads(apps: list[App], browser: Browser, messages: int, times: int) -> dict[str, Any]:
-    """Return the median seconds of so many reloads of each app, taken in turns."""
+    """Reload the apps in turns, and return the median seconds of each."""
     key = f"k{messages:032x}"
     visitors = {}
     for app in apps:
@@ -132,7 +132,7 @@ def measure_reloads(apps: list[App], browser: Browser, messages: int, times: int
 
 
 def measure_memory(app: App, browser: Browser, counts: list[int]) -> dict[str, float]:
-    """Return the server's memory in MiB with so many open sessions, each with a turn in it."""
+    """Return the server's memory in MiB by number of open sessions, each with one turn."""
     figures = {"0": app.memory()}
     open_sessions = []
     for number in range(1, max(counts) + 1):
@@ -153,7 +153,7 @@ def measure_memory(app: App, browser: Browser, counts: list[int]) -> dict[str, f
 
 
 def measure_rerun(project: Project, app: App, messages: int) -> float:
-    """Return a server's milliseconds for one run of the page's script."""
+    """Return how many milliseconds the server needs for one run of the page's script."""
     key = f"k{messages:032x}"
     script = project.path / "streamlit_app.py"
     if app.name == "baseline":

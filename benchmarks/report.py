@@ -1,4 +1,4 @@
-"""The figures as a page of Markdown, a picture and JSON."""
+"""Writes the figures as a Markdown page, a picture and JSON."""
 
 import json
 import platform
@@ -12,13 +12,14 @@ NAMES = {"disk": "a local disk", "nfs": "NFS"}
 
 TEXT = """# Benchmarks
 
-This template beside the approach that it carries on: a session that is pickled as a whole at the
-end of each run and loaded at the beginning of the next, a page that draws every message, and
-streamlit-local-storage's class `LocalStorage` (`benchmarks/baseline.py`, written for this
-comparison), with all that pip brings. Both have the same demo model and the same Streamlit.
+This page compares the template with the approach that it builds on, the baseline: the whole
+session is pickled at the end of each run and loaded at the beginning of the next, the page draws
+every message, and the key is kept by the class `LocalStorage` of streamlit-local-storage. The
+baseline was written for this comparison (`benchmarks/baseline.py`) and has everything that pip
+installs. Both use the same demo model and the same Streamlit.
 
-One run on one machine ({machine}), {date}. Times depend on the machine; the ratios matter.
-The command that makes this page:
+One run on one machine ({machine}), {date}. Times depend on the machine, so compare the ratios.
+This command generates the page:
 
 ```bash
 python3 dev.py benchmark
@@ -27,23 +28,28 @@ python3 dev.py benchmark
 ![The figures below as curves](benchmarks.svg)
 
 {tables}
-## What was aimed at
+## Goals
 
 {aims}
-Most of a reload is Streamlit's own page, which both load and draw alike; what differs is a second
-run of the script, and the messages drawn. Saving costs more here at first, because each piece of an
-answer is on the disk before it is shown; it stays the same however long the conversation is.
+Most of a reload is Streamlit's own page, which both load and draw in the same way. They differ in
+how many messages they draw and in whether the script runs a second time. In short conversations,
+saving costs the template more, because each piece of an answer is on the disk before it is shown.
+But the cost does not grow with the conversation.
 
 ## How it is measured
 
-Messages have 500 characters. **Saving a turn** is a prompt and an answer that takes a second, which
-this template saves in four pieces, each of them on the disk before it is shown; the baseline loads
-and saves once. Bytes are those of the process's system calls; medians of 15 turns. NFS is the Linux
-kernel's, with 1.35 ms for a round trip. **Reload** is the time from the navigation of a returning
-visitor until Chromium shows the newest message, the two taken in turns; medians of 9, of 3 at 5,000
-messages. **A run** is one run of the page's script, without a browser (AppTest); medians of 7.
-**Memory** is the server's resident memory, with sessions that are open in a browser and have had an
-answer.
+Messages have 500 characters.
+
+- **Saving a turn** means saving a prompt and an answer that takes a second. The template saves
+  the answer in four pieces, each on the disk before it is shown; the baseline loads and saves the
+  session once. Bytes are those of the process's system calls. Figures are medians of 15 turns.
+  NFS is the Linux kernel's, with a round trip of 1.35 ms.
+- **Reload** is the time from a returning visitor's navigation until Chromium shows the newest
+  message. The two apps take turns. Figures are medians of 9 reloads, and of 3 at 5,000 messages.
+- **A run** is one run of the page's script, without a browser (AppTest). Figures are medians of
+  7.
+- **Memory** is the server's resident memory, with sessions that are open in a browser and have
+  had an answer.
 """
 
 
@@ -68,7 +74,7 @@ def write(results: dict[str, Any], folder: Path) -> None:
 
 
 def by_app(results: dict[str, Any], store: str, figure: str) -> dict[str, dict[str, float]]:
-    """Return a figure of saving by size and app, as the other results are."""
+    """Return one figure of saving, by size and app like the other results."""
     saved = results["save"][store]
     sizes = saved["template"]
     return {size: {app: saved[app][size][figure] for app in saved} for size in sizes}
@@ -106,7 +112,7 @@ def table(title: str, unit: str, rows: dict[str, dict[str, float]], digits: int)
 
 
 def aims(results: dict[str, Any]) -> str:
-    """Say of each aim whether this run met it."""
+    """Return a table of the goals that says which ones this run met."""
     found = []
     for store, name in NAMES.items():
         if store in results["save"]:
@@ -131,7 +137,7 @@ def picture(results: dict[str, Any], file: Path) -> None:
     """Draw one panel for each kind of figure."""
     store = "nfs" if "nfs" in results["save"] else "disk"
     memory = by_sessions(results)
-    del memory["0"]  # has no place on a logarithmic axis
+    del memory["0"]  # zero has no place on a logarithmic axis
     saving = f"Saving a turn on {NAMES[store]}, ms"
     panels = {
         saving: ("messages", by_app(results, store, "milliseconds")),
@@ -139,7 +145,7 @@ def picture(results: dict[str, Any], file: Path) -> None:
         "A run of the page's script, ms": ("messages", results["rerun"]),
         "Memory of the server, MiB": ("sessions", memory),
     }
-    # The same bytes from the same figures; words as words.
+    # Identical figures give identical bytes; text stays text.
     matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "benchmarks", "font.size": 9}
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 6.5), layout="constrained")
     for panel, (title, (unit, rows)) in zip(axes.flat, panels.items(), strict=True):

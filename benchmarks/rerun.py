@@ -1,6 +1,6 @@
-"""A server's time for one run of a page's script: `python rerun.py SCRIPT COUNT` prints medians.
+"""How long one run of a page's script takes: `python rerun.py SCRIPT KEY` prints the median.
 
-Run by the project's Python, through Streamlit's own AppTest, without a browser or a network.
+The project's Python runs it with Streamlit's own AppTest, without a browser or a network.
 """
 
 import json

@@ -1,6 +1,6 @@
 """What saving a turn costs: `python store.py FOLDER` prints it as JSON. Standard library only.
 
-A turn is a prompt, and an answer that takes a second: this template saves it in four pieces.
+A turn is a prompt and an answer that takes a second; this template saves the answer in four pieces.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 from chatbot.sessions import Session, new_conversation_id, new_key
 
 TEXT = "x" * 500  # characters of a message
-PIECES = 4  # an answer of a second is saved each quarter of it
+PIECES = 4  # the template saves four times a second
 REPETITIONS = 15
 
 Figures = dict[str, float]
@@ -36,7 +36,7 @@ def records(turn: str) -> list[dict[str, Any]]:
 
 
 def seed(root: Path, key: str, messages: int) -> None:
-    """Make a session with one conversation of so many messages."""
+    """Create a session with one conversation of that many messages."""
     conversation = Session(root, key).conversation(new_conversation_id())
     turns = range(messages // 2)
     lines = [line for turn in turns for line in records(f"t{turn}")]
@@ -44,7 +44,7 @@ def seed(root: Path, key: str, messages: int) -> None:
 
 
 def save_turn(root: Path, messages: int) -> Callable[[int], None]:
-    """Return what saves the so-manieth turn as this template does."""
+    """Return a function that saves a turn as this template does, given the turn's number."""
     key = new_key()
     seed(root, key, messages)
     session = Session(root, key)
@@ -61,7 +61,7 @@ def save_turn(root: Path, messages: int) -> Callable[[int], None]:
 
 def seed_baseline(file: Path, messages: int) -> None:
     roles = ("user", "assistant")
-    # Each text is a text of its own: pickle keeps an object that it has seen as a reference.
+    # Each text is a new object, because pickle stores repeated objects as references.
     texts = (f"{number:05}{TEXT[5:]}" for number in range(messages))
     said = [{"role": roles[number % 2], "content": text} for number, text in enumerate(texts)]
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def seed_baseline(file: Path, messages: int) -> None:
 
 
 def save_turn_in_baseline(root: Path, messages: int) -> Callable[[int], None]:
-    """Return what saves a turn as the baseline does: one run loads all, and saves all."""
+    """Return a function that saves a turn as the baseline does: loads all, and saves all."""
     file = root / "baseline" / f"{messages}.pickle"
     seed_baseline(file, messages)
 

@@ -1,7 +1,7 @@
-"""What new browsers cost a server: `python visitors.py ADDRESS COUNT FILE`, by a project's Python.
+"""How long new browsers take: `python visitors.py ADDRESS COUNT FILE`, with a project's Python.
 
-FILE holds what one browser sent, as benchmarks/image.py recorded it: so many visitors send it
-at once. Prints the seconds until all have every file and the end of every run of the script.
+FILE holds what one browser sent, as recorded by benchmarks/image.py; COUNT visitors send it at
+once. Prints the seconds until all have received every file, and every run of the script has ended.
 """
 
 import base64
@@ -29,7 +29,7 @@ def fetch(host: str, paths: list[str]) -> None:
         answer = connection.getresponse()
         answer.read()
         if answer.status != 200:
-            sys.exit(f"{path} is answered with {answer.status}.")
+            sys.exit(f"The server answered {answer.status} for {path}.")
     connection.close()
 
 
@@ -38,9 +38,9 @@ def script_ended(message: bytes) -> bool:
 
 
 def plan(events: list[tuple[str, str]]) -> tuple[list[str], list[tuple[int, bytes]], list[str]]:
-    """Return the files asked for before the first message, the messages, and the other files.
+    """Return the files requested before the first message, the messages, and the other files.
 
-    A message goes with the number of the script's runs that had ended before it was sent.
+    Each message comes with the number of runs of the script that had ended when it was sent.
     """
     before: list[str] = []
     messages: list[tuple[int, bytes]] = []
@@ -57,7 +57,7 @@ def plan(events: list[tuple[str, str]]) -> tuple[list[str], list[tuple[int, byte
 
 
 def talk(host: str, messages: list[tuple[int, bytes]]) -> None:
-    """Send each message after as many ends of runs; wait for the end of the last run."""
+    """Send each message after as many runs as in the recording; wait until the last run ends."""
     ended = 0
     address = f"ws://{host}/_stcore/stream"
     origin: Any = f"http://{host}"

@@ -111,7 +111,7 @@ def test_the_whole_internet_is_let_in_only_with_a_certificate(
         if each.cloudfront:
             assert name not in each.template["Parameters"]
             continue
-        with pytest.raises(RefusedError, match=f"certificate, {name} must not be the whole internet"):
+        with pytest.raises(RefusedError, match=f"certificate, {name} must not be 0.0.0.0/0"):
             each.create(**{name: "0.0.0.0/0"})
         assert each.create(**{name: "0.0.0.0/0"}, **ENCRYPTED)
         # The same by other names, or half of it.

@@ -1,33 +1,33 @@
 #!/usr/bin/env bash
-# Puts the chatbot on AWS and looks after it there: ./deployment.sh --help
+# Deploys the chatbot to AWS and operates it there: ./deployment.sh --help
 #
-# Needs bash 3.2 or newer (macOS has that one), AWS CLI v2, docker with buildx, and git.
-# Each verb can be run again after any failure: it goes on from what it finds.
-# Progress goes to stderr; stdout is only for the answer, such as the address.
+# Needs bash 3.2 or newer (macOS has 3.2), AWS CLI v2, docker with buildx, and git.
+# You can run any verb again after a failure: it continues from what it finds.
+# Progress goes to stderr; stdout has only the result, such as the address.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage="Usage: ./deployment.sh [verb] [options]
 
 Verbs:
-  deploy          from nothing, or from what runs, to this commit; prints the address. The default
-  status          what runs, and what is wrong with it
-  logs            the logs of the last hour
-  rollback [TAG]  the image pushed before the one that runs, or the one with that tag
-  destroy         deletes all but the conversations
+  deploy          deploy this commit, create what is missing, and print the address (the default)
+  status          show what is running, and what is wrong with it
+  logs            show the logs of the last hour
+  rollback [TAG]  return to the image pushed before the current one, or to the one with that tag
+  destroy         delete everything except the conversations
 
 Options:
-  --stack-name NAME  or STACK_NAME; << cookiecutter.project_slug >> unless told
-  --region REGION    or AWS_REGION, AWS_DEFAULT_REGION; << cookiecutter.aws_region >> unless told
-  --profile NAME     or AWS_PROFILE; whose credentials
-  --role-arn ARN     or CLOUDFORMATION_ROLE_ARN; the role that CloudFormation works with
-  --dry-run          deploy, rollback, destroy: check, and say each step, without changing anything
-  --allow-dirty      deploy: what is not committed as well, under a tag that says so
-  --yes              deploy: replace even the file system; destroy: without asking
-  -f, --follow       logs: and those to come
-  --keep-data        destroy: keep the file system with the conversations. The default
-  --delete-data      destroy: delete it as well
-  -h, --help         this"
+  --stack-name NAME  the stack; by default STACK_NAME, or << cookiecutter.project_slug >>
+  --region REGION    the AWS region; by default AWS_REGION, AWS_DEFAULT_REGION, or << cookiecutter.aws_region >>
+  --profile NAME     the AWS profile with the credentials; by default AWS_PROFILE
+  --role-arn ARN     the role for CloudFormation to use; by default CLOUDFORMATION_ROLE_ARN, or none
+  --dry-run          deploy, rollback, destroy: run the checks and show each step, but change nothing
+  --allow-dirty      deploy: include uncommitted changes, under an image tag that says so
+  --yes              deploy: allow the file system to be replaced; destroy: do not ask
+  -f, --follow       logs: keep printing new lines
+  --keep-data        destroy: keep the file system with the conversations (the default)
+  --delete-data      destroy: delete the file system too
+  -h, --help         show this help"
 
 verb="" wanted_tag="" options=""
 stack=${STACK_NAME:-<< cookiecutter.project_slug >>}
@@ -39,10 +39,10 @@ dry_run="" allow_dirty="" yes="" follow="" keep_data="" delete_data=""
 poll_seconds=${POLL_SECONDS:-5}
 tab=$'\t' newline=$'\n'
 state="Nothing was changed." # what an interruption leaves behind
-explained=""                 # whether the reason of a failure has been told
+explained=""                 # whether the reason for a failure has been shown
 errors=$(mktemp)
 
-# What is said, and how the script ends.
+# Messages, and how the script ends.
 
 say() { printf '> %s\n' "$1" >&2; }
 
@@ -57,7 +57,7 @@ misuse() {
   exit 2
 }
 
-# Say what happens from here on, and what it leaves behind if it is interrupted.
+# Say what begins now, and remember what an interruption would leave behind.
 begin() {
   say "$1"
   state=$2
@@ -69,11 +69,11 @@ leave() {
   case $code in
     0 | 2) exit "$code" ;;
     130 | 143)
-      say "Interrupted. $state Run the same command again to go on."
+      say "Interrupted. $state Run the same command again to continue."
       exit "$code"
       ;;
   esac
-  [ -n "$explained" ] || say "Stopped by the error above. $state Run the same command again to go on."
+  [ -n "$explained" ] || say "Stopped by the error above. $state Run the same command again to continue."
   exit 1
 }
 trap leave EXIT
@@ -114,7 +114,7 @@ parse() {
         printf '%s\n' "$usage"
         exit
         ;;
-      -*) misuse "There is no option $word; --help lists those that there are." ;;
+      -*) misuse "There is no option $word; --help lists the options." ;;
       deploy | status | logs | rollback | destroy)
         [ -z "$verb" ] || misuse "One verb at a time: $verb or $word?"
         verb=$word
@@ -125,7 +125,7 @@ parse() {
         elif [ -n "$verb" ]; then
           misuse "$verb does not know what to do with \"$word\"; --help shows how."
         else
-          misuse "There is no verb \"$word\"; it is deploy, status, logs, rollback or destroy."
+          misuse "There is no verb \"$word\"; use deploy, status, logs, rollback or destroy."
         fi
         ;;
     esac
@@ -144,14 +144,14 @@ check_command_line() {
     esac
   done
   [ -z "$keep_data" ] || [ -z "$delete_data" ] || misuse "Either --keep-data or --delete-data, not both."
-  if ! [[ $stack =~ ^[a-zA-Z][a-zA-Z0-9-]{0,118}$ ]]; then # the registry's adds nine of 128 characters
-    misuse "A stack can't be named \"$stack\"; letters, digits and hyphens, a letter first, at most 119."
+  if ! [[ $stack =~ ^[a-zA-Z][a-zA-Z0-9-]{0,118}$ ]]; then # "-registry" adds nine characters; 128 are allowed
+    misuse "A stack can't be named \"$stack\"; use a letter, then letters, digits and hyphens, 119 characters at most."
   fi
-  [[ $region =~ ^[a-z]+(-[a-z]+)+-[0-9]+$ ]] || misuse "\"$region\" is no AWS region, such as eu-central-1."
-  [[ $poll_seconds =~ ^[0-9]+(\.[0-9]+)?$ ]] || misuse "POLL_SECONDS is a number of seconds, not \"$poll_seconds\"."
+  [[ $region =~ ^[a-z]+(-[a-z]+)+-[0-9]+$ ]] || misuse "\"$region\" is not an AWS region; for example: eu-central-1."
+  [[ $poll_seconds =~ ^[0-9]+(\.[0-9]+)?$ ]] || misuse "POLL_SECONDS must be a number of seconds, not \"$poll_seconds\"."
 }
 
-# Checks: everything that is missing is named at once.
+# Checks, which list everything that is missing at once.
 
 missing=""
 account=""
@@ -166,15 +166,15 @@ check_aws() {
   version=$(aws --version 2>&1) || true
   case $version in
     aws-cli/2.*) ;;
-    *) lacks "AWS CLI v2 is needed; what runs as aws is ${version%% *}" ;;
+    *) lacks "AWS CLI v2 is required, but the aws command is ${version%% *}" ;;
   esac
   if ! account=$(aws sts get-caller-identity --query Account 2>"$errors"); then
     account=""
-    lacks "AWS does not take the credentials: $(said). Sign in, for example with: aws sso login${AWS_PROFILE:+ --profile $AWS_PROFILE}"
+    lacks "AWS does not accept the credentials: $(said). Sign in, for example with: aws sso login${AWS_PROFILE:+ --profile $AWS_PROFILE}"
   fi
 }
 
-# The last thing that the last command said, without the full stop.
+# Print the last line of the last command's errors, without its full stop.
 said() { sed -n '/./h; ${ x; s/\.$//; p; }' "$errors"; }
 
 check_docker() {
@@ -188,7 +188,7 @@ check_docker() {
     lacks "docker has no buildx: https://docs.docker.com/build/install-buildx/"
 }
 
-# Find the tag of the image: the commit's, so that it tells what runs.
+# Choose the image's tag: the commit, so that the tag shows what is running.
 check_git() {
   local commit changes
   tag=""
@@ -207,7 +207,7 @@ check_git() {
   [ -n "$changes" ] || return 0
   tag=$tag-dirty-$(date -u +%Y%m%d%H%M%S)
   [ -n "$allow_dirty" ] ||
-    lacks "Not everything is committed: commit it (git status lists it), or deploy a trial with --allow-dirty"
+    lacks "Some changes are not committed: commit them (git status lists them), or deploy a trial with --allow-dirty"
 }
 
 check_files() {
@@ -215,28 +215,28 @@ check_files() {
   for file in Dockerfile infra/registry.yml infra/template.yml infra/parameters.json infra/tags.json; do
     [ -f "$file" ] || lacks "The file $file is missing"
   done
-  # What follows asks AWS about them.
+  # The remaining checks need AWS and these files.
   case "$account $missing" in " "* | *"The file "*) return 0 ;; esac
 <% if cookiecutter.use_cloudfront %>
   prefix_list=$(aws ec2 describe-managed-prefix-lists --query 'PrefixLists[0].PrefixListId' \
     --filters Name=prefix-list-name,Values=com.amazonaws.global.cloudfront.origin-facing)
   [ "$prefix_list" != None ] || lacks "CloudFront publishes no list of its addresses in $region"
 <% endif %>
-  # The skeleton is made without asking AWS, but not from lists that can't be read.
+  # The CLI generates this skeleton without calling AWS, but only if it can read the lists.
   aws cloudformation create-change-set --generate-cli-skeleton output --stack-name x --change-set-name x \
     --parameters "$(parameters image)" --tags file://infra/tags.json >/dev/null 2>"$errors" ||
-    lacks "infra/parameters.json or infra/tags.json is no list that AWS can read: $(sed '/^$/d; s/^/    /' "$errors")"
+    lacks "infra/parameters.json or infra/tags.json is not a list that AWS can read: $(sed '/^$/d; s/^/    /' "$errors")"
   aws cloudformation validate-template --template-body file://infra/template.yml >/dev/null 2>"$errors" ||
-    lacks "AWS refuses infra/template.yml: $(said)"
+    lacks "AWS rejects infra/template.yml: $(said)"
 }
 
 check() {
   local each
   for each in "$@"; do "check_$each"; done
-  [ -z "$missing" ] || die "This has to be put right first:$missing"
+  [ -z "$missing" ] || die "Fix this first:$missing"
 }
 
-# The team's values, and before them those that only a deployment knows.
+# Print the parameters: those that only a deployment knows, then those in infra/parameters.json.
 parameters() {
   local file own list_end='^[[:space:]]*]'
   own="{\"ParameterKey\": \"ImageUri\", \"ParameterValue\": \"$1\"}"
@@ -249,9 +249,9 @@ parameters() {
   printf '[%s%s' "$own" "$file"
 }
 
-# Stacks: what is known of one, and waiting for it.
+# Stacks: look one up, and wait for it.
 
-# Like the command after the first word; but an error with that word is an empty answer.
+# Run the command after the first argument; treat an error that contains that argument as an empty answer.
 ask() {
   local word=$1
   shift
@@ -261,7 +261,7 @@ ask() {
   return 1
 }
 
-# Learn of a stack its status and id, both empty where there is none, its outputs and its image.
+# Look up a stack's status and ID (both empty if it does not exist), its outputs and its image.
 look_up() {
   facts=$(ask "does not exist" aws cloudformation describe-stacks --stack-name "$1" --query "Stacks[0].[
     [['status', StackStatus], ['id', StackId]], Outputs[].[OutputKey, OutputValue],
@@ -283,8 +283,8 @@ newest_event() {
   aws cloudformation describe-stack-events --stack-name "$1" --no-paginate --query 'StackEvents[0].EventId'
 }
 
-# Print the events of the stack $1 after the event $2 as they happen, until the stack rests.
-# Sets its status, and the reasons of what failed.
+# Print the events of the stack $1 after the event $2 as they happen, until the stack has settled.
+# Sets status, and reasons for the resources that failed.
 follow() {
   local newest=$2 event when what name type physical reason rows row fresh
   status="" reasons=""
@@ -296,13 +296,13 @@ follow() {
       fresh="$row$newline$fresh"
     done < <(printf '%s\n' "$rows")
     while IFS=$tab read -r event when what name type physical reason; do
-      [ -n "$reason" ] || continue # the end of the list, and second lines of reasons
+      [ -n "$reason" ] || continue # the end of the list, or the second line of a reason
       newest=$event
       [ "$reason" != - ] || reason=""
       printf '  %s  %-27s  %s  %s\n' "${when:11:8}" "$what" "$name" "$reason" >&2
       [ "$physical" != "$1" ] || status=$what
       case "$what $reason" in
-        *_FAILED\ *cancelled*) ;; # only because another one failed
+        *_FAILED\ *cancelled*) ;; # cancelled only because another resource failed
         *_FAILED\ *)
           [ "$physical" = "$1" ] || reasons="$reasons$newline  $name: $reason"
           [ "$type" != AWS::ECS::Service ] || explain_service "$physical"
@@ -316,7 +316,7 @@ follow() {
   done
 }
 
-# Wait while somebody else works on the stack; what was only planned is nobody's work.
+# Wait while another operation changes the stack; a change set that was never executed does not count.
 wait_for_others() {
   local newest
   look_up "$1"
@@ -330,17 +330,17 @@ wait_for_others() {
     return
   fi
   newest=$(newest_event "$id")
-  look_up "$1" # again, so that its end comes after the newest event or is seen here
+  look_up "$1" # again: if the stack settled before newest_event, it shows here
   case $status in
     *_IN_PROGRESS)
-      begin "The stack $1 is $status: waiting for that" "The stack $1 goes on by itself."
+      begin "The stack $1 is $status: waiting for it to finish" "AWS continues to change the stack $1."
       follow "$id" "$newest"
       ;;
   esac
   wait_for_others "$1"
 }
 
-# Bring a stack to where it can be changed: what was never finished is deleted.
+# Make sure that a stack can be changed; delete one that was never completed.
 settle() {
   wait_for_others "$1"
   case $status in
@@ -353,9 +353,9 @@ settle() {
       fi
       ;;
     UPDATE_ROLLBACK_FAILED)
-      die "The stack $1 is $status: AWS could not take back an earlier change. Its events say why:
+      die "The stack $1 is $status: AWS could not roll back an earlier change. Its events say why:
   aws cloudformation describe-stack-events --region $region --stack-name $1
-Put that right, let AWS finish, and run the same command again:
+Fix the cause, then let AWS finish the rollback, and run ./deployment.sh again:
   aws cloudformation continue-update-rollback --region $region --stack-name $1"
       ;;
   esac
@@ -363,22 +363,22 @@ Put that right, let AWS finish, and run the same command again:
 
 delete_stack() {
   local newest
-  begin "Deleting the stack $1, which is $status" "AWS goes on deleting the stack $1."
+  begin "Deleting the stack $1, which is $status" "AWS continues to delete the stack $1."
   newest=$(newest_event "$id")
   aws cloudformation delete-stack --stack-name "$id" ${role_arn:+--role-arn "$role_arn"}
   follow "$id" "$newest"
   [ "$status" = DELETE_COMPLETE ] || die "The stack $1 could not be deleted; it is $status:$reasons
-Put that right, and run the same command again."
+Fix the cause, and run the same command again."
   status=""
 }
 
-# Make or change a settled stack: show the change set, execute it, and follow it.
-# The arguments after the name are those of create-change-set.
+# Create or change a settled stack: show the change set, execute it and follow it.
+# The arguments after the name are passed to create-change-set.
 change_stack() {
   local name=$1 type=UPDATE set_id stack_id shown newest what reason
   shift
   [ -n "$status" ] || type=CREATE
-  begin "Comparing the stack $name with what it should be" "The stack $name is as it was."
+  begin "Comparing the stack $name with its template" "The stack $name is unchanged."
   IFS=$tab read -r set_id stack_id < <(aws cloudformation create-change-set --stack-name "$name" \
     --change-set-name "deployment-$(date -u +%Y%m%d%H%M%S)" --change-set-type "$type" \
     --capabilities CAPABILITY_IAM ${role_arn:+--role-arn "$role_arn"} "$@" --query '[Id, StackId]') || exit 1
@@ -397,25 +397,25 @@ change_stack() {
             return
             ;;
         esac
-        die "AWS refuses the change of the stack $name: $reason"
+        die "AWS rejects the change to the stack $name: $reason"
         ;;
     esac
     sleep "$poll_seconds"
   done
   show_changes "$stack_id" "$set_id" "$(printf '%s\n' "$shown" | sed 1d)"
   newest=$(newest_event "$stack_id")
-  begin "Changing the stack $name" "AWS goes on with the stack $name; ./deployment.sh status tells how it ends."
+  begin "Changing the stack $name" "AWS continues to change the stack $name; ./deployment.sh status shows the outcome."
   aws cloudformation execute-change-set --stack-name "$stack_id" --change-set-name "$set_id"
   follow "$stack_id" "$newest"
   case $status in
     CREATE_COMPLETE | UPDATE_COMPLETE) return ;;
-    UPDATE_ROLLBACK_COMPLETE) die "The change of the stack $name failed and was taken back: what ran before runs on. What failed:$reasons" ;;
-    ROLLBACK_COMPLETE) die "The stack $name could not be made, and what was made of it was deleted. What failed:$reasons" ;;
-    *) die "The change of the stack $name failed; it is $status. What failed:$reasons" ;;
+    UPDATE_ROLLBACK_COMPLETE) die "The change to the stack $name failed and was rolled back; the previous version keeps running. What failed:$reasons" ;;
+    ROLLBACK_COMPLETE) die "The stack $name could not be created, so its resources were deleted. What failed:$reasons" ;;
+    *) die "The change to the stack $name failed; it is $status. What failed:$reasons" ;;
   esac
 }
 
-# Show the changes as a table; refuse one that would take the conversations away.
+# Show the changes as a table; refuse to replace the file system that holds the conversations.
 show_changes() {
   local action name type replacement lost=""
   printf '  %-7s  %-28s  %-44s  %s\n' Action Resource Type Replacement >&2
@@ -429,10 +429,10 @@ show_changes() {
   [ -n "$lost" ] || return 0
   if [ -z "$yes" ]; then
     aws cloudformation delete-change-set --stack-name "$1" --change-set-name "$2"
-    die "This would put another file system in the place of the one with the conversations.
-Nothing was changed. If the chatbot shall go on without those conversations: ./deployment.sh deploy --yes"
+    die "This would replace the file system that holds the conversations.
+Nothing was changed. To deploy without those conversations: ./deployment.sh deploy --yes"
   fi
-  say "The file system is replaced, as --yes allows"
+  say "Replacing the file system, as --yes allows"
 }
 
 # Deploy.
@@ -450,7 +450,7 @@ deploy() {
   look_up "$stack-registry"
   repository=$(fact RepositoryUri)
   image=$repository:$tag
-  settle "$stack" # before the build, so that what has to be put right is told at once
+  settle "$stack" # before the build, so that problems show at once
   build "$repository" "$image"
   settle "$stack"
   change_stack "$stack" --template-body file://infra/template.yml --tags file://infra/tags.json \
@@ -459,22 +459,22 @@ deploy() {
 }
 
 dry_deploy() {
-  [ -n "$status" ] || say "Would make the stack $stack-registry, for the images"
-  say "Would build the image $tag for $platform and push it, unless it is there"
+  [ -n "$status" ] || say "Would create the stack $stack-registry, for the images"
+  say "Would build the image $tag for $platform and push it, unless it is in ECR already"
   settle "$stack"
-  say "Would show the changes of the stack $stack, which is ${status:-not there}, and make them"
-  say "Would wait until only new tasks run, and print the address"
+  say "Would show the changes to the stack $stack, which is ${status:-not there}, and make them"
+  say "Would wait until all tasks run the new image, and print the address"
   say "Nothing was changed"
 }
 
-# A new stack starts with no conversations, unless it is told of those that were kept.
+# A new stack starts without conversations, unless FileSystemId names a file system that was kept.
 mention_kept_data() {
   local kept
   look_up "$stack"
   [ -z "$status" ] || return 0
   kept=$(kept_file_systems)
   if [ -n "$kept" ] && ! grep -q '"fs-' infra/parameters.json; then
-    say "An earlier stack's conversations are kept in ${kept//$newline/, }, and the new stack will start without."
+    say "An earlier stack's conversations are kept in ${kept//$newline/, }, and the new stack will start without them."
     tell_how_to_adopt "${kept%%"$newline"*}"
   fi
 }
@@ -487,12 +487,12 @@ build() {
     say "The image $tag is in ECR already"
     return
   fi
-  begin "Building the image $tag for $platform" "The stack $stack is as it was."
+  begin "Building the image $tag for $platform" "The stack $stack is unchanged."
   aws ecr get-login-password | docker login --username AWS --password-stdin "${1%%/*}" >/dev/null
-  # Without the provenance, a tag names one image and not a list, of which ECR would count each part.
+  # Without provenance, a tag refers to one image, not to a list whose parts ECR would count separately.
   docker buildx build --platform "$platform" --provenance=false --build-arg "REVISION=$tag" \
     --tag "$2" --push . >&2 ||
-    die "The image could not be built. If it says \"exec format error\", this machine can't run $platform yet:
+    die "The image could not be built. If the error is \"exec format error\", enable $platform on this machine:
   docker run --privileged --rm tonistiigi/binfmt --install ${platform#*/}"
 }
 
@@ -507,7 +507,7 @@ finish() {
 wait_for_rollout() {
   local wanted definition rollout running desired reason row before=""
   wanted=$(fact TaskDefinition)
-  begin "Waiting until ${wanted##*/} is what runs" "AWS goes on with it; ./deployment.sh status tells how it ends."
+  begin "Waiting until all tasks run ${wanted##*/}" "AWS continues the rollout; ./deployment.sh status shows the outcome."
   while :; do
     row=$(describe_service)
     row=$(printf '%s\n' "$row" | sed -n "s/^PRIMARY$tab//p")
@@ -528,7 +528,7 @@ describe_service() {
     status, taskDefinition, rolloutState || 'COMPLETED', runningCount, desiredCount, rolloutStateReason || '-']"
 }
 
-# Say why the tasks of a service, named …CLUSTER/SERVICE, don't run.
+# Show why the tasks of a service, given as …CLUSTER/SERVICE, are not running.
 explain_service() {
   local service=${1##*/} cluster=${1%/*} tasks
   cluster=${cluster##*/}
@@ -539,19 +539,19 @@ explain_service() {
     --no-paginate --query 'taskArns[:5]' 2>/dev/null) || true
   case $tasks in "" | None) return 0 ;; esac
   say "Why its tasks stopped:"
-  # shellcheck disable=SC2086 # several ARNs
+  # shellcheck disable=SC2086 # a list of ARNs
   aws ecs describe-tasks --cluster "$cluster" --tasks $tasks --query "tasks[].[stoppedReason || '-',
     join(', ', containers[].reason), join(', ', containers[?exitCode].join(' exit code ', [name, to_string(exitCode)]))]" |
     sort | uniq -c | sed 's/^/    /' >&2 || true
 }
 
-# The other verbs.
+# The other verbs: status, logs, rollback, destroy.
 
 require_stack() {
   check aws
   look_up "$stack"
   case $status in
-    "" | REVIEW_IN_PROGRESS) die "There is no stack $stack in $region. To make it: ./deployment.sh deploy" ;;
+    "" | REVIEW_IN_PROGRESS) die "There is no stack $stack in $region. To create it: ./deployment.sh deploy" ;;
   esac
 }
 
@@ -562,7 +562,7 @@ status() {
   alarms=$(aws cloudformation list-stack-resources --stack-name "$id" \
     --query "StackResourceSummaries[?ResourceType=='AWS::CloudWatch::Alarm'].[PhysicalResourceId]")
   if [ -n "$alarms" ]; then
-    # shellcheck disable=SC2086 # several names, which have no spaces
+    # shellcheck disable=SC2086 # a list of names, which have no spaces
     alarms=$(aws cloudwatch describe-alarms --alarm-names $alarms --state-value ALARM \
       --query "MetricAlarms[].[join(': ', [AlarmName, AlarmDescription || '-'])]")
   fi
@@ -594,49 +594,49 @@ rollback() {
   wait_for_others "$stack"
   case $status in
     CREATE_COMPLETE | UPDATE_*) settle "$stack" ;;
-    *) die "The stack $stack is ${status:-gone}: there is nothing to go back to. Go on with: ./deployment.sh deploy" ;;
+    *) die "The stack $stack is ${status:-gone}: there is nothing to roll back to. Continue with: ./deployment.sh deploy" ;;
   esac
   image=$(fact image)
   repository=${image%:*}
   running=${image##*:}
-  # A line for each image, with all its tags between spaces, the newest first. Sorted here, because
-  # the CLI applies a query to each page by itself.
+  # One line per image, with its tags between spaces, the newest first. Sorted here, because the CLI
+  # applies the query to each page separately.
   pushed=$(aws ecr describe-images --repository-name "${repository#*/}" --query "imageDetails[?imageTags].[
     to_string(imagePushedAt), join(' ', imageTags)]" | sort -r | sed "s/.*$tab\(.*\)/ \1 /")
   tag=${wanted_tag:-$running}
   case $pushed in
     *" $tag "*) ;;
-    *) die "There is no image $tag in ECR. There are, the newest first:$newline$pushed" ;;
+    *) die "There is no image $tag in ECR. The images there, newest first:$newline$pushed" ;;
   esac
   if [ -z "$wanted_tag" ]; then
     older=$(printf '%s\n' "${pushed#*" $tag "}" | sed 1d)
     tag=${older# }
     tag=${tag%%[ "$newline"]*}
-    [ -n "$tag" ] || die "No image was pushed before $running, which runs."
+    [ -n "$tag" ] || die "No image was pushed before $running, which is running now."
   fi
   say "From the image $running to $tag"
   if [ -n "$dry_run" ]; then
-    say "Would change only that in the stack $stack, and wait until only tasks with it run; nothing was changed"
+    say "Would change only the image of the stack $stack, and wait until all tasks run it; nothing was changed"
     return
   fi
   while IFS= read -r key; do
     [ "$key" = ImageUri ] || keys+=("ParameterKey=$key,UsePreviousValue=true")
   done < <(fact parameter)
-  # The tags are told again, because those of CloudFront's origin must never change.
+  # Pass the same tags again, because those of CloudFront's VPC origin can't change.
   tags=$(aws cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].Tags' --output json)
   change_stack "$stack" --use-previous-template --tags "$tags" \
     --parameters "ParameterKey=ImageUri,ParameterValue=$repository:$tag" ${keys[@]+"${keys[@]}"}
   finish
 }
 
-# File systems that stacks of this name left behind; CloudFormation's tags stay on them.
+# List the file systems that stacks of this name left behind; they still have CloudFormation's tags.
 kept_file_systems() {
   aws efs describe-file-systems --query "FileSystems[?Tags[?Key=='aws:cloudformation:stack-name' &&
     Value=='$stack']].[FileSystemId]"
 }
 
 tell_how_to_adopt() {
-  say "To go on with them, put this line into infra/parameters.json before you deploy:"
+  say "To use them again, add this line to infra/parameters.json before you deploy:"
   printf '  { "ParameterKey": "FileSystemId", "ParameterValue": "%s" },\n' "$1" >&2
 }
 
@@ -648,11 +648,11 @@ destroy() {
   [ -n "$files" ] || files=$(kept_file_systems)
   case $delete_data$files in
     yes*"$newline"*)
-      die "Several file systems were left behind, and only you can tell which one is to go: ${files//$newline/, }
-Delete it with: aws efs delete-file-system --region $region --file-system-id ID"
+      die "Several file systems were left behind, and only you can tell which one to delete: ${files//$newline/, }
+To delete one: aws efs delete-file-system --region $region --file-system-id ID"
       ;;
   esac
-  say "This deletes the stacks $stack and $stack-registry in $region, of account $account."
+  say "This deletes the stacks $stack and $stack-registry in $region, in account $account."
   fate=kept
   [ -z "$delete_data" ] || fate=deleted
   [ -z "$files" ] || say "The conversations, in the file system ${files//$newline/, }, are $fate."
@@ -677,8 +677,8 @@ Delete it with: aws efs delete-file-system --region $region --file-system-id ID"
 confirm() {
   local typed
   [ -z "$yes" ] || return 0
-  [ -t 0 ] || die "Nobody can be asked without a terminal. If you are sure: ./deployment.sh destroy --yes"
-  printf 'Type the name of the stack to go on: ' >&2
+  [ -t 0 ] || die "There is no terminal to ask for confirmation. If you are sure: ./deployment.sh destroy --yes"
+  printf 'Type the name of the stack to continue: ' >&2
   read -r typed || typed=""
   [ "$typed" = "$stack" ] || die "That is not $stack; nothing was changed."
 }
@@ -689,7 +689,7 @@ remove_stack() {
 }
 
 parse "$@"
-# Whatever is set for other uses: one region, plain text, no pager, no time zone of summer and winter.
+# Override the user's own settings: one region, text output, no pager, times in UTC.
 export AWS_REGION=$region AWS_DEFAULT_REGION=$region AWS_DEFAULT_OUTPUT=text AWS_PAGER="" TZ=UTC
 export AWS_CLI_AUTO_PROMPT=off AWS_MAX_ATTEMPTS=${AWS_MAX_ATTEMPTS:-5}
 "$verb"

@@ -145,7 +145,7 @@ def test_the_first_deploy_goes_from_nothing_to_the_address(history: History) -> 
         "Add      Service                       AWS::ECS::Service",
         "CREATE_COMPLETE              Service",
         "CREATE_COMPLETE              team-chatbot",
-        "Waiting until team-chatbot:1 is what runs",
+        "Waiting until all tasks run team-chatbot:1",
         "team-chatbot:1  COMPLETED, 1 of 1 tasks",
     )
 
@@ -158,7 +158,7 @@ def test_the_next_commit_is_built_once_and_replaces_what_runs(
         history.second.stderr,
         "Nothing to change in the stack team-chatbot-registry",
         "Modify   TaskDefinition",
-        "Waiting until team-chatbot:2 is what runs",
+        "Waiting until all tasks run team-chatbot:2",
         "team-chatbot:2  COMPLETED, 1 of 1 tasks",
     )
     first, second = history.tags
@@ -202,8 +202,8 @@ def test_a_deploy_that_fails_is_taken_back_and_says_why(
         done.stderr,
         "UPDATE_FAILED                Signal",
         "UPDATE_ROLLBACK_COMPLETE     team-chatbot",
-        "deployment.sh: The change of the stack team-chatbot failed and was taken back: "
-        "what ran before runs on. What failed:\n  Signal: ",
+        "deployment.sh: The change to the stack team-chatbot failed and was rolled back; "
+        "the previous version keeps running. What failed:\n  Signal: ",
     )
     assert deployed.parameter("ImageUri").endswith(history.tags[1])
     assert re.search(r"Last failure +20\S+ Signal \w", deployed.run("status").stdout)
@@ -291,7 +291,7 @@ def test_the_file_system_is_not_replaced_unless_told(deployed: Sandbox) -> None:
     deployed.edit_template(replaces)
     done = deployed.run()
     assert done.returncode == 1
-    assert_in_order(done.stderr, "FileSystem", "True", "deployment.sh: This would put another file")
+    assert_in_order(done.stderr, "FileSystem", "True", "deployment.sh: This would replace the file")
     assert "ExecuteChangeSet" not in deployed.aws.asked
     assert deployed.output("FileSystem") == before
     deployed.deploy("--yes")
@@ -304,7 +304,7 @@ def test_the_file_system_is_not_replaced_unless_told(deployed: Sandbox) -> None:
     file.write_text(json.dumps(template).replace('{"Ref": "FileSystem"}', f'"{before}"'))
     done = deployed.run("--allow-dirty")
     assert done.returncode == 1
-    assert_in_order(done.stderr, "Remove   FileSystem", "deployment.sh: This would put another")
+    assert_in_order(done.stderr, "Remove   FileSystem", "deployment.sh: This would replace the")
     assert deployed.output("FileSystem") == other
 
 
@@ -347,7 +347,7 @@ def test_old_and_broken_tools_are_named_at_once(
     (old / "aws").chmod(0o755)
     done = unused.run(PATH=f"{old}:{unused.environment['PATH']}", DOCKER_FAILS="version")
     assert done.returncode == 1
-    assert "AWS CLI v2 is needed; what runs as aws is aws-cli/1.32.0" in done.stderr
+    assert "AWS CLI v2 is required, but the aws command is aws-cli/1.32.0" in done.stderr
     assert "docker's daemon does not answer" in done.stderr
     done = unused.run(DOCKER_FAILS="buildx version")
     assert "docker has no buildx" in done.stderr
@@ -363,17 +363,17 @@ def test_expired_and_missing_credentials_are_told(unused: Sandbox) -> None:
     for verb in ("deploy", "status", "logs", "rollback", "destroy"):
         done = unused.run(verb)
         assert done.returncode == 1
-        assert "AWS does not take the credentials: " in done.stderr
+        assert "AWS does not accept the credentials: " in done.stderr
         assert "(ExpiredToken)" in done.stderr and "aws sso login" in done.stderr
     done = unused.run("status", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
-    assert "AWS does not take the credentials: Unable to locate credentials" in done.stderr
+    assert "AWS does not accept the credentials: Unable to locate credentials" in done.stderr
 
 
 def test_what_is_not_committed_is_refused_with_a_way_out(unused: Sandbox) -> None:
     (unused.project / "new.txt").touch()
     done = unused.run()
     assert done.returncode == 1
-    assert "Not everything is committed" in done.stderr and "--allow-dirty" in done.stderr
+    assert "Some changes are not committed" in done.stderr and "--allow-dirty" in done.stderr
     shutil.rmtree(unused.project / ".git")
     done = unused.run()
     assert done.returncode == 1
@@ -401,7 +401,7 @@ def test_parameters_that_cannot_be_read_are_told_before_the_build(
     (unused.project / "infra" / "parameters.json").write_text(text)
     done = unused.run("--allow-dirty")
     assert done.returncode == 1
-    assert "infra/parameters.json or infra/tags.json is no list that AWS can read" in done.stderr
+    assert "infra/parameters.json or infra/tags.json is not a list that AWS can read" in done.stderr
     assert unused.builds() == []
 
 
@@ -409,7 +409,7 @@ def test_a_template_that_aws_refuses_is_told_before_the_build(unused: Sandbox) -
     (unused.project / "infra" / "template.yml").write_text("Resources: {A: {Type: AWS::No::Such}}")
     done = unused.run("--allow-dirty")
     assert done.returncode == 1
-    assert re.search(r"AWS refuses infra/template.yml: .*AWS::No::Such", done.stderr)
+    assert re.search(r"AWS rejects infra/template.yml: .*AWS::No::Such", done.stderr)
     assert unused.builds() == []
 
 
@@ -422,7 +422,7 @@ def test_a_dry_run_says_each_step_and_changes_nothing(unused: Sandbox) -> None:
     assert done.stdout == ""
     assert_in_order(
         done.stderr,
-        "Would make the stack team-chatbot-registry",
+        "Would create the stack team-chatbot-registry",
         "Would build the image",
         "the stack team-chatbot, which is not there",
         "Nothing was changed",
@@ -480,7 +480,7 @@ def test_another_architecture_and_no_cloudfront_are_rendered(
         ("destroy --keep-data --delete-data", "Either --keep-data or --delete-data"),
         ("status --region", "--region needs a value"),
         ("status --region --profile=x", "--region needs a value"),
-        ("status --region=Frankfurt", '"Frankfurt" is no AWS region'),
+        ("status --region=Frankfurt", '"Frankfurt" is not an AWS region'),
         ("status --stack-name=", "--stack-name needs a value"),
         ("status --stack-name a_b", "A stack can't be named"),
         ("status --yes=please", "There is no option --yes=please"),
@@ -571,7 +571,7 @@ def test_rollback_changes_nothing_but_the_image(history: History, deployed: Sand
     assert done.returncode == 0, done.stderr
     assert done.stdout == history.first.stdout
     assert f"From the image {second} to {first}" in done.stderr
-    assert "Waiting until team-chatbot:3 is what runs" in done.stderr
+    assert "Waiting until all tasks run team-chatbot:3" in done.stderr
     assert deployed.parameter("ImageUri").endswith(f":{first}")
     assert deployed.parameter("TaskSize") == "256/512"
     assert deployed.stack()["Tags"] == [
@@ -584,7 +584,7 @@ def test_rollback_changes_nothing_but_the_image(history: History, deployed: Sand
     assert deployed.builds() == []
     done = deployed.run("rollback")
     assert done.returncode == 1
-    assert f"No image was pushed before {first}, which runs." in done.stderr
+    assert f"No image was pushed before {first}, which is running now." in done.stderr
     done = deployed.run("rollback", second)
     assert done.returncode == 0
     assert deployed.parameter("ImageUri").endswith(f":{second}")
@@ -617,7 +617,7 @@ def test_without_a_stack_each_verb_says_so(unused: Sandbox) -> None:
     for verb in ("status", "logs", "rollback"):
         done = unused.run(verb)
         assert done.returncode == 1
-        assert "There is no stack team-chatbot in us-east-1. To make it: " in done.stderr
+        assert "There is no stack team-chatbot in us-east-1. To create it: " in done.stderr
 
 
 # Failures, and running it again
@@ -631,7 +631,7 @@ def test_ctrl_c_during_the_build_leaves_nothing_half_done(deployed: Sandbox) -> 
     said, told = process.communicate(timeout=20)
     assert process.returncode == 130
     assert said == ""
-    assert_in_order(told, "Interrupted. The stack team-chatbot is as it was.", "again")
+    assert_in_order(told, "Interrupted. The stack team-chatbot is unchanged.", "again")
     deployed.deploy()
     assert deployed.parameter("ImageUri").endswith(f":{tag}")
 
@@ -649,7 +649,7 @@ def test_ctrl_c_during_a_change_leaves_it_to_aws_and_the_next_run_goes_on(
     said, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
     assert said == ""
-    assert "Interrupted. AWS goes on with the stack team-chatbot" in told
+    assert "Interrupted. AWS continues to change the stack team-chatbot" in told
     assert deployed.stack()["StackStatus"] == "UPDATE_IN_PROGRESS"
 
     def followed() -> None:
@@ -666,7 +666,7 @@ def test_ctrl_c_during_a_change_leaves_it_to_aws_and_the_next_run_goes_on(
     done = deployed.deploy()
     assert_in_order(
         done.stderr,
-        "The stack team-chatbot is UPDATE_IN_PROGRESS: waiting for that",
+        "The stack team-chatbot is UPDATE_IN_PROGRESS: waiting for it to finish",
         "UPDATE_COMPLETE              team-chatbot",
         "Nothing to change in the stack team-chatbot",
     )
@@ -692,10 +692,10 @@ def test_a_first_deploy_that_was_refused_or_failed_starts_afresh(empty: Sandbox)
         "Deleting the stack team-chatbot-registry, which is REVIEW_IN_PROGRESS",
         "CREATE_COMPLETE              team-chatbot-registry",
         "ROLLBACK_COMPLETE            team-chatbot",
-        "The stack team-chatbot could not be made, and what was made of it was deleted. "
+        "The stack team-chatbot could not be created, so its resources were deleted. "
         "What failed:\n  Signal: ",
     )
-    assert "there is nothing to go back to" in empty.run("rollback").stderr
+    assert "there is nothing to roll back to" in empty.run("rollback").stderr
     empty.edit_template(lambda resources: [resources.pop(each) for each in ("Handle", "Signal")])
     done = empty.deploy()
     assert "Deleting the stack team-chatbot, which is ROLLBACK_COMPLETE" in done.stderr
@@ -729,7 +729,7 @@ def test_a_build_that_fails_is_told_with_a_way_out(deployed: Sandbox) -> None:
 def test_destroy_asks_for_the_stacks_name(deployed: Sandbox) -> None:
     done = deployed.run("destroy")
     assert done.returncode == 1
-    assert "Nobody can be asked without a terminal" in done.stderr and "--yes" in done.stderr
+    assert "There is no terminal to ask for confirmation" in done.stderr and "--yes" in done.stderr
     code, told = answer_in_terminal(deployed, "yes")
     assert code == 1
     assert "That is not team-chatbot; nothing was changed." in told

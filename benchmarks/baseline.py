@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from chatbot.models import Demo, Interruption, Text, load_models
+from chatbot.demo import Demo
+from chatbot.models import Cancellation, Text, load_models
 from streamlit_local_storage import LocalStorage
 
 models = load_models()
@@ -37,7 +38,7 @@ for message in state["messages"]:
 
 def answer(prompt: str) -> Iterator[str]:
     messages = [{"role": "user", "content": [{"text": prompt}]}]
-    for event in Demo().stream(models[model], messages, "", Interruption()):
+    for event in Demo().stream(models[model], messages, "", Cancellation()):
         if isinstance(event, Text):
             yield event.text
 

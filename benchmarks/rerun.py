@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 
+from chatbot.page.state import Tab
 from streamlit.testing.v1 import AppTest
 
 REPETITIONS = 7
@@ -16,7 +17,7 @@ REPETITIONS = 7
 
 def main(script: str, key: str) -> None:
     page = AppTest.from_file(script, default_timeout=120)
-    page.session_state["chatbot_session"] = key
+    page.session_state["tab"] = Tab(browser_key=key)
     page.session_state["storage_init"] = {"session_id": key}  # of the baseline's LocalStorage
     page.run()
     assert len(page.chat_message) > 1, page

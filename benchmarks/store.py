@@ -11,9 +11,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from chatbot.sessions import Session, new_conversation_id, new_key
+from chatbot.conversations import new_conversation_id
+from chatbot.identity import new_key, session_folder
+from chatbot.records import Claim, End, Prompt, Record, Text
+from chatbot.sessions import Session
 
 TEXT = "x" * 500  # characters of a message
 PIECES = 4  # the template saves four times a second
@@ -22,22 +24,20 @@ REPETITIONS = 15
 Figures = dict[str, float]
 
 
-def records(turn: str) -> list[dict[str, Any]]:
-    """Return the lines of a turn, in the order in which they are written."""
-    answer = {"turn": turn, "attempt": 1}
-    piece = TEXT[: len(TEXT) // PIECES]
-    end = {"state": "complete", "reason": "end_turn", "notice": "", "usage": {}}
+def records(turn: str) -> list[Record]:
+    """Return the records of a turn, in the order in which they are written."""
+    pieces = [Text(turn, 1, TEXT[: len(TEXT) // PIECES]) for _ in range(PIECES)]
     return [
-        {"type": "prompt", "turn": turn, "text": TEXT},
-        answer | {"type": "claim", "writer": "host/00000000", "model": "nova-2-lite"},
-        *[answer | {"type": "text", "text": piece} for _ in range(PIECES)],
-        answer | {"type": "end"} | end,
+        Prompt(turn, TEXT, "nova-2-lite"),
+        Claim(turn, 1, "host/00000000", "nova-2-lite"),
+        *pieces,
+        End(turn, 1, "complete", "end_turn"),
     ]
 
 
 def seed(root: Path, key: str, messages: int) -> None:
     """Create a session with one conversation of that many messages."""
-    conversation = Session(root, key).conversation(new_conversation_id())
+    conversation = Session(session_folder(root, key)).conversation(new_conversation_id())
     turns = range(messages // 2)
     lines = [line for turn in turns for line in records(f"t{turn}")]
     conversation.update(lambda: lines, create=True)
@@ -47,7 +47,7 @@ def save_turn(root: Path, messages: int) -> Callable[[int], None]:
     """Return a function that saves a turn as this template does, given the turn's number."""
     key = new_key()
     seed(root, key, messages)
-    session = Session(root, key)
+    session = Session(session_folder(root, key))
     conversation = session.conversation(session.conversations()[0].id)
     conversation.refresh()
 

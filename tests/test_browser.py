@@ -1,6 +1,5 @@
 """The rendered chatbot in a real browser, with the demo model and with a stand-in for Bedrock."""
 
-import json
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from chatbot.records import Claim, End, Prompt, Record, Text, to_line
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from support.bedrock import bedrock_environment, stand_in
@@ -445,10 +445,9 @@ def test_earlier_messages_are_shown_above_what_was_at_the_top(
         say(page, "Question 0")
         expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
         [file] = (project.path / "session_data").rglob("2*.jsonl")
-        with file.open("a") as conversation:
+        with file.open("ab") as conversation:
             for number in range(1, 2500):
-                for record in question_and_answer(number):
-                    conversation.write(json.dumps(record) + "\n")
+                conversation.writelines(map(to_line, question_and_answer(number)))
         page.reload()
         expect(messages(page).last).to_contain_text("Answer 2499")
         expect(messages(page)).to_have_count(50)
@@ -475,14 +474,12 @@ def scroll_up_to(page: Page, place: Locator) -> None:
 TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
-def question_and_answer(number: int) -> list[dict[str, object]]:
+def question_and_answer(number: int) -> list[Record]:
     """Return the records of a turn, with 500 characters in each message."""
-    turn = {"v": 1, "at": "2026-11-24T09:00:00+00:00", "turn": f"t{number}"}
-    answer = turn | {"attempt": 1}
-    end = {"state": "complete", "reason": "end_turn", "notice": "", "usage": {}}
+    turn = f"t{number}"
     return [
-        turn | {"type": "prompt", "text": f"Question {number}. " + "x " * 240},
-        answer | {"type": "claim", "writer": "w", "model": "nova-2-lite"},
-        answer | {"type": "text", "text": f"Answer {number}. " + "y " * 240},
-        answer | {"type": "end"} | end,
+        Prompt(turn, f"Question {number}. " + "x " * 240, "nova-2-lite"),
+        Claim(turn, 1, "w", "nova-2-lite"),
+        Text(turn, 1, f"Answer {number}. " + "y " * 240),
+        End(turn, 1, "complete", "end_turn"),
     ]

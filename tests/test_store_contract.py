@@ -182,7 +182,7 @@ def test_values_and_attachments_are_seen_on_the_other_side(a: Side, b: Side) -> 
         b.do("put", "other", [number])
         assert a.do("get", "other") == [number]
     name = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"
-    assert b.do("attachment", name) == {"error": "SessionError"}
+    assert b.do("attachment", name) == {"error": "AttachmentError"}
     assert a.do("attach", "hello world") == name
     assert b.do("attachment", name) == "hello world"
 
@@ -222,7 +222,7 @@ def test_a_lock_that_is_never_given_back_is_told(a: Side, b: Side, new_side: New
     holder = new_side("A")
     holder.do("hold", CONVERSATION)
     b.do("lose_patience")
-    assert b.do("add", CONVERSATION, "refused") == {"error": "SessionError"}
+    assert b.do("add", CONVERSATION, "refused") == {"error": "StorageError"}
     holder.process.kill()
     assert b.do("add", CONVERSATION, "again") is True
     assert a.do("read", CONVERSATION)["prompts"] == ["t0", "again"]

@@ -16,8 +16,11 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from chatbot.sessions import Conversation, Session, new_key
-from chatbot.storage import SessionError
+from chatbot.conversations import Conversation
+from chatbot.identity import new_key, session_folder
+from chatbot.records import Prompt
+from chatbot.sessions import Session
+from chatbot.storage import StorageError
 
 LARGE = 4 * 2**20  # bytes: the kernel writes that in many steps
 KILLED_AT_RANDOM = 500  # writers; those that are killed at each line come on top
@@ -26,7 +29,7 @@ KILLED_AT_RANDOM = 500  # writers; those that are killed at each line come on to
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
     root = Path(os.environ.get("MOUNT_A", tmp_path)) / "crashes"
-    return Session(root, new_key())
+    return Session(session_folder(root, new_key()))
 
 
 @pytest.fixture
@@ -43,8 +46,7 @@ def text_of(turn: str) -> str:
 
 
 def append(path: Path, turn: str) -> None:
-    prompt = {"type": "prompt", "turn": turn, "text": text_of(turn)}
-    Conversation(path).update(lambda: [prompt], create=True)
+    Conversation(path).update(lambda: [Prompt(turn, text_of(turn))], create=True)
 
 
 def write_in_child(write: Callable[[Callable[[str], None]], None]) -> tuple[int, int]:
@@ -156,7 +158,7 @@ def test_a_writer_that_is_killed_at_any_line_of_the_store_loses_nothing(path: Pa
     size = 0
 
     def write() -> None:
-        prompt = {"type": "prompt", "turn": f"{size}/{size}", "text": text_of(f"{size}/{size}")}
+        prompt = Prompt(f"{size}/{size}", text_of(f"{size}/{size}"))
         conversation.update(lambda: [prompt])
 
     def check_after(done: bool) -> None:
@@ -199,11 +201,11 @@ def test_deleting_can_be_killed_at_any_line(path: Path, session: Session) -> Non
 
 def test_values_and_attachments_can_be_killed_at_any_line(path: Path, session: Session) -> None:
     def check_after(done: bool) -> None:
-        again = Session(session.folder.parent, key)
+        again = Session(session_folder(session.folder.parent, key))
         assert again.get("team") in (["Sales"] if done else [None, "Sales"])
 
     key = new_key()
-    victim = Session(session.folder.parent, key)
+    victim = Session(session_folder(session.folder.parent, key))
     assert kill_at_each_line(lambda: victim.__setitem__("team", "Sales"), check_after) > 50
 
     def check_attachment(_done: bool) -> None:
@@ -228,7 +230,7 @@ def test_a_line_that_the_disk_took_half_of_is_no_line(path: Path, torn_after: in
         resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + torn_after, hard))
         try:
             append(path, "torn/5000")
-        except SessionError:
+        except StorageError:
             acknowledge("told/0")
         check(path, ["before/0"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

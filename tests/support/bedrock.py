@@ -6,7 +6,7 @@ from types import ModuleType
 
 from support.paths import TEMPLATE
 
-STAND_IN = TEMPLATE / "tests" / "bedrock_stand_in.py"
+STAND_IN = TEMPLATE / "tests" / "support" / "bedrock.py"
 
 
 def load_stand_in() -> ModuleType:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from chatbot import storage
-from chatbot.journals import Record
+from chatbot.conversations import Conversation
+from chatbot.identity import session_folder
+from chatbot.records import Claim, Prompt, Record
 from chatbot.retention import sweep
-from chatbot.sessions import Conversation, Session
+from chatbot.sessions import Session
 
 
 class Client:
@@ -21,7 +23,7 @@ class Client:
 
     def __init__(self, root: str, key: str) -> None:
         self._root = Path(root)
-        self._session = Session(self._root, key)
+        self._session = Session(session_folder(self._root, key))
         self._kept: list[object] = []  # so that nothing is read anew, as in a task with open pages
 
     def _open(self, conversation_id: str) -> Conversation:
@@ -34,14 +36,13 @@ class Client:
         conversation = self._open(conversation_id)
         for number in range(count):
             turn = f"{prefix}{number}"
-            prompt = {"type": "prompt", "turn": turn, "text": turn + "." * size}
+            prompt = Prompt(turn, turn + "." * size)
             conversation.update(lambda prompt=prompt: [prompt], create=True)  # type: ignore[misc]
         return count
 
     def add(self, conversation_id: str, turn: str) -> bool:
         """Append a prompt to a conversation that there is."""
-        prompt = {"type": "prompt", "turn": turn, "text": turn}
-        return self._open(conversation_id).update(lambda: [prompt])
+        return self._open(conversation_id).update(lambda: [Prompt(turn, turn)])
 
     def read(self, conversation_id: str) -> dict[str, Any]:
         """Return the prompts in their order, and what is to be known of the file."""
@@ -60,8 +61,7 @@ class Client:
         def decide() -> list[Record]:
             if conversation.turn(turn_id).attempt >= attempt:
                 return []
-            claim = {"type": "claim", "turn": turn_id, "attempt": attempt}
-            return [claim | {"writer": "w", "model": "m"}]
+            return [Claim(turn_id, attempt, "w", "m")]
 
         return conversation.update(decide)
 
@@ -97,7 +97,7 @@ class Client:
 
     def lose_patience(self) -> None:
         """Wait for a lock for a second only."""
-        storage.LOCK_WAIT = 1.0
+        storage.LOCK_TIMEOUT = 1.0
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ project_dev = load_project_dev()
 
 def demo(options: argparse.Namespace) -> None:
     """Render a project with the defaults, and serve it with the offline demo model."""
-    project_dev.check_port("localhost", options.port, "demo")
+    project_dev.check_port("localhost", options.port, "dev.py demo")
     python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
     project_dev.say(f"Rendering a project in {DEMO.relative_to(ROOT)}")
     config = DEMO / "cookiecutter.yaml"  # writes nothing to the user's home folder
@@ -75,13 +75,13 @@ def benchmark(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__)
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    demo_parser = verbs.add_parser("demo", help="render a project and serve it offline")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo_parser = commands.add_parser("demo", help="render a project and serve it offline")
     demo_parser.add_argument("--port", type=int, default=8501)
     demo_parser.set_defaults(action=demo)
-    test_parser = verbs.add_parser("test", help="run the tests; further arguments go to pytest")
-    test_parser.set_defaults(action=test)
-    benchmark_parser = verbs.add_parser("benchmark", help="compare it with a baseline")
+    test_parser = commands.add_parser("test", help="run the tests; further arguments go to pytest")
+    test_parser.set_defaults(action=test, arguments=[])
+    benchmark_parser = commands.add_parser("benchmark", help="compare it with a baseline")
     subjects = ("page", "image")
     benchmark_parser.add_argument("subject", nargs="?", choices=subjects, default="page")
     benchmark_parser.add_argument(

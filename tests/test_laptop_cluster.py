@@ -1,4 +1,4 @@
-"""`python3 dev.py cluster`: what the project's README promises to who kills a task on a laptop."""
+"""`python3 cluster.py`: what the project's README promises to who kills a task on a laptop."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Terminal:
-    """A terminal in which `dev.py cluster` runs."""
+    """A terminal in which `cluster.py` runs."""
 
     process: subprocess.Popen[str]
     port: int
@@ -59,7 +59,7 @@ def terminal(project: Project) -> Iterator[Terminal]:
     project.dev("test", "--version")
     port = free_ports(3)
     process = subprocess.Popen(
-        [sys.executable, "dev.py", "cluster", f"--port={port}"],
+        [sys.executable, "cluster.py", f"--port={port}"],
         cwd=project.path,
         env=clean_environment(),
         stdin=subprocess.PIPE,
@@ -123,7 +123,7 @@ def test_a_port_in_use_is_told_before_anything_starts(project: Project) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        done = project.dev("cluster", f"--port={first}")
+        done = project.run(sys.executable, "cluster.py", f"--port={first}")
     assert done.returncode == 1
     assert f"Port {port} of 127.0.0.1 can't be used" in done.stderr
-    assert f"dev.py cluster --port {port + 1}" in done.stderr
+    assert f"python3 cluster.py --port {port + 1}" in done.stderr

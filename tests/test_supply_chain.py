@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import sys
 import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -134,8 +135,9 @@ def vulnerability(name: str, *aliases: str) -> dict[str, Any]:
 
 
 def audit(project: Project, url: str, *words: str) -> CompletedProcess[str]:
-    words = ("audit", "--osv-url", url, *words)
-    done = project.dev(*words, environment={"no_proxy": "127.0.0.1"})
+    project.dev("--help")  # links the environments that all tests share
+    words = ("audit.py", "--osv-url", url, *words)
+    done = project.run(sys.executable, *words, environment={"no_proxy": "127.0.0.1"})
     assert not re.search(r'Traceback|File ".*line', done.stdout + done.stderr)
     return done
 
@@ -224,6 +226,15 @@ def test_an_answer_that_is_none_is_no_good_news(
     osv.known["requests"] = answer
     done = audit(bake(), osv.url)
     assert is_unknown(done, reason), done.stdout + done.stderr
+
+
+def test_a_silenced_log_is_no_good_news(
+    bake: Bake, osv: Osv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_AUDIT_LOGLEVEL", "CRITICAL")
+    osv.known["requests"] = {"vulns": [vulnerability("GHSA-1") | {"affected": None}]}
+    done = audit(bake(), osv.url)
+    assert is_unknown(done, "is missing 'affected' list"), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

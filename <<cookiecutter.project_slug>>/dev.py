@@ -159,12 +159,13 @@ def test(options: argparse.Namespace) -> None:
 
 
 def lint(options: argparse.Namespace) -> None:
-    """Check style, format and types without changing a file."""
+    """Check style, format, types and imports without changing a file."""
     python = make_environment(ENVIRONMENT, REQUIREMENTS)
     run_all(
         [python, "-m", "ruff", "check", "."],
         [python, "-m", "ruff", "format", "--check", "."],
         [python, "-m", "mypy", "."],
+        [python, python.with_name("lint-imports"), "--no-cache", "--no-logo"],
     )
 
 
@@ -187,7 +188,7 @@ def main() -> None:
     run_parser.set_defaults(action=run)
     test_parser = commands.add_parser("test", help="run the tests; takes pytest's arguments")
     test_parser.set_defaults(action=test, arguments=[])
-    lint_parser = commands.add_parser("lint", help="check style, format and types")
+    lint_parser = commands.add_parser("lint", help="check style, format, types and imports")
     lint_parser.set_defaults(action=lint)
     call(parser)
 

@@ -80,6 +80,7 @@ FILES = {
     "tests/support/page.py",
     "tests/support/store.py",
     "tests/test_answers.py",
+    "tests/test_architecture.py",
     "tests/test_attachments.py",
     "tests/test_bedrock.py",
     "tests/test_context.py",

@@ -15,6 +15,7 @@ from support.cloudformation import ACCOUNT, Stack, create, listed
 from support.options import combine
 from support.projects import Project
 from support.rendering import Bake
+from support.stack_parts import names_of
 from support.yaml_reading import read_yaml
 
 # IAM's actions, each with the kinds of resources that it knows: AWS's list, shipped with cfn-lint.
@@ -152,8 +153,8 @@ def roles_in(stack: Stack) -> dict[str, Any]:
     found = {name: role | {"Beside": []} for name, role in stack.of("IAM::Role").items()}
     assert set(found) == {"DeploymentRole", "CloudFormationRole"}
     for policy in stack.of("IAM::ManagedPolicy").values():
-        for role in policy["Roles"]:
-            found[role.removeprefix("${").removesuffix("}")]["Beside"].append(policy)
+        for role in names_of(policy["Roles"]):
+            found[role]["Beside"].append(policy)
     return found
 
 

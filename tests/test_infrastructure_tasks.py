@@ -1,4 +1,4 @@
-"""The image, the load balancer, the tasks and the files agree with each other."""
+"""The image, the load balancer, the tasks and the files agree, down to a port and a user."""
 
 import json
 import re

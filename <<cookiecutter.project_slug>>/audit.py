@@ -91,8 +91,8 @@ def look_up_vulnerabilities(arguments: Sequence[str]) -> None:
     print(messages.getvalue(), end="", file=sys.stderr if usage_error else sys.stdout)
     if found:
         raise DevError(
-            "Upgrade what is named, as README.md describes. To ignore a vulnerability that does\n"
-            "not affect you, add --ignore-vuln ID; to read more about each, --desc."
+            "Upgrade what is named, as docs/dependencies.md describes. To ignore a vulnerability\n"
+            "that does not affect you, add --ignore-vuln ID; to read more about each, --desc."
         )
     sys.exit(code)
 

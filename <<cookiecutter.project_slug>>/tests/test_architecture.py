@@ -31,6 +31,7 @@ def test_the_modules_import_each_other_as_allowed() -> None:
         ("retention", "import chatbot.answers", "chatbot.retention -> chatbot.answers"),
         ("models", "import streamlit.runtime", "chatbot.models -> streamlit"),
         ("answers", "import streamlit_local_storage", "chatbot.answers -> streamlit_local_storage"),
+        ("page/state", "import chatbot.page.messages", "page.state -> chatbot.page.messages"),
         ("a_new_module", "", "- chatbot.a_new_module"),
     ],
 )

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from support.options import CONTEXT, PROMPTS
 from support.paths import ROOT, TEMPLATE
@@ -172,6 +172,28 @@ def test_the_readme_speaks_of_anthropics_form_only_where_it_is_needed(
     for project in projects:
         needed = project.options["models"] != "Amazon Nova"
         assert ("Anthropic" in project.read("README.md")) == needed
+
+
+def test_every_link_in_the_documents_leads_somewhere(projects: list[Project]) -> None:
+    for project in projects:
+        documents = [name for name in project.files() if name.endswith(".md")]
+        anchors = {name: set(map(anchor, headings(project.read(name)))) for name in documents}
+        for name in documents:
+            for target in re.findall(r"\]\(([^)]+)\)", project.read(name)):
+                if "://" not in target:
+                    file, _, fragment = target.partition("#")
+                    path = str(PurePosixPath(name).parent / file) if file else name
+                    assert (project.path / path).exists(), f"{name}: {target}"
+                    assert not fragment or fragment in anchors[path], f"{name}: {target}"
+
+
+def headings(text: str) -> list[str]:
+    return re.findall(r"^#+ (.*)", text, re.MULTILINE)
+
+
+def anchor(heading: str) -> str:
+    """Return the name by which GitHub links to a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def test_the_license_is_the_one_that_was_chosen(projects: list[Project]) -> None:

@@ -13,7 +13,7 @@ OLD = {"reason", "notice"}  # of an end that an older version wrote
 
 def test_the_document_names_every_kind_of_record_and_its_fields() -> None:
     text = (ROOT / "docs" / "sessions.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| *([^|]*?) *\|", text, re.MULTILINE)
     told = {kind: re.findall(r"`(\w+)`", names) for kind, names in rows}
     kept = {
         kind: [field.name for field in fields(record) if field.name not in OLD]
@@ -31,5 +31,6 @@ def test_no_record_is_written_as_a_dictionary() -> None:
                 if isinstance(node, ast.Dict):
                     names = [key.value for key in node.keys if isinstance(key, ast.Constant)]
                     values = [each.value for each in node.values if isinstance(each, ast.Constant)]
+                    whole_line = "v" in names  # of a newer version, which no class has
                     literal = "type" in names and set(map(str, values)) & set(KINDS)
-                    assert not literal, f"{file.name}:{node.lineno}"
+                    assert whole_line or not literal, f"{file.name}:{node.lineno}"

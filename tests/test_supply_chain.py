@@ -13,11 +13,11 @@ from threading import Thread
 from typing import Any
 
 import pytest
-import yaml
 
 from support.paths import ROOT, TEMPLATE
-from support.projects import WORKFLOWS, Project
+from support.projects import WORKFLOWS, Project, share_environment
 from support.rendering import Bake
+from support.yaml_reading import read_yaml
 
 PINNED = ("requirements.txt", "requirements-dev.txt", "requirements-audit.txt")
 # Renovate runs the command in the head of a file only if it knows each option, and only with "=".
@@ -84,7 +84,7 @@ def test_renovate_waits_some_days_but_not_with_what_is_vulnerable(bake: Bake) ->
 
 def test_no_deployment_waits_for_an_audit(bake: Bake) -> None:
     project = bake()
-    words = {name: str(yaml.safe_load(project.read(name))) for name in WORKFLOWS}
+    words = {name: str(read_yaml(project.read(name))) for name in WORKFLOWS}
     asked = {name for name, text in words.items() if "audit" in text}
     assert asked == {".github/workflows/audit.yml"}
 
@@ -135,7 +135,7 @@ def vulnerability(name: str, *aliases: str) -> dict[str, Any]:
 
 
 def audit(project: Project, url: str, *words: str) -> CompletedProcess[str]:
-    project.dev("--help")  # links the environments that all tests share
+    share_environment(project)
     words = ("audit.py", "--osv-url", url, *words)
     done = project.run(sys.executable, *words, environment={"no_proxy": "127.0.0.1"})
     assert not re.search(r'Traceback|File ".*line', done.stdout + done.stderr)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -72,11 +73,14 @@ def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[BedrockStandIn]:
 
 @pytest.fixture
 def open_page(key: str) -> OpenPage:
-    """Open the page in a new tab of that browser, at a conversation's address if one is given."""
+    """Open the page in a new tab of that browser, at a conversation's address if one is given.
 
-    def open_tab(chat: str = "") -> AppTest:
+    Further arguments are what the tab remembers.
+    """
+
+    def open_tab(chat: str = "", **remembered: Any) -> AppTest:
         page = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=20)
-        page.session_state["tab"] = Tab(browser_key=key)
+        page.session_state["tab"] = Tab(browser_key=key, **remembered)
         if chat:
             page.query_params["chat"] = chat
         return page.run()

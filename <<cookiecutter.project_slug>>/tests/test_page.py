@@ -4,6 +4,8 @@ import errno
 import os
 import re
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakValueDictionary
 
 import pytest
@@ -13,11 +15,13 @@ from support.page import OpenPage, click, read_messages, say
 from support.store import append, new_session
 
 from chatbot import journals
+from chatbot.answers import Assistant
+from chatbot.bedrock import Bedrock
+from chatbot.conversations import new_conversation_id
 from chatbot.models import load_models
-from chatbot.page.state import Tab, Unsent
+from chatbot.page.state import Unsent
 from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session
-from chatbot.settings import ROOT
 
 MODELS = load_models()
 
@@ -441,42 +445,52 @@ def test_a_message_that_is_sent_again_does_not_stop_the_one_before_it(
     assert read_messages(open_page()) == read_messages(page)
 
 
-@pytest.mark.parametrize(
-    ("watches", "sentence"),
-    [
-        ("the tab that sends the next message", "You sent another message"),
-        ("another tab", "came from another tab or device"),
-        ("a tab that is opened afterwards", "The next message was sent before it ended"),
-    ],
-)
-def test_the_page_says_whose_message_stopped_an_answer(
-    open_page: OpenPage, bedrock: BedrockStandIn, session: Session, watches: str, sentence: str
-) -> None:
+@pytest.fixture
+def superseded(session: Session, bedrock: BedrockStandIn) -> Iterator[Callable[[], None]]:
+    """A conversation whose answer is in progress; called, another tab sends the next message."""
     bedrock.reply("One ", threading.Event())
-    page = open_page()
-    watching = threading.Thread(target=say, args=(page, "Hello"))
-    watching.start()
-    while not (chats := session.conversations()):
-        pass
-    conversation = session.conversation(chats[0].id)
-    while not (conversation.turns and conversation.turns[0].answer):
-        conversation.refresh()
-    sender = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=20)
-    sender.session_state["tab"] = Tab(
-        browser_key=page.session_state["tab"].browser_key,
-        outbox=[Unsent("Another", "t2")],
-    )
-    sender.run()
-    watching.join(20)
-    assert not watching.is_alive()
-    shown = {
-        "the tab that sends the next message": sender,
-        "another tab": page,
-        "a tab that is opened afterwards": open_page(),
-    }[watches]
-    [caption] = [each.value for each in shown.main.caption if "Stopped." in each.value]
-    assert sentence in caption
-    assert read_messages(shown)[2:] == ["Another", "An answer."]
+    another = Assistant(Bedrock("us-east-1"), MODELS, "Be kind.")
+    conversation = session.conversation(new_conversation_id())
+    another.ask(conversation, "Hello", "", "t1")
+    next(each for each in another.follow(conversation, "t1") if each.turn.answer)
+
+    def supersede() -> None:
+        another.ask(conversation, "Another", "", "t2")
+
+    yield supersede
+    another.close()
+
+
+def stopped_caption(page: AppTest) -> str:
+    assert read_messages(page)[2:] == ["Another", "An answer."]
+    [caption] = [each.value for each in page.main.caption if "Stopped." in each.value]
+    return str(caption)
+
+
+@pytest.mark.usefixtures("superseded")
+def test_the_tab_whose_message_stopped_an_answer_says_so(open_page: OpenPage) -> None:
+    page = open_page(outbox=[Unsent("Another", "t2")])
+    assert "You sent another message" in stopped_caption(page)
+
+
+def test_a_tab_that_shows_an_answer_says_that_another_tab_stopped_it(
+    open_page: OpenPage, superseded: Callable[[], None]
+) -> None:
+    watched: set[str] = set()
+    with ThreadPoolExecutor() as pool:
+        watching = pool.submit(open_page, watched=watched)
+        while not watched:
+            pass
+        superseded()
+        page = watching.result()
+    assert "came from another tab or device" in stopped_caption(page)
+
+
+def test_a_tab_that_is_opened_later_says_that_the_next_message_stopped_an_answer(
+    open_page: OpenPage, superseded: Callable[[], None]
+) -> None:
+    superseded()
+    assert "The next message was sent before it ended" in stopped_caption(open_page())
 
 
 def test_a_storage_fault_keeps_what_this_tab_has_read(

@@ -208,7 +208,8 @@ class Journal:
         for line in lines.split(b"\n"):
             if line:
                 try:
-                    self._take(json.loads(line))
+                    # json would guess the encoding of bytes, which takes longer than decoding them.
+                    self._take(json.loads(line.decode("utf-8", "surrogatepass")))
                 except (KeyError, TypeError, ValueError, RecursionError):
                     self.damaged += 1
 

@@ -98,9 +98,7 @@ def _draw_end(tab: Tab, turn: Turn) -> None:
     sentence = wording.end(turn)
     if turn.state == "stopped":
         by_this_tab = turn.facts.get("by") in tab.sent
-        st.caption(
-            wording.stopped(turn, by_this_tab=by_this_tab, before_its_eyes=turn.id in tab.watched)
-        )
+        st.caption(wording.stopped(turn, by_this_tab=by_this_tab, was_shown=turn.id in tab.watched))
     elif turn.state == "failed":
         st.error(sentence, icon=":material/error:")
         cause = str(turn.facts.get("error", turn.code))

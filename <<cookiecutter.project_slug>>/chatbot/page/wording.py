@@ -105,17 +105,17 @@ def end(turn: Turn) -> str:
     return sentence
 
 
-def stopped(turn: Turn, *, by_this_tab: bool, before_its_eyes: bool) -> str:
+def stopped(turn: Turn, *, by_this_tab: bool, was_shown: bool) -> str:
     """Return the sentence about a stopped answer.
 
     by_this_tab: whether the message that stopped it, if it was one, came from this tab.
-    before_its_eyes: whether this tab was showing the answer in progress.
+    was_shown: whether this tab showed the answer in progress.
     """
     if turn.code != "superseded":
         return "Stopped."
     if by_this_tab:
         return "Stopped. You sent another message before it ended."
-    if before_its_eyes:
+    if was_shown:
         return "Stopped. The next message came from another tab or device before it ended."
     return "Stopped. The next message was sent before it ended."
 

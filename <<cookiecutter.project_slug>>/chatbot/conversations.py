@@ -20,7 +20,11 @@ FILE = re.compile(_ID.pattern + r"\.jsonl")
 
 
 def new_conversation_id() -> str:
-    """Make a conversation id; ids sort by the UTC time at which they were made."""
+    """Make a conversation id.
+
+    The UTC time in it is for people who look at the files. Nothing compares it, because the task's
+    clock may be wrong; the random part makes the id unique.
+    """
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
 
 
@@ -49,7 +53,6 @@ class Turn:
     notice: the sentence that an older version stored in their place, or "".
     usage: tokens by kind, as the model reported them.
     lines: how many records of the turn this process has read.
-    written: when the last of them was written (Unix seconds, by its writer's clock).
     """
 
     id: str
@@ -65,7 +68,6 @@ class Turn:
     notice: str = ""
     usage: dict[str, int] = field(default_factory=dict)
     lines: int = 0
-    written: float = 0.0
 
     @property
     def ended(self) -> bool:
@@ -105,7 +107,7 @@ class Conversation(Journal):
         self.turns: list[Turn] = []
         self._by_id: dict[str, Turn] = {}
 
-    def apply(self, record: Record, written: float) -> None:
+    def apply(self, record: Record) -> None:
         match record:
             case Delete():
                 return
@@ -121,7 +123,6 @@ class Conversation(Journal):
             case _:
                 raise TypeError("a record of another kind of file")
         turn.lines += 1
-        turn.written = written
 
 
 def _apply_to_answer(turn: Turn, record: Claim | Text | Beat | End) -> None:
@@ -156,7 +157,7 @@ def title_of(path: Path) -> str:
 @lru_cache(maxsize=4096)  # the first line never changes
 def _read_title(path: Path) -> str:
     with path.open("rb") as file:
-        record, _ = from_line(json.loads(file.readline(MEBIBYTE)))
+        record = from_line(json.loads(file.readline(MEBIBYTE)))
     if not isinstance(record, Prompt):
         raise TypeError("a conversation begins with a prompt")
     words = " ".join(record.text.split())

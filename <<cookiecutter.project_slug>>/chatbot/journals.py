@@ -71,11 +71,8 @@ class Journal:
         """Return to the state of an empty file."""
         raise NotImplementedError
 
-    def apply(self, record: Record, written: float) -> None:
-        """Take in one record, written at that time in Unix seconds.
-
-        KeyError, TypeError or ValueError mark it as damaged.
-        """
+    def apply(self, record: Record) -> None:
+        """Take in one record. KeyError, TypeError or ValueError mark it as damaged."""
         raise NotImplementedError
 
     def refresh(self) -> None:
@@ -220,10 +217,10 @@ class Journal:
         if isinstance(version, int) and version > VERSION:
             self.newer += 1
             return
-        record, written = from_line(line)
+        record = from_line(line)
         if isinstance(record, Delete):
             self.deleted = True
-        self.apply(record, written)
+        self.apply(record)
 
 
 _journals: WeakValueDictionary[Path, Journal] = WeakValueDictionary()

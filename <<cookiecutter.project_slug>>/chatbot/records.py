@@ -1,8 +1,8 @@
 """What is on the disk: one class per kind of record, and the line of JSON that it becomes.
 
-Every line has `v` (the version of this schema), `at` (when it was written, by the writer's clock)
-and `type` (the kind of record), then the fields of the record's class. A field that has its default
-value is left out.
+Every line has `v` (the version of this schema), `at` (when it was written, by the writer's clock,
+for people to read) and `type` (the kind of record), then the fields of the record's class. A field
+that has its default value is left out.
 """
 
 import json
@@ -135,10 +135,10 @@ def to_line(record: Record) -> bytes:
     return text.encode("utf-8", "replace") + b"\n"  # half of a surrogate pair becomes "?"
 
 
-def from_line(line: dict[str, Any]) -> tuple[Record, float]:
-    """Return the record that a line of JSON holds, and when it was written, in Unix seconds.
+def from_line(line: dict[str, Any]) -> Record:
+    """Return the record that a line of JSON holds.
 
-    Fields that are not known are ignored. Raises KeyError, TypeError or ValueError if the line is
+    `at` and fields that are not known are ignored. Raises KeyError, TypeError or ValueError if the line is
     no record.
     """
     kind = KINDS[line["type"]]
@@ -148,7 +148,7 @@ def from_line(line: dict[str, Any]) -> tuple[Record, float]:
             values[name] = line[name]
             if not isinstance(line[name], type_):
                 raise TypeError(f"{name} has the wrong type")
-    return kind(**values), datetime.fromisoformat(line["at"]).timestamp()
+    return kind(**values)
 
 
 def _now() -> str:

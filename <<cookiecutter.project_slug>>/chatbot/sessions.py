@@ -24,7 +24,7 @@ class Values(Journal):
     def clear(self) -> None:
         self.values: dict[str, Any] = {}
 
-    def apply(self, record: Record, written: float) -> None:
+    def apply(self, record: Record) -> None:
         match record:
             case Value(name, value):
                 self.values[name] = value

@@ -278,6 +278,30 @@ def test_a_writer_is_not_taken_for_dead_because_the_storage_stood_still(
     assert (kept.answer, kept.attempt) == ("One two.", 1)
 
 
+@pytest.mark.parametrize("days", [-100, 100])
+def test_a_wrong_clock_makes_no_writer_look_dead(
+    conversation: Conversation,
+    assistant: Assistant,
+    another: Assistant,
+    bedrock: BedrockStandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    days: int,
+) -> None:
+    more = threading.Event()
+    bedrock.reply("One ", more, "two.")
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    watch_until(assistant.follow(conversation, turn), "One")
+    wrong = time.time() + days * 86_400
+    monkeypatch.setattr(time, "time", lambda: wrong)
+    looks = another.follow(reread(conversation), turn)
+    for _ in range(3):
+        next(looks)
+    more.set()
+    *_, last = looks
+    assert (last.turn.answer, last.turn.attempt) == ("One two.", 1)
+    assert len(bedrock.requests) == 1
+
+
 TASK = """
 import signal
 import sys

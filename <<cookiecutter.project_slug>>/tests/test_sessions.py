@@ -1,11 +1,13 @@
 """A session: what was kept is found again, and what was deleted is gone."""
 
 import stat
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
 from support.store import append, new_session, reread
 
+from chatbot import conversations
 from chatbot.conversations import Conversation, is_conversation_id, new_conversation_id
 from chatbot.journals import DeletedError
 from chatbot.records import Prompt, Text
@@ -64,6 +66,27 @@ def test_a_foreign_file_is_not_listed(session: Session, conversation: Conversati
     (session.folder / "notes.jsonl").write_text("{}")
     (session.folder / f"{conversation.id}.jsonl.bak").write_text("{}")
     assert [entry.id for entry in session.conversations()] == [conversation.id]
+
+
+def test_the_chat_last_written_to_comes_first_whatever_clock_made_the_ids(
+    session: Session,
+) -> None:
+    ids = ["20990101T000000000000-00000000", "19700101T000000000000-00000000"]
+    for chat in ids:
+        append(session.conversation(chat), Prompt("t1", "Hello"))
+    assert [entry.id for entry in session.conversations()] == ids[::-1]
+    append(session.conversation(ids[0]), Prompt("t2", "Hello again"))
+    assert [entry.id for entry in session.conversations()] == ids
+
+
+def test_ids_are_unique_even_if_the_clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Stopped":
+            return cls(2026, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(conversations, "datetime", Stopped)
+    assert len({new_conversation_id() for _ in range(100)}) == 100
 
 
 def test_a_conversation_without_a_readable_title_is_listed(session: Session, key: str) -> None:

@@ -117,6 +117,19 @@ def list_files(folder: Path, pattern: re.Pattern[str]) -> dict[str, int]:
     return found
 
 
+def touch(path: Path) -> float:
+    """Set the file's time to now, by the clock of its file system; return it, in Unix seconds.
+
+    Makes the file if it is missing. Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.utime(descriptor)
+        return os.fstat(descriptor).st_mtime
+    finally:
+        os.close(descriptor)
+
+
 def lock(descriptor: int, kind: int) -> None:
     """Wait for the lock; raise TimeoutError after LOCK_TIMEOUT.
 

@@ -180,6 +180,57 @@ def test_a_folder_that_can_not_be_used_is_told(tmp_path: Path) -> None:
         sweep(tmp_path, 90, no_wait)
 
 
+@pytest.mark.parametrize("ahead", [-100, 100])
+def test_a_task_with_a_wrong_clock_deletes_nothing_and_says_so(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    ahead: float,
+) -> None:
+    used, idle = new_session(tmp_path), new_session(tmp_path)
+    make_older(idle.folder, 91)
+    wrong = time.time() + ahead * DAY
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: wrong)
+        assert sweep(tmp_path, 90, no_wait) is None
+        assert "clock differs" in caplog.text
+    assert sweep(tmp_path, 90, no_wait) == 1  # by a task whose clock is right
+    assert used["team"] == "Sales"
+
+
+def test_a_session_whose_file_system_has_a_wrong_clock_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is 100 days ahead of the task, so everything seems to be old."""
+    session = new_session(tmp_path)
+    right = time.time()
+    make_older(session.folder, 100)
+    monkeypatch.setattr(time, "time", lambda: right - 100 * DAY)
+    assert sweep(tmp_path, 90, no_wait) is None
+    assert session["team"] == "Sales"
+
+
+def test_a_mark_from_the_future_stops_no_sweep(tmp_path: Path) -> None:
+    session = new_session(tmp_path)
+    (tmp_path / MARK).touch()
+    make_older(session.folder, 91)
+    make_older(tmp_path / MARK, -400)
+    assert sweep(tmp_path, 90, no_wait) == 1
+    assert sweep(tmp_path, 90, no_wait) is None  # the mark is right again
+
+
+def test_clocks_that_differ_a_little_do_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle, used = new_session(tmp_path), new_session(tmp_path)
+    make_older(idle.folder, 90.01)
+    make_older(used.folder, 89.99)
+    late = time.time() + 1_800  # half an hour, which is more than the hundredth of a day
+    monkeypatch.setattr(time, "time", lambda: late)
+    assert sweep(tmp_path, 90, no_wait) == 1
+    assert used["team"] == "Sales"
+
+
 def test_time_is_measured_in_days(tmp_path: Path) -> None:
     session = new_session(tmp_path)
     assert time.time() - session.folder.stat().st_mtime < DAY

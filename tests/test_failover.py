@@ -357,6 +357,30 @@ def test_either_is_enough_on_both_tasks(
         expect(messages(page).nth(0)).to_contain_text("Remember me")
 
 
+@pytest.mark.parametrize("cleared", ["cookies", "local storage"])
+def test_either_is_enough_to_reload_a_chat_by_its_address(
+    cluster: Cluster, visitor: BrowserContext, cleared: str
+) -> None:
+    page = open_page(visitor, cluster.address)
+    say(page, "Remember me")
+    expect(answer(page)).to_contain_text("An answer.")
+    page.get_by_role("button", name="New chat").click()
+    expect(messages(page)).to_have_count(0)
+    say(page, "A newer one")
+    expect(answer(page)).to_contain_text("An answer.")
+    page.get_by_role("button", name="Remember me").click()
+    expect(messages(page).nth(0)).to_contain_text("Remember me")
+    address = page.url
+    for _ in range(6):
+        if cleared == "cookies":
+            visitor.clear_cookies()
+        else:
+            page.evaluate("localStorage.clear()")
+        page.reload()
+        expect(messages(page).nth(0)).to_contain_text("Remember me")
+        assert page.url.startswith(address)
+
+
 def test_blocked_cookies_are_no_obstacle_on_either_task(cluster: Cluster, browser: Browser) -> None:
     context = browser.new_context()
     context.set_default_timeout(LONG)

@@ -63,7 +63,7 @@ def session_key(tab: Tab) -> str:
         elif st.query_params.get("cookies") == "blocked":
             tab.browser_key = _ask_local_storage(tab)
         else:
-            tab.browser_key = new_key()
+            tab.browser_key, tab.key_is_new = new_key(), True
     return tab.browser_key
 
 

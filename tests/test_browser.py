@@ -22,6 +22,7 @@ from support.browsing import (
     messages,
     needs_browser,
     open_page,
+    prompt_box,
     say,
     session_of,
     sidebar,
@@ -189,6 +190,22 @@ def test_a_second_message_in_the_middle_of_an_answer(
     expect(messages(page).nth(1)).to_contain_text("Stopped.")
     expect(messages(page).nth(3)).to_contain_text("An answer.")
     more.set()
+
+
+def test_a_message_that_is_too_long_stays_in_the_input_and_can_be_shortened(
+    chatbot: str, visitor: BrowserContext
+) -> None:
+    longest = "long " * 9_999 + "long."
+    page = open_page(visitor, chatbot)
+    say(page, longest + "er")
+    expect(page.get_by_text("has 50,002 characters")).to_be_visible()
+    expect(prompt_box(page)).to_have_value(longest + "er")
+    page.screenshot(path=SCREENSHOTS / "too-long.png")
+    expect(messages(page)).to_have_count(0)
+    say(page, longest)
+    expect(messages(page).nth(1)).to_contain_text("An answer.")
+    expect(page.get_by_text("characters")).to_have_count(0)
+    expect(prompt_box(page)).to_have_value("")
 
 
 def test_the_model_changes_and_comes_back(

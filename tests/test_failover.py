@@ -127,6 +127,21 @@ def test_a_task_that_ends_while_idle_costs_not_even_the_draft(
     expect(messages(page).nth(3)).to_contain_text("An answer.")
 
 
+def test_a_message_that_is_too_long_is_told_by_the_task_that_takes_over(
+    cluster: Cluster, visitor: BrowserContext
+) -> None:
+    page = open_page(visitor, cluster.address)
+    draft = "x" * 50_001
+    prompt_box(page).fill(draft)
+    other = cluster.other_than(page)
+    cluster.signal_task(hostname_of(page), signal.SIGKILL)
+    expect(prompt_box(page)).to_be_enabled()
+    prompt_box(page).press("Enter")
+    expect(page.get_by_text("has 50,001 characters")).to_be_visible()
+    expect(prompt_box(page)).to_have_value(draft)
+    expect(sidebar(page)).to_contain_text(other)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
 def test_an_answer_is_completed_by_the_task_that_takes_over(
     cluster: Cluster, visitor: BrowserContext, bedrock: Any, ending: signal.Signals

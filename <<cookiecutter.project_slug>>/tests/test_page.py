@@ -19,6 +19,7 @@ from chatbot.answers import Assistant
 from chatbot.bedrock import Bedrock
 from chatbot.conversations import new_conversation_id
 from chatbot.models import load_models
+from chatbot.page.composer import PROMPT_LENGTH
 from chatbot.page.state import Unsent
 from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session
@@ -125,6 +126,25 @@ def test_a_prompt_is_shown_as_it_was_typed(open_page: OpenPage) -> None:
 def test_a_blank_message_is_not_sent(open_page: OpenPage, session: Session) -> None:
     assert read_messages(say(open_page(), "   \n ")) == []
     assert not session.folder.exists()
+
+
+def test_a_message_that_is_too_long_is_told_and_can_be_shortened(
+    open_page: OpenPage, session: Session
+) -> None:
+    longest = "x" * PROMPT_LENGTH
+    page = say(open_page(), longest + "y")
+    assert not page.exception
+    [error] = page.error
+    assert "has 50,001 characters" in error.value and "up to 50,000" in error.value
+    assert read_messages(page) == []
+    assert not session.folder.exists()
+    assert page.chat_input[0].proto.set_value
+    assert page.chat_input[0].proto.value == longest + "y"
+    page.run()
+    assert not page.chat_input[0].proto.set_value  # what a person has changed meanwhile stays
+    say(page, longest)
+    assert not page.error
+    assert read_messages(page)[0] == longest
 
 
 def test_the_last_model_comes_back_with_the_session(open_page: OpenPage, session: Session) -> None:

@@ -15,25 +15,38 @@ _INPUT = "prompt"  # the key of the input
 
 
 def draw_input() -> None:
-    """Draw the input at the bottom of the page."""
+    """Draw the input at the bottom of the page.
+
+    The length of a message is checked here: `max_chars` would drop a longer one without a word.
+    """
     tab = current_tab()
-    submitted = st.chat_input(
-        "Ask anything", key=_INPUT, max_chars=PROMPT_LENGTH, on_submit=_queue_prompt
-    )
+    notice = st.bottom.empty()
+    if tab.too_long:
+        st.session_state[_INPUT] = tab.too_long
+        sentence = wording.too_long(len(tab.too_long), PROMPT_LENGTH)
+        notice.error(sentence, icon=":material/error:")
+    submitted = st.chat_input("Ask anything", key=_INPUT, on_submit=_queue_prompt)
+    tab.too_long = ""
     if submitted and not tab.prompt_queued:  # the input was drawn by another task
         _queue_prompt()
+        if tab.too_long:
+            st.rerun()
     tab.prompt_queued = False
 
 
 def _queue_prompt() -> None:
     """Put the prompt into the outbox, where it stays until it is saved.
 
+    A prompt that is too long goes back into the input, where a person can shorten or copy it.
+
     Streamlit may end a run at any call, for example because of a second message. With its turn's
     id, a prompt that was saved by a run that ended is not saved again.
     """
     tab = current_tab()
     prompt = (st.session_state[_INPUT] or "").strip()
-    if prompt:
+    if len(prompt) > PROMPT_LENGTH:
+        tab.too_long = prompt
+    elif prompt:
         tab.outbox.append(Unsent(prompt, new_turn_id()))
     tab.prompt_queued = True
 

@@ -41,7 +41,8 @@ class Tab:
     pending: what the next run does first, because somebody clicked a button.
     outbox: messages that are not saved yet, the oldest first.
     batch: ids of the turns sent since the outbox was last empty.
-    prompt_queued: whether this run's message is in the outbox already.
+    prompt_queued: whether this run's message is in the outbox already, or in `too_long`.
+    too_long: a message that is too long to be sent, until it is in the input again.
     sent: ids of the turns that this tab has sent.
     watched: ids of the turns that this tab has shown in progress.
 
@@ -67,6 +68,7 @@ class Tab:
     outbox: list[Unsent] = field(default_factory=list)
     batch: list[str] = field(default_factory=list)
     prompt_queued: bool = False
+    too_long: str = ""
     sent: set[str] = field(default_factory=set)
     watched: set[str] = field(default_factory=set)
 

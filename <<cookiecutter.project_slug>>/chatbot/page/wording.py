@@ -130,6 +130,14 @@ def not_sent(storage_error: ChatbotError) -> str:
     return f"Your message was not sent. {error(storage_error)}"
 
 
+def too_long(characters: int, limit: int) -> str:
+    """Return the sentence about a message that is longer than the limit."""
+    return (
+        f"Your message was not sent: it has {characters:,} characters, and a message may have up "
+        f"to {limit:,}. Shorten it below, or send it in parts."
+    )
+
+
 def damaged(lines: int) -> str:
     """Return the sentence about damaged lines of a conversation's file."""
     return f"{lines} damaged {'line is' if lines == 1 else 'lines are'} not shown."

@@ -130,10 +130,14 @@ def run(options: argparse.Namespace) -> None:
 
 
 def page_environment() -> dict[str, str]:
-    """Return this process's environment, with this project's defaults for what is not set."""
+    """Return this process's environment, with this project's defaults for what is not set.
+
+    The page accepts as long a line of cookies (in bytes) as in the image: see Dockerfile.
+    """
     defaults: dict[str, str] = read_pyproject()["tool"]["dev"]["environment"]
     own = {name: value for name, value in os.environ.items() if value}
-    return {"CHATBOT_BACKEND": "demo"} | defaults | own
+    own_defaults = {"CHATBOT_BACKEND": "demo", "WEBSOCKETS_MAX_LINE_LENGTH": "65536"}
+    return own_defaults | defaults | own
 
 
 def read_pyproject() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     LONG,
     SCREENSHOTS,
+    add_cookies_of_other_applications,
     choose_model,
     cookie,
     local_storage,
@@ -206,6 +207,15 @@ def test_a_message_that_is_too_long_stays_in_the_input_and_can_be_shortened(
     expect(messages(page).nth(1)).to_contain_text("An answer.")
     expect(page.get_by_text("characters")).to_have_count(0)
     expect(prompt_box(page)).to_have_value("")
+
+
+def test_large_cookies_of_other_applications_are_no_obstacle(
+    chatbot: str, visitor: BrowserContext
+) -> None:
+    add_cookies_of_other_applications(visitor, chatbot)
+    page = open_page(visitor, chatbot)
+    say(page, "Hello")
+    expect(messages(page).nth(1)).to_contain_text("An answer.")
 
 
 def test_the_model_changes_and_comes_back(

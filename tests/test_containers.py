@@ -16,6 +16,7 @@ from support import containers
 from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     LONG,
+    add_cookies_of_other_applications,
     hostname_of,
     messages,
     needs_browser,
@@ -258,6 +259,7 @@ def test_it_serves_two_small_tasks_with_the_demo_model(
         assert limits["Memory"] == MEMORY
         assert limits["ReadonlyRootfs"]
         assert "no-new-privileges" in limits["SecurityOpt"]
+    add_cookies_of_other_applications(visitor, cluster.address)
     page = open_page(visitor, cluster.address)
     say(page, "Hello")
     expect(messages(page).nth(1)).to_contain_text("This is the demo model")

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     LONG,
+    add_cookies_of_other_applications,
     choose_model,
     hostname_of,
     messages,
@@ -394,6 +395,17 @@ def test_either_is_enough_to_reload_a_chat_by_its_address(
         page.reload()
         expect(messages(page).nth(0)).to_contain_text("Remember me")
         assert page.url.startswith(address)
+
+
+def test_large_cookies_of_other_applications_are_no_obstacle(
+    cluster: Cluster, visitor: BrowserContext
+) -> None:
+    add_cookies_of_other_applications(visitor, cluster.address)
+    page = open_page(visitor, cluster.address)
+    say(page, "Remember me")
+    expect(answer(page)).to_contain_text("An answer.")
+    page.reload()
+    expect(answer(page)).to_contain_text("An answer.")
 
 
 def test_blocked_cookies_are_no_obstacle_on_either_task(cluster: Cluster, browser: Browser) -> None:

@@ -38,6 +38,13 @@ KEY_IS_KEPT = """() => {
 }"""
 
 
+def add_cookies_of_other_applications(visitor: BrowserContext, address: str) -> None:
+    """Add 60 kB of cookies, as applications on the same domain may do."""
+    visitor.add_cookies(
+        [{"name": f"other{each:02}", "value": "x" * 4_000, "url": address} for each in range(15)]
+    )
+
+
 def prompt_box(page: Page) -> Any:
     return page.get_by_test_id("stChatInputTextArea")
 

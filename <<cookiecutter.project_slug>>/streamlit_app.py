@@ -44,7 +44,6 @@ def draw_sidebar(tab: Tab, settings: Settings, assistant: Assistant) -> None:
     sidebar.draw_model(assistant.models)
     sidebar.draw_new_chat(tab)
     sidebar.draw_chats(tab)
-    browser.remember(tab.browser_key)
 
 
 def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
@@ -56,6 +55,7 @@ def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
     with below:
         messages.draw_notes(tab.conversation, assistant, model)
         composer.draw_unsent(tab)
+        browser.remember(tab.browser_key)
     with turns:
         messages.draw_turns(
             tab, assistant, lambda turn: draw_message_actions(turn, tab, assistant, model)

@@ -57,6 +57,7 @@ def test_a_first_visit(demo: str, visitor: BrowserContext, project: Project) -> 
     expect(sidebar(page).get_by_text("Team Chatbot")).to_be_visible()
     page.wait_for_function("localStorage.chatbot_session")
     assert local_storage(page) == cookie(visitor)
+    expect(page.get_by_text("keeps no data")).to_be_hidden()
     page.reload()
     expect(page.get_by_text("How can I help?")).to_be_visible()
     assert not (project.path / "session_data").exists()
@@ -330,6 +331,7 @@ def test_a_browser_without_cookies_keeps_its_session(demo: str, browser: Browser
         for _ in range(3):
             page.goto(demo)
             expect(messages(page).nth(0)).to_contain_text("Remember me")
+        expect(page.get_by_text("keeps no data")).to_be_hidden()
         assert "chatbot_session" not in {each["name"] for each in visitor.cookies()}
 
 
@@ -339,6 +341,21 @@ def test_a_browser_without_either_can_chat(demo: str, browser: Browser) -> None:
         say(page, "Hello?")  # while the page still waits for an answer of the local storage
         expect(messages(page).nth(0)).to_contain_text("Hello?")
         expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
+        expect(page.get_by_text("keeps no data of this page")).to_be_in_viewport()
+        page.screenshot(path=SCREENSHOTS / "keeps-nothing.png")
+
+
+def test_a_page_in_another_sites_frame_says_that_nothing_is_kept(
+    demo: str, browser: Browser
+) -> None:
+    """Another site's frame takes no cookie, and some browsers deny it local storage as well."""
+    frame = f'<iframe src="{demo}" width=800 height=600></iframe>'
+    with blocked(browser, NO_STORAGE) as visitor:
+        page = visitor.new_page()
+        page.goto(f"{demo.replace('localhost', '127.0.0.1')}/_stcore/health")  # another site
+        page.evaluate("frame => { document.body.innerHTML = frame; }", frame)
+        inside = page.frame_locator("iframe")
+        expect(inside.get_by_text("keeps no data of this page")).to_be_visible()
 
 
 @pytest.mark.parametrize(

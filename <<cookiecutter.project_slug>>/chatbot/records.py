@@ -138,8 +138,8 @@ def to_line(record: Record) -> bytes:
 def from_line(line: dict[str, Any]) -> Record:
     """Return the record that a line of JSON holds.
 
-    `at` and fields that are not known are ignored. Raises KeyError, TypeError or ValueError if the line is
-    no record.
+    `at` and fields that are not known are ignored. Raises KeyError, TypeError or ValueError if the
+    line is no record.
     """
     kind = KINDS[line["type"]]
     values = {}

@@ -3,7 +3,8 @@
 The cookie comes with the first request, so the page is drawn at once. Local storage stays if the
 cookies are cleared or blocked. A script in the page keeps the two alike. If only local storage has
 the key, the script sets the cookie and reloads the page. If the browser takes no cookie, the script
-says so in the address, and streamlit-local-storage asks for the key.
+says so in the address, and streamlit-local-storage asks for the key. If the browser keeps neither,
+the script shows a sentence that says so.
 """
 
 import sys
@@ -17,6 +18,7 @@ import streamlit as st
 from streamlit_local_storage import _st_local_storage as local_storage
 
 from chatbot.identity import is_key, new_key
+from chatbot.page import wording
 from chatbot.page.state import Tab, current_tab
 
 NAME = "chatbot_session"  # of the cookie and of the item in local storage
@@ -28,18 +30,22 @@ TIMEOUT = 3.0  # seconds to wait for a local storage that may not answer
 # `proven` says that the key came with a cookie; if it did not, a key in local storage wins. The
 # item has the form that streamlit-local-storage gives it. A reload that did not help is not
 # repeated: a proxy may have taken the cookie away.
-_SCRIPT = """<script>{
+_SCRIPT = """<p id="%(name)s_lost" role="status" hidden>%(lost)s</p><script>{
     const name = "%(name)s", key = "%(key)s", proven = %(proven)s;
     const attempt = (action) => { try { return action(); } catch { return null; } };
     const stored = attempt(() => JSON.parse(localStorage.getItem(name))[name]);
     const mine = proven || !/^k[0-9a-f]{32}$/.test(stored) ? key : stored;
     const secure = location.protocol === "https:" ? "; secure" : "";
-    document.cookie = `${name}=${mine}; path=/; max-age=34560000; samesite=lax${secure}`;
+    const cookie = `${name}=${mine}; path=/; max-age=34560000; samesite=lax${secure}`;
+    attempt(() => { document.cookie = cookie; });
     attempt(() => localStorage.setItem(name, JSON.stringify({[name]: mine})));
+    const inCookie = attempt(() => document.cookie.includes(mine));
+    const inStorage = attempt(() => localStorage.getItem(name).includes(mine));
+    document.getElementById(`${name}_lost`).hidden = inCookie || inStorage;
     const again = `${name}_again`;
     if (mine === key) {
         attempt(() => sessionStorage.removeItem(again));
-    } else if (document.cookie.includes(mine) && !attempt(() => sessionStorage.getItem(again))) {
+    } else if (inCookie && !attempt(() => sessionStorage.getItem(again))) {
         attempt(() => sessionStorage.setItem(again, "1"));
         location.reload();
     } else {
@@ -68,10 +74,11 @@ def session_key(tab: Tab) -> str:
 
 
 def remember(key: str) -> None:
-    """Set the cookie and the item in local storage. Draws nothing that can be seen."""
+    """Set the cookie and the item in local storage; say so if the browser keeps neither."""
     proven = "true" if st.context.cookies.get(NAME) == key else "false"
     # A key has letters and digits only, so it can't break out of the script.
-    script = _SCRIPT % {"name": NAME, "key": key, "proven": proven}
+    values = {"name": NAME, "key": key, "proven": proven, "lost": wording.NOTHING_KEPT}
+    script = _SCRIPT % values
     st.html(script, unsafe_allow_javascript=True)
 
 

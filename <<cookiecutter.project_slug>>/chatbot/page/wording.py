@@ -76,6 +76,10 @@ _SETTINGS = {
 
 SLOW_STORAGE = "The storage of conversations is slow at the moment. Nothing is lost."
 NEWER_LINES = "A newer version of the chatbot wrote a part of this; it is not shown here."
+NOTHING_KEPT = (
+    "Your browser keeps no data of this page. When you reload or close it, you can't come back to "
+    "these chats."
+)
 WAITING = "Begins when the answer above has ended."
 
 

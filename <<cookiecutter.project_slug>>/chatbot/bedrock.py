@@ -1,8 +1,9 @@
 """Answers from Amazon Bedrock's ConverseStream."""
 
 import logging
+import re
 import threading
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -11,8 +12,13 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConfigNotFound,
+    ConfigParseError,
     ConnectionError,
+    EventStreamError,
     HTTPClientError,
+    InvalidRegionError,
+    LoginError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
@@ -21,6 +27,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
+from chatbot.connections import breakable_by, make_breakable, shut_down
 from chatbot.models import (
     Cancellation,
     Events,
@@ -31,6 +38,7 @@ from chatbot.models import (
     Text,
     TooLongError,
 )
+from chatbot.text import is_blank
 
 log = logging.getLogger(__name__)
 
@@ -60,16 +68,25 @@ class Bedrock:
         }
         if model.additional:
             request["additionalModelRequestFields"] = model.additional
+        client = None
         try:
-            with closing(self._connect().converse_stream(**request)["stream"]) as stream:
+            client = self._connect()
+            with breakable_by(cancellation):
+                opened = client.converse_stream(**request)["stream"]
+            with closing(opened) as stream:
                 # Closing would not wake the thread that reads; only urllib3's response can.
-                cancellation.on_cancel(partial(_shut_down, stream._raw_stream))
+                cancellation.on_cancel(partial(shut_down, stream._raw_stream))
                 yield from _read(stream)
         except ModelError:
             raise
         except Exception as error:  # anything can break below botocore: urllib3, ssl, a parser
+            if cancellation.cancelled:
+                return
             log.warning("Bedrock, %s: %s: %s", model.id, type(error).__name__, error)
-            raise _to_model_error(error) from error
+            model_error = _to_model_error(error)
+            if model_error.code in _OF_THE_CLIENT:
+                self._drop(client)
+            raise model_error from error
 
     def _connect(self) -> Any:
         with self._lock:  # making a client is not safe in threads, using it is
@@ -81,21 +98,25 @@ class Bedrock:
                     retries={"mode": "standard"},
                 )
                 session = boto3.session.Session(region_name=self._region)
-                self._client = session.client("bedrock-runtime", config=config)
+                client = session.client("bedrock-runtime", config=config)
+                make_breakable(client)
+                self._client = client
             return self._client
 
-
-def _shut_down(response: Any) -> None:
-    with suppress(OSError, RuntimeError, ValueError):  # it has ended meanwhile
-        response.shutdown()
+    def _drop(self, client: Any) -> None:
+        """Let the next request use a new client, which reads configuration and credentials anew."""
+        with self._lock:
+            if self._client is client:
+                self._client = None
 
 
 def _read(stream: Any) -> Events:
     """Read Converse's events. Everything but text, such as reasoning, is left out."""
     reason, usage, empty = None, {}, True
+    _name_unlisted_errors(stream)
     for event in stream:
         if text := event.get("contentBlockDelta", {}).get("delta", {}).get("text"):
-            empty = False
+            empty = empty and is_blank(text)
             yield Text(text)
         elif "messageStop" in event:
             reason = event["messageStop"]["stopReason"]
@@ -109,8 +130,25 @@ def _read(stream: Any) -> Events:
     yield Finish(reason, usage=usage)
 
 
-# By the errors of bedrock-runtime's API reference, and of signing; in a stream they start in lower
-# case.
+def _name_unlisted_errors(stream: Any) -> None:
+    """Keep name and message of an error that the API's model does not list: botocore drops them."""
+    parse = stream._parse_event
+
+    def parse_and_name(event: Any) -> Any:
+        try:
+            return parse(event)
+        except EventStreamError as error:
+            if error.response["Error"]["Code"]:
+                raise
+            name = event.headers.get(":exception-type") or type(error).__name__
+            details = {"Code": name, "Message": event.payload.decode("utf-8", "replace")}
+            raise EventStreamError({"Error": details}, error.operation_name) from None
+
+    stream._parse_event = parse_and_name
+
+
+# By the errors of bedrock-runtime's API reference, of signing and of STS; in a stream they start in
+# lower case.
 _CODES = {
     "ThrottlingException": "throttled",
     "TooManyRequestsException": "throttled",
@@ -123,14 +161,35 @@ _CODES = {
     "ModelTimeoutException": "timeout",
     "AccessDeniedException": "denied",
     "ResourceNotFoundException": "no_such_model",
+    "AccessDenied": "credentials",
+    "ExpiredToken": "credentials",
     "ExpiredTokenException": "credentials",
-    "UnrecognizedClientException": "credentials",
-    "InvalidSignatureException": "credentials",
+    "IncompleteSignatureException": "credentials",
     "InvalidClientTokenId": "credentials",
+    "InvalidIdentityToken": "credentials",
+    "InvalidSignatureException": "credentials",
+    "MissingAuthenticationTokenException": "credentials",
+    "SignatureDoesNotMatch": "credentials",
+    "UnrecognizedClientException": "credentials",
     "ValidationException": "refused",
 }
 
-_TOO_LONG = ("too long", "too many", "context length", "context window")
+# Errors that a client made anew may not have: what boto3 reads may have changed on the disk.
+_OF_THE_CLIENT = {"credentials", "denied", "network", "no_region", "no_such_model"}
+
+# What the names leave open is in the messages, each in the words of the models that say so.
+_REASONS = {
+    "daily_quota": r"too many tokens per day",
+    "form_missing": r"use case details",
+    "needs_profile": r"on-demand throughput",
+    "retired": r"end of its life|marked by provider as legacy",
+    "no_access": r"have access to the model|model access is denied|aws-marketplace:",
+    "no_such_model": r"model identifier",
+    "too_long": r"too long|input tokens? exceed|exceeds? (the )?(max(imum)?( context)?|context) "
+    r"(length|window|limit)|context (length|window|limit)|maximum number of (input )?tokens"
+    r"|too many (input |total )?(tokens|text)|expected maxlength|(decrease|reduce) (the )?"
+    r"(input|length of the)|(input|prompt) (token count|is too large)",
+}
 
 
 def _to_model_error(error: Exception) -> ModelError:
@@ -139,18 +198,20 @@ def _to_model_error(error: Exception) -> ModelError:
     match error:
         case ClientError():
             name = str(error.response.get("Error", {}).get("Code", name))
-            code = _CODES.get(name[:1].upper() + name[1:], "other")
-            reason = str(error).lower()
-            if code == "refused" and any(words in reason for words in _TOO_LONG):
+            listed = "broke_off" if isinstance(error, EventStreamError) else "other"
+            code = _CODES.get(name[:1].upper() + name[1:], listed)
+            code = _find_reason(code, str(error))
+            if code == "too_long":
                 return TooLongError(error=name)
-            if code == "refused" and "model identifier" in reason:
-                code = "no_such_model"
-        case NoRegionError():
+        case NoRegionError() | InvalidRegionError():
             code = "no_region"
         case (
             NoCredentialsError()
             | PartialCredentialsError()
             | ProfileNotFound()
+            | ConfigNotFound()
+            | ConfigParseError()
+            | LoginError()
             | SSOError()
             | TokenRetrievalError()
         ):
@@ -164,3 +225,12 @@ def _to_model_error(error: Exception) -> ModelError:
         case _:
             code = "broke_off"
     return ModelError(code, error=name)
+
+
+def _find_reason(code: str, message: str) -> str:
+    """Return the code for what the message says, or the one for the error's name."""
+    if code == "credentials":
+        return code
+    found = [reason for reason, words in _REASONS.items() if re.search(words, message, re.I)]
+    # "Too many tokens" is about the conversation, unless there were too many in a minute.
+    return found[0] if found and (code, found[0]) != ("throttled", "too_long") else code

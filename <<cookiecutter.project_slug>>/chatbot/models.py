@@ -82,11 +82,13 @@ class Finish:
     code: why the model stopped: its own word, such as "end_turn", or "empty" if it wrote nothing.
     facts: what the sentence about it needs.
     usage: tokens by kind.
+    sent_turns: how many turns of the conversation the model was sent, the answered one included.
     """
 
     code: str
     facts: Facts = field(default_factory=dict)
     usage: dict[str, int] = field(default_factory=dict)
+    sent_turns: int = 0
 
 
 class ModelError(ChatbotError):
@@ -111,6 +113,10 @@ class Cancellation:
         self._cancelled = False
         self._break_off: Callable[[], object] = lambda: None
 
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
     def cancel(self) -> None:
         """Break off what is waited for, now or as soon as something is."""
         with self._lock:
@@ -131,5 +137,8 @@ class Backend(Protocol):
     def stream(
         self, model: Model, messages: list[Message], system: str, cancellation: Cancellation
     ) -> Events:
-        """Yield the answer's text as it arrives, then a Finish. Raises ModelError."""
+        """Yield the answer's text as it arrives, then a Finish, unless it is cancelled.
+
+        Raises ModelError.
+        """
         ...

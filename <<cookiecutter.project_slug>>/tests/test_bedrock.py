@@ -1,9 +1,10 @@
 """Answers of Bedrock through boto3's real protocol, and what goes wrong there."""
 
 import threading
+from pathlib import Path
 
 import pytest
-from support.bedrock import BedrockStandIn, Cut, Fail, Reason, Refuse, Stop
+from support.bedrock import TOO_LONG, BedrockStandIn, Cut, Fail, Reason, Refuse, Silence, Stop
 from support.models import HELLO, MODEL, listen
 
 from chatbot.bedrock import Bedrock
@@ -14,7 +15,7 @@ def test_an_answer_arrives_in_pieces_with_its_usage(bedrock: BedrockStandIn) -> 
     bedrock.reply("Grüß ", "dich ", "👋")
     events = list(Bedrock("us-east-1").stream(MODEL, HELLO, "Be kind.", Cancellation()))
     assert events[:3] == [Text("Grüß "), Text("dich "), Text("👋")]
-    usage = {"inputTokens": 7, "outputTokens": 3, "totalTokens": 10}
+    usage = {"inputTokens": 4, "outputTokens": 3, "totalTokens": 7}
     assert events[3] == Finish("end_turn", usage=usage)
 
 
@@ -65,8 +66,9 @@ def test_an_answer_ends_for_the_reason_that_the_model_gives(
     assert (text, finish.code) == ("Half", reason)
 
 
-def test_an_empty_answer_has_a_code_of_its_own(bedrock: BedrockStandIn) -> None:
-    bedrock.reply("")
+@pytest.mark.parametrize("pieces", [[""], [" ", "\n"], ["\u200b"], ["\ufeff", " \u2060", "\u3164"]])
+def test_an_empty_answer_has_a_code_of_its_own(bedrock: BedrockStandIn, pieces: list[str]) -> None:
+    bedrock.reply(*pieces)
     assert listen(Bedrock("us-east-1"))[1].code == "empty"
 
 
@@ -95,6 +97,80 @@ def test_a_refusal_is_explained(bedrock: BedrockStandIn, refusal: Refuse, code: 
     assert caught.value.facts == {"error": refusal.code}
 
 
+ON_DEMAND = (
+    "Invocation of model ID amazon.nova-2-lite-v1:0 with on-demand throughput isn\u2019t "
+    "supported. Retry your request with the ID or ARN of an inference profile that contains this "
+    "model."
+)
+USE_CASE = (
+    "Model use case details have not been submitted for this account. Fill out the Anthropic use "
+    "case details form before using the model."
+)
+MARKETPLACE = (
+    "Model access is denied due to IAM user or service role is not authorized to perform the "
+    "required AWS Marketplace actions (aws-marketplace:ViewSubscriptions, "
+    "aws-marketplace:Subscribe) to enable access to this model."
+)
+NOT_AUTHORIZED = (
+    "User: arn:aws:sts::123456789012:assumed-role/task/1 is not authorized to perform: "
+    "bedrock:InvokeModelWithResponseStream on resource: arn:aws:bedrock:us-east-1::model/x"
+)
+LEGACY = (
+    "Access denied. This Model is marked by provider as Legacy and you have not been actively "
+    "using the model in the last 30 days. Please upgrade to an active model on Amazon Bedrock"
+)
+TOO_MANY_ANSWER_TOKENS = (
+    "The maximum tokens you requested exceeds the model limit of 4096. Try again with a maximum "
+    "tokens value that is lower than 4096."
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "code"),
+    [
+        *(("ValidationException", message, "too_long") for message in TOO_LONG.values()),
+        ("ValidationException", "prompt is too long: 213462 tokens > 200000 maximum", "too_long"),
+        ("ValidationException", "Too many input tokens. Max input tokens: 8192", "too_long"),
+        (
+            "ValidationException",
+            "This model's maximum context length is 8192 tokens. Please reduce the length of the "
+            "prompt.",
+            "too_long",
+        ),
+        ("ModelErrorException", TOO_LONG["nova"], "too_long"),
+        ("ValidationException", TOO_MANY_ANSWER_TOKENS, "refused"),
+        ("ThrottlingException", "Too many tokens, please wait before trying again.", "throttled"),
+        (
+            "ThrottlingException",
+            "Too many tokens per day, please wait before trying again.",
+            "daily_quota",
+        ),
+        ("ResourceNotFoundException", USE_CASE, "form_missing"),
+        ("ValidationException", ON_DEMAND, "needs_profile"),
+        (
+            "AccessDeniedException",
+            "You don't have access to the model with the specified model ID.",
+            "no_access",
+        ),
+        ("AccessDeniedException", MARKETPLACE, "no_access"),
+        ("AccessDeniedException", NOT_AUTHORIZED, "denied"),
+        (
+            "ResourceNotFoundException",
+            "This model version has reached the end of its life.",
+            "retired",
+        ),
+        ("ResourceNotFoundException", LEGACY, "retired"),
+    ],
+)
+def test_what_the_service_says_is_understood(
+    bedrock: BedrockStandIn, name: str, message: str, code: str
+) -> None:
+    bedrock.reply(Refuse(400, name, message))
+    with pytest.raises(ModelError) as caught:
+        listen(Bedrock("us-east-1"))
+    assert (caught.value.code, caught.value.facts) == (code, {"error": name})
+
+
 def test_a_model_that_does_not_exist_is_explained(bedrock: BedrockStandIn) -> None:
     with pytest.raises(ModelError, match="no_such_model:"):
         listen(Bedrock("us-east-1"), Model("u", "Unknown", "unknown-model", 1000))
@@ -106,6 +182,9 @@ def test_a_model_that_does_not_exist_is_explained(bedrock: BedrockStandIn) -> No
         (Fail("throttlingException"), "throttled"),
         (Fail("modelStreamErrorException"), "broke_off"),
         (Fail("internalServerException"), "unavailable"),
+        (Fail("validationException", TOO_LONG["claude"]), "too_long"),
+        (Fail("accessDeniedException"), "denied"),
+        (Fail("unheardOfException"), "broke_off"),
         (Cut(), "broke_off"),
     ],
 )
@@ -115,8 +194,121 @@ def test_what_arrived_before_a_break_is_kept(
     bedrock.reply("Half", break_)
     stream = Bedrock("us-east-1").stream(MODEL, HELLO, "Be kind.", Cancellation())
     assert next(stream) == Text("Half")
-    with pytest.raises(ModelError, match=f"^{code}:"):
+    with pytest.raises(ModelError, match=f"^{code}:") as caught:
         next(stream)
+    if isinstance(break_, Fail):
+        assert caught.value.facts == {"error": break_.code}
+
+
+def stop_when_asked(bedrock: BedrockStandIn, backend: Bedrock, count: int) -> None:
+    """Ask so many questions that get no answer at all, stop them, and wait for their threads."""
+    never = threading.Event()
+    cancellations = [Cancellation() for _ in range(count)]
+    for _ in cancellations:
+        bedrock.reply(Silence(never))
+    threads = [
+        threading.Thread(
+            target=lambda each: list(backend.stream(MODEL, HELLO, "Be kind.", each)), args=[each]
+        )
+        for each in cancellations
+    ]
+    for thread in threads:
+        thread.start()
+    while bedrock.silent < count:
+        pass
+    for cancellation in cancellations:
+        cancellation.cancel()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_request_is_broken_off_before_the_response_begins(
+    bedrock: BedrockStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+    backend = Bedrock("us-east-1")
+    stop_when_asked(bedrock, backend, 50)
+    assert listen(backend)[0] == "An answer."
+    assert len(bedrock.requests) == 51  # none was sent again
+    backend._client.close()
+    while bedrock.connections:
+        pass
+
+
+def test_a_connection_that_was_used_before_can_be_broken_off(bedrock: BedrockStandIn) -> None:
+    bedrock.reply(Refuse(400, "ValidationException"))  # leaves the connection open
+    backend = Bedrock("us-east-1")
+    with pytest.raises(ModelError):
+        listen(backend)
+    assert bedrock.connections == 1
+    stop_when_asked(bedrock, backend, 1)
+
+
+def test_a_request_that_is_stopped_before_it_begins_is_not_sent(bedrock: BedrockStandIn) -> None:
+    cancellation = Cancellation()
+    cancellation.cancel()
+    assert not list(Bedrock("us-east-1").stream(MODEL, HELLO, "Be kind.", cancellation))
+    assert not bedrock.requests
+
+
+def test_a_late_stop_does_not_break_off_the_next_request(bedrock: BedrockStandIn) -> None:
+    """It has the connection of the one before."""
+    bedrock.reply(Refuse(400, "ValidationException"))
+    backend, late = Bedrock("us-east-1"), Cancellation()
+    with pytest.raises(ModelError):
+        list(backend.stream(MODEL, HELLO, "Be kind.", late))
+    more = threading.Event()
+    bedrock.reply("One ", more, "two.")
+    stream = backend.stream(MODEL, HELLO, "Be kind.", Cancellation())
+    assert next(stream) == Text("One ")
+    assert bedrock.connections == 1
+    late.cancel()
+    more.set()
+    assert next(stream) == Text("two.")
+
+
+@pytest.mark.parametrize("refusal", ["ExpiredTokenException", "AccessDeniedException"])
+def test_credentials_that_change_on_the_disk_are_used_without_a_restart(
+    bedrock: BedrockStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refusal: str
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    file = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    backend = Bedrock("us-east-1")
+    with pytest.raises(ModelError, match="credentials:"):
+        listen(backend)
+    text = "[default]\naws_access_key_id = {}\naws_secret_access_key = secret\n"
+    file.write_text(text.format("first"))
+    assert listen(backend)[0] == "An answer."
+    file.write_text(text.format("second"))
+    bedrock.reply(Refuse(403, refusal))
+    with pytest.raises(ModelError):
+        listen(backend)
+    assert listen(backend)[0] == "An answer."
+    assert bedrock.access_keys == ["first", "first", "second"]
+
+
+def test_a_region_and_a_profile_that_are_corrected_are_used_without_a_restart(
+    bedrock: BedrockStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_PROFILE", "team")
+    backend = Bedrock(None)
+    for text, code in (
+        ("", "credentials"),
+        ("[profile team", "credentials"),
+        ("[profile team]\n", "no_region"),
+        ("[profile team]\nregion = no region\n", "no_region"),
+    ):
+        config.write_text(text)
+        with pytest.raises(ModelError, match=f"{code}:"):
+            listen(backend)
+    config.write_text("[profile team]\nregion = us-east-1\n")
+    assert listen(backend)[0] == "An answer."
 
 
 def test_botocore_tries_again_before_staff_hear_of_it(

@@ -36,7 +36,12 @@ def ended(state: str, code: str, **facts: str | int) -> Turn:
         (ModelError("no_such_model"), "does not exist"),
         (ModelError("refused"), "refused the request"),
         (ModelError("credentials"), "no valid AWS credentials"),
-        (ModelError("no_region"), "no AWS region"),
+        (ModelError("no_region"), "no valid AWS region"),
+        (ModelError("daily_quota"), "for today"),
+        (ModelError("form_missing"), "form with use case details"),
+        (ModelError("needs_profile"), "inference profile"),
+        (ModelError("no_access"), "no access to this model"),
+        (ModelError("retired"), "no longer offered"),
         (ModelError("network"), "over the network"),
         (ModelError("unavailable"), "not available"),
         (ModelError("timeout"), "did not answer in time"),
@@ -54,6 +59,8 @@ def test_an_error_is_explained(error: ChatbotError, sentence: str) -> None:
     [
         (ended("complete", "max_tokens"), "limit of length"),
         (ended("complete", "guardrail_intervened"), "guardrail"),
+        (ended("complete", "guardrail_intervened"), "no longer sees this message and its answer"),
+        (ended("complete", "refusal"), "no longer sees this message and its answer"),
         (ended("complete", "content_filtered"), "content filter"),
         (ended("complete", "model_context_window_exceeded"), "memory"),
         (ended("complete", "something_new"), "unexpected way"),
@@ -82,6 +89,8 @@ def test_every_code_in_the_source_has_its_sentence() -> None:
         source = (ROOT / "chatbot" / f"{name}.py").read_text(encoding="utf-8")
         [table] = re.findall(r"^_CODES = \{(.*?)^\}", source, re.DOTALL | re.MULTILINE)
         found["Model" if name == "bedrock" else "Storage"] |= set(re.findall(r': "(\w+)"', table))
+        for reasons in re.findall(r"^_REASONS = \{(.*?)^\}", source, re.DOTALL | re.MULTILINE):
+            found["Model"] |= set(re.findall(r'^    "(\w+)":', reasons, re.MULTILINE))
         for codes in re.findall(r"^ +code(?:, name)? = (.*)", source, re.MULTILINE):
             found["Model"] |= set(re.findall(r'(?<![(\w])"(\w+)"(?! in)', codes))
     assert all(found.values())

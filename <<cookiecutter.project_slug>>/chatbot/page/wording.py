@@ -28,6 +28,8 @@ _STORAGE = {
 
 _MODEL = {
     "throttled": "The model has too many requests at the moment. Wait a minute and try again.",
+    "daily_quota": "The chatbot has used up its tokens of this model for today. Choose another "
+    "one, or try again tomorrow.",
     "unavailable": "The model is not available at the moment. Try again in a minute.",
     "broke_off": "The model broke off in the middle of the answer. Try again.",
     "timeout": "The model did not answer in time. Try again.",
@@ -35,9 +37,18 @@ _MODEL = {
     "chatbot.",
     "no_such_model": "This model does not exist, or not in this region. Choose another one, or "
     "tell whoever runs the chatbot.",
+    "no_access": "The chatbot's AWS account has no access to this model. Choose another one, or "
+    "tell whoever runs the chatbot.",
+    "form_missing": "This model's provider asks for a form with use case details, which the "
+    "chatbot's AWS account has not submitted. Choose another model, or tell whoever runs the "
+    "chatbot.",
+    "needs_profile": "This model can be used only through an inference profile. Choose another "
+    "one, or tell whoever runs the chatbot.",
+    "retired": "This model is no longer offered. Choose another one, or tell whoever runs the "
+    "chatbot.",
     "credentials": "The chatbot has no valid AWS credentials at the moment. Tell whoever runs the "
     "chatbot.",
-    "no_region": "The chatbot has no AWS region set. Tell whoever runs the chatbot.",
+    "no_region": "The chatbot has no valid AWS region. Tell whoever runs the chatbot.",
     "network": "The chatbot can't reach Amazon Bedrock over the network. Try again in a minute.",
     "too_long": "The conversation is too long for this model. Start a new chat or choose another "
     "model.",
@@ -56,8 +67,12 @@ _COMPLETE = {
     "max_tokens": "The answer reached the model's limit of length. Ask it to continue.",
     "model_context_window_exceeded": "The conversation has filled the model's memory. Start a new "
     "chat to go on.",
-    "guardrail_intervened": "A guardrail of your organization withheld all or part of the answer.",
-    "content_filtered": "The model's content filter withheld all or part of the answer.",
+    "guardrail_intervened": "A guardrail of your organization withheld all or part of the answer. "
+    "From now on, the model no longer sees this message and its answer.",
+    "content_filtered": "The model's content filter withheld all or part of the answer. From now "
+    "on, the model no longer sees this message and its answer.",
+    "refusal": "The model declined to answer. From now on, it no longer sees this message and its "
+    "answer.",
     "other": "The model ended the answer in an unexpected way.",
 }
 

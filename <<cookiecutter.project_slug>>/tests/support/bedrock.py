@@ -5,6 +5,9 @@ the binary event-stream encoding (https://smithy.io/2.0/aws/amazon-eventstream.h
 """
 
 import json
+import re
+import select
+import socket
 import struct
 import threading
 import time
@@ -14,10 +17,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from string import whitespace
 from typing import Any
 from urllib.parse import unquote
 
-WINDOW = 200_000  # characters of a conversation
+WINDOW = 50_000  # tokens of a conversation
+_PROSE, _DIGITS = 4, 2  # characters a token, in words and in long numbers or hashes
+
+# What the models say of a conversation that is too long, by what is in their ids.
+TOO_LONG = {
+    "nova": "Input Tokens Exceeded: Number of input tokens exceeds maximum length. Please update "
+    "the input to try again.",
+    "claude": "The model returned the following errors: input length and `max_tokens` exceed "
+    "context limit: {tokens} + 8192 > {window}, decrease input length or `max_tokens` and try "
+    "again",
+    "": "Input is too long for requested model.",
+}
+# Characters that Bedrock does not take for text, though Python's `strip` keeps them.
+_NO_TEXT = "".join(map(chr, (0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0x2800, 0x3164, 0xFEFF)))
 
 
 @dataclass(frozen=True)
@@ -34,6 +51,7 @@ class Fail:
     """End the stream with an error event."""
 
     code: str
+    message: str = "It failed."
 
 
 @dataclass(frozen=True)
@@ -54,7 +72,14 @@ class Cut:
     """Close the connection in the middle of the stream."""
 
 
-Step = str | float | threading.Event | Reason | Stop | Fail | Cut
+@dataclass(frozen=True)
+class Silence:
+    """Say nothing at all, not even the response's headers, until the event is set."""
+
+    until: threading.Event
+
+
+Step = str | float | threading.Event | Reason | Stop | Fail | Cut | Silence
 
 
 class BedrockStandIn:
@@ -64,11 +89,18 @@ class BedrockStandIn:
         self.url = url
         self.requests: list[dict[str, Any]] = []
         self.models: list[str] = []
+        self.access_keys: list[str] = []  # that the requests were signed with
+        self.window = WINDOW
+        self.connections = 0  # that are open now
+        self.silent = 0  # requests that were met with silence
         self.strangers = {"unknown-model"}  # ids that do not exist
         self._replies: deque[Refuse | tuple[Step, ...]] = deque()
 
     def reply(self, *steps: Step | Refuse) -> None:
-        """Queue an answer: text is sent, numbers are seconds, events are waited for."""
+        """Queue an answer: text is sent, numbers are seconds, events are waited for.
+
+        A Silence has to be the first step.
+        """
         if isinstance(steps[0], Refuse):
             self._replies.append(steps[0])
         else:
@@ -83,21 +115,45 @@ class BedrockStandIn:
         if model in self.strangers:
             return "The provided model identifier is invalid."
         if not messages or messages[0]["role"] != "user":
-            return "A conversation must start with a user message."
+            return (
+                "A conversation must start with a user message. Try again with a conversation that "
+                "starts with a user message."
+            )
         for number, message in enumerate(messages):
             if message["role"] != ("user", "assistant")[number % 2]:
-                return "A conversation must alternate between user and assistant roles."
+                return (
+                    "A conversation must alternate between user and assistant roles. Make sure the "
+                    "conversation alternates between user and assistant roles and try again."
+                )
             if not message["content"]:
-                return f"The content field at messages.{number} is empty."
-            if not all(block["text"].strip() for block in message["content"]):
-                return f"The text field in the ContentBlock at messages.{number} is blank."
+                return (
+                    f"The content field in the Message object at messages.{number} is empty. Add a "
+                    "ContentBlock object to the content field and try again."
+                )
+            for part, block in enumerate(message["content"]):
+                if not block["text"].strip(whitespace + _NO_TEXT):
+                    return (
+                        "The text field in the ContentBlock object at "
+                        f"messages.{number}.content.{part} is blank. Add text to the text field, "
+                        "and try again."
+                    )
         if messages[-1]["role"] != "user":
-            return "The conversation must end with a user message."
+            return (
+                "The model returned the following errors: This model does not support assistant "
+                "message prefill. The conversation must end with a user message."
+            )
         if not all(block["text"].strip() for block in request.get("system", [])):
-            return "The text field in the system prompt is blank."
-        if len(json.dumps(messages)) > WINDOW:
-            return "Input is too long for requested model."
+            return "The text field in the SystemContentBlock object at system.0 is blank."
+        tokens = self.count_tokens(request)
+        if tokens > self.window:
+            name = next(name for name in TOO_LONG if name in model)
+            return TOO_LONG[name].format(tokens=tokens, window=self.window)
         return ""
+
+    def count_tokens(self, request: dict[str, Any]) -> int:
+        """Count the tokens of all that the model is sent."""
+        blocks = [block for each in request.get("messages", []) for block in each["content"]]
+        return sum(_count_tokens(block["text"]) for block in request.get("system", []) + blocks)
 
 
 @contextmanager
@@ -107,10 +163,18 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def handle(self) -> None:
+            stand_in.connections += 1
+            try:
+                super().handle()
+            finally:
+                stand_in.connections -= 1
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             _, _, model, operation = unquote(self.path).rsplit("/", 3)
-            signed = self.headers.get("Authorization", "").startswith("AWS4-HMAC-SHA256 ")
+            authorization = self.headers.get("Authorization", "")
+            signed = authorization.startswith("AWS4-HMAC-SHA256 ")
             if operation != "converse-stream" or not signed:
                 return self._refuse(Refuse(403, "AccessDeniedException", "Unsigned, or unknown."))
             request = json.loads(body)
@@ -118,10 +182,12 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
                 return self._refuse(Refuse(400, "ValidationException", objection))
             stand_in.requests.append(request)
             stand_in.models.append(model)
+            stand_in.access_keys.append(re.findall("Credential=([^/]*)/", authorization)[0])
             reply = stand_in.next_reply()
             if isinstance(reply, Refuse):
                 return self._refuse(reply)
-            return self._stream(reply)
+            tokens = stand_in.count_tokens(request)
+            return self._stream(reply, tokens)
 
         def _refuse(self, refusal: Refuse) -> None:
             body = json.dumps({"message": refusal.message}).encode()
@@ -132,19 +198,30 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
             self.end_headers()
             self.wfile.write(body)
 
-        def _stream(self, steps: tuple[Step, ...]) -> None:
+        def _stream(self, steps: tuple[Step, ...], tokens: int) -> None:
+            if isinstance(steps[0], Silence):
+                stand_in.silent += 1
+                # A client that goes away ends it as well.
+                while not steps[0].until.is_set() and not self._has_gone():
+                    time.sleep(0.01)
+                self.close_connection = True
+                return
             self.send_response(200)
             self.send_header("Content-Type", "application/vnd.amazon.eventstream")
             self.send_header("Transfer-Encoding", "chunked")
             self.send_header("Connection", "close")  # so that Cut needs no special case
             self.end_headers()
             try:
-                for event in _events(steps):
+                for event in _events(steps, tokens):
                     self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
                 if not any(isinstance(step, Cut) for step in steps):
                     self.wfile.write(b"0\r\n\r\n")
             except (BrokenPipeError, ConnectionResetError):
                 pass  # the client has gone
+
+        def _has_gone(self) -> bool:
+            readable, _, _ = select.select([self.connection], [], [], 0)
+            return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -161,7 +238,12 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
         server.server_close()
 
 
-def _events(steps: tuple[Step, ...]) -> Iterator[bytes]:
+def _count_tokens(text: str) -> int:
+    digits = sum(map(len, re.findall(r"[0-9a-f]{16,}", text)))
+    return -(-digits // _DIGITS) + -(-(len(text) - digits) // _PROSE)
+
+
+def _events(steps: tuple[Step, ...], tokens: int) -> Iterator[bytes]:
     """Encode the steps as the events that Converse sends."""
     yield _event("messageStart", {"role": "assistant"})
     reason = "end_turn"
@@ -175,7 +257,7 @@ def _events(steps: tuple[Step, ...]) -> Iterator[bytes]:
             case Stop():
                 reason = step.reason
             case Fail():
-                yield _message("exception", step.code, {"message": "It failed."})
+                yield _message("exception", step.code, {"message": step.message})
                 return
             case Cut():
                 return
@@ -185,7 +267,8 @@ def _events(steps: tuple[Step, ...]) -> Iterator[bytes]:
                 time.sleep(step)
     yield _event("contentBlockStop", {})
     yield _event("messageStop", {"stopReason": reason})
-    usage = {"inputTokens": 7, "outputTokens": 3, "totalTokens": 10}
+    written = _count_tokens("".join(step for step in steps if isinstance(step, str)))
+    usage = {"inputTokens": tokens, "outputTokens": written, "totalTokens": tokens + written}
     yield _event("metadata", {"usage": usage, "metrics": {"latencyMs": 1}})
 
 

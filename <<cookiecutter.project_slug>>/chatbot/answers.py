@@ -20,16 +20,17 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chatbot.context import Exchange, stream_answer
+from chatbot.context import stream_answer
 from chatbot.conversations import Conversation, Turn, new_turn_id
 from chatbot.journals import DeletedError
 from chatbot.models import Backend, Cancellation, Finish, Model, ModelError, Text
 from chatbot.records import Beat, Claim, End, Prompt, Record
 from chatbot.records import Text as TextRecord
 from chatbot.storage import StorageError
+from chatbot.text import clean
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class Assistant:
         Returns the turn's id, which is new unless one is given; asking again under the same id does
         nothing. Raises StorageError, such as DeletedError, if the prompt was not saved.
         """
-        turn_id = turn_id or new_turn_id()
+        turn_id, prompt = turn_id or new_turn_id(), clean(prompt)
 
         def decide(claim: Claim) -> list[Record]:
             if conversation.deleted:
@@ -115,6 +116,9 @@ class Assistant:
         conversation.update(
             lambda: [] if turn.ended else [End(turn_id, turn.attempt, "stopped", "person")]
         )
+        writer = self._running.get((conversation.path, turn_id))
+        if writer is not None:
+            writer.release()  # otherwise it would find out only when it has something to append
 
     def retry(self, conversation: Conversation, turn_id: str, model: str) -> None:
         """Begin a failed answer again, or continue the part that there is. Raises StorageError."""
@@ -266,10 +270,26 @@ class _Writer:
             self._unregister()
             raise
         if claimed:
+            self._start()
+        return claimed
+
+    def _start(self) -> None:
+        """Start both threads; if the machine has none left, release the answer."""
+        try:
+            self._saver.start()
+        except RuntimeError as error:
+            log.warning("An answer can't be written: %s", error)
+            try:
+                self._append([End(self._claim.turn, self._claim.attempt, "released")])
+            finally:
+                self._finish()
+            return
+        try:
             name = f"read-{self._claim.turn}"
             threading.Thread(target=self._read, name=name, daemon=True).start()
-            self._saver.start()
-        return claimed
+        except RuntimeError as error:
+            log.warning("A model can't be asked: %s", error)
+            self.release()
 
     def _unregister(self) -> None:
         if self._assistant._running.get(self._place) is self:
@@ -280,14 +300,14 @@ class _Writer:
         self._arrived.put(None)
 
     def wait(self, seconds: float) -> None:
-        self._saver.join(max(0.0, seconds))
+        self._done.wait(max(0.0, seconds))
 
     def _read(self) -> None:
         assistant = self._assistant
         model, system = assistant.model(self._claim.model), assistant.system_prompt
         try:
             stream = stream_answer(
-                assistant.backend, model, self._exchanges(), system, self._cancellation
+                assistant.backend, model, self._turns(), system, self._cancellation
             )
             with closing(stream) as events:
                 for event in events:
@@ -302,12 +322,12 @@ class _Writer:
             log.exception("The backend raised something other than a ModelError")
             self._arrived.put(ModelError("bug", error=type(error).__name__))
 
-    def _exchanges(self) -> list[Exchange]:
-        """Return the prompts and answers up to this one. Raises DeletedError."""
+    def _turns(self) -> list[Turn]:
+        """Return the turns up to this one, as they are now. Raises DeletedError."""
         with self._conversation.lock:
             turns = self._conversation.turns
             last = turns.index(self._conversation.turn(self._claim.turn))
-            return [(turn.prompt, turn.answer) for turn in turns[: last + 1]]
+            return [replace(turn) for turn in turns[: last + 1]]
 
     def _save(self) -> None:
         try:
@@ -317,10 +337,13 @@ class _Writer:
                 if not self._append(records):
                     return
         finally:
-            self._done.set()
-            self._cancellation.cancel()
-            self._unregister()
-            self._assistant._begin_waiting(self._conversation)
+            self._finish()
+
+    def _finish(self) -> None:
+        self._done.set()
+        self._cancellation.cancel()
+        self._unregister()
+        self._assistant._begin_waiting(self._conversation)
 
     def _gather(self) -> list[Record]:
         """Collect what arrives within SAVE_EVERY; a beat if nothing comes for BEAT_EVERY."""
@@ -341,6 +364,7 @@ class _Writer:
         match event:
             case Finish():
                 end = End(turn, attempt, "complete", event.code, event.facts, event.usage)
+                end = replace(end, sent_turns=event.sent_turns)
             case ModelError():
                 end = End(turn, attempt, "failed", event.code, event.facts)
             case None:

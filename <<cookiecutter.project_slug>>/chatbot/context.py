@@ -3,23 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chatbot.models import Backend, Cancellation, Events, Finish, Message, Model, TooLongError
+from chatbot.conversations import Turn
+from chatbot.models import Backend, Cancellation, Events, Finish, Message, Model, Text, TooLongError
+from chatbot.text import Joiner, is_blank
 
-BYTES_PER_TOKEN = 3  # of UTF-8; English has about 4, so the estimate is on the safe side
+BYTES_PER_TOKEN = 2  # of UTF-8 that no model has counted: English has 4, but hex digits have 2
 ANSWER_TOKENS = 4096  # room for an answer, if models.toml has no maxTokens
+_COUNTS = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens", "outputTokens")
+
+# How answers end that were withheld. Whoever withheld them judges all that a model is sent, so with
+# such a turn in it every later request would end in the same way.
+_WITHHELD = ("guardrail_intervened", "content_filtered", "refusal")
 
 CONTINUE = (
     "Your answer above was cut off. Go on exactly where it ends, in the same language and form. "
     "Don't repeat any of it, and don't mention the interruption."
 )
 
-Exchange = tuple[str, str]  # a prompt and its answer, which may be empty
-
 
 def stream_answer(
     backend: Backend,
     model: Model,
-    turns: Sequence[Exchange],
+    turns: Sequence[Turn],
     system: str,
     cancellation: Cancellation,
 ) -> Events:
@@ -29,14 +34,19 @@ def stream_answer(
     with half as many, until it answers or only the last one is left; `Finish.facts` then says how
     many "messages" it saw.
     """
+    if is_blank(turns[-1].prompt):
+        yield Finish("empty")
+        return
     fitting = count_fitting_turns(turns, model, system)
     sent, begun = fitting, False
     while True:
         messages = to_messages(turns[-sent:])
         try:
-            for event in backend.stream(model, messages, system, cancellation):
-                if isinstance(event, Finish) and sent < fitting:
-                    event = replace(event, facts=event.facts | {"messages": 2 * sent - 1})
+            for event in _clean(backend.stream(model, messages, system, cancellation)):
+                if isinstance(event, Finish):
+                    event = replace(event, sent_turns=sent)
+                    if sent < fitting:
+                        event = replace(event, facts=event.facts | {"messages": 2 * sent - 1})
                 begun = True
                 yield event
             return
@@ -46,35 +56,74 @@ def stream_answer(
             sent //= 2
 
 
-def count_fitting_turns(turns: Sequence[Exchange], model: Model, system: str) -> int:
-    """Return how many of the newest turns fit the model's window; at least one."""
-    answer_tokens = model.inference.get("maxTokens", ANSWER_TOKENS)
-    room = (model.context_window - answer_tokens) * BYTES_PER_TOKEN - len(system.encode())
-    for fitting, (prompt, answer) in enumerate(reversed(turns)):
-        room -= len(prompt.encode()) + len(answer.encode())
+def _clean(events: Events) -> Events:
+    joiner = Joiner()
+    for event in events:
+        text = joiner.add(event.text) if isinstance(event, Text) else joiner.end()
+        if text:
+            yield Text(text)
+        if isinstance(event, Finish):
+            yield event
+
+
+def count_fitting_turns(turns: Sequence[Turn], model: Model, system: str) -> int:
+    """Return how many of the newest turns fit the model's window; at least one.
+
+    The model has counted the tokens of what it was sent for an earlier answer. All else is
+    estimated by its length.
+    """
+    counted, tokens = _find_count(turns, model)
+    counted_bytes = sum(_count_bytes(turns[number]) for number in counted) or 1
+    room = model.context_window - model.inference.get("maxTokens", ANSWER_TOKENS)
+    room -= len(system.encode()) // BYTES_PER_TOKEN
+    for fitting, number in enumerate(reversed(range(len(turns)))):
+        size = _count_bytes(turns[number])
+        room -= size * tokens // counted_bytes if number in counted else size // BYTES_PER_TOKEN
         if room < 0:
             return max(1, fitting)
     return len(turns)
 
 
-def to_messages(turns: Sequence[Exchange]) -> list[Message]:
+def _find_count(turns: Sequence[Turn], model: Model) -> tuple[range, int]:
+    """Return for which turns the model last counted tokens, and how many they have together.
+
+    Other models may have more tokens for the same text. A request that was blocked says nothing.
+    """
+    for number, turn in reversed(list(enumerate(turns))):
+        counts = [turn.usage.get(name) for name in _COUNTS]
+        tokens = sum(count for count in counts if isinstance(count, int) and count > 0)
+        if tokens and turn.sent_turns > 0 and turn.model == model.key and not _is_withheld(turn):
+            return range(max(0, number + 1 - turn.sent_turns), number + 1), tokens
+    return range(0), 0
+
+
+def _count_bytes(turn: Turn) -> int:
+    return 0 if _is_withheld(turn) else len(turn.prompt.encode()) + len(turn.answer.encode())
+
+
+def _is_withheld(turn: Turn) -> bool:
+    return turn.code in _WITHHELD
+
+
+def to_messages(turns: Sequence[Turn]) -> list[Message]:
     """Turn prompts and answers into messages that Converse accepts.
 
     Roles alternate, no text is blank, and the user speaks first and last. If the last turn already
     has a part of its answer, the user asks the model to continue: newer models refuse a
-    conversation that ends with the assistant.
+    conversation that ends with the assistant. Turns whose answers were withheld are left out.
     """
     messages: list[Message] = []
-    for prompt, answer in turns:
-        _add(messages, "user", prompt)
-        _add(messages, "assistant", answer)
+    for turn in turns:
+        if not _is_withheld(turn):
+            _add(messages, "user", turn.prompt)
+            _add(messages, "assistant", turn.answer)
     if messages and messages[-1]["role"] == "assistant":
         _add(messages, "user", CONTINUE)
     return messages
 
 
 def _add(messages: list[Message], role: str, text: str) -> None:
-    if not text.strip():
+    if is_blank(text) or (role == "assistant" and not messages):
         return
     if messages and messages[-1]["role"] == role:
         messages[-1]["content"].append({"text": text})

@@ -51,7 +51,7 @@ class Turn:
     state: "open", "complete", "stopped", "failed", or "released" by a process that had to end.
     code, facts: why it ended, as in records.End.
     notice: the sentence that an older version stored in their place, or "".
-    usage: tokens by kind, as the model reported them.
+    usage, sent_turns: tokens by kind, and for how many turns, as in records.End.
     lines: how many records of the turn this process has read.
     """
 
@@ -67,6 +67,7 @@ class Turn:
     facts: Facts = field(default_factory=dict)
     notice: str = ""
     usage: dict[str, int] = field(default_factory=dict)
+    sent_turns: int = 0
     lines: int = 0
 
     @property
@@ -140,7 +141,8 @@ def _apply_to_answer(turn: Turn, record: Claim | Text | Beat | End) -> None:
         if record.state not in (*ENDED, "released"):
             raise ValueError("an end of an unknown kind")
         turn.state, turn.code = record.state, record.code or record.reason
-        turn.facts, turn.usage, turn.notice = record.facts, record.usage, record.notice
+        turn.facts, turn.notice = record.facts, record.notice
+        turn.usage, turn.sent_turns = record.usage, record.sent_turns
 
 
 def title_of(path: Path) -> str:

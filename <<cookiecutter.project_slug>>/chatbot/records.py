@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, get_origin, get_type_hints
 
 from chatbot.errors import Facts
+from chatbot.text import clean, clean_json
 
 VERSION = 1
 
@@ -70,6 +71,7 @@ class End:
         "superseded"; if failed, the code of a ModelError, or "interrupted".
     facts: what the sentence about it needs, such as {"messages": 9}.
     usage: tokens by kind, as the model reported them.
+    sent_turns: how many turns these tokens are for: this one and those before it; 0 if unknown.
     reason, notice: what older versions wrote: a code, and an English sentence.
     """
 
@@ -79,6 +81,7 @@ class End:
     code: str = ""
     facts: Facts = field(default_factory=dict)
     usage: dict[str, int] = field(default_factory=dict)
+    sent_turns: int = 0
     reason: str = ""
     notice: str = ""
 
@@ -132,12 +135,13 @@ def to_line(record: Record) -> bytes:
         if value != default:
             line[name] = value
     text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace") + b"\n"  # half of a surrogate pair becomes "?"
+    return clean(text).encode() + b"\n"
 
 
 def from_line(line: dict[str, Any]) -> Record:
     """Return the record that a line of JSON holds.
 
+    Its text is cleaned, because a line that somebody else wrote may hold half of a surrogate pair.
     `at` and fields that are not known are ignored. Raises KeyError, TypeError or ValueError if the
     line is no record.
     """
@@ -145,7 +149,7 @@ def from_line(line: dict[str, Any]) -> Record:
     values = {}
     for name, type_, _ in _FIELDS[kind]:
         if name in line:
-            values[name] = line[name]
+            values[name] = clean_json(line[name])
             if not isinstance(line[name], type_):
                 raise TypeError(f"{name} has the wrong type")
     return kind(**values)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatbot.errors import ChatbotError
+from chatbot.text import clean
 
 ROOT = Path(__file__).resolve().parent.parent
 BACKENDS = ("bedrock", "demo")
@@ -62,9 +63,9 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         sessions_dir=Path(variable("CHATBOT_SESSIONS_DIR", str(ROOT / "session_data"))),
         backend=backend,
-        title=variable("CHATBOT_TITLE", "Chatbot"),
-        hostname=variable("CHATBOT_HOSTNAME", socket.gethostname()),
-        system_prompt=variable("CHATBOT_SYSTEM_PROMPT", SYSTEM_PROMPT),
+        title=clean(variable("CHATBOT_TITLE", "Chatbot")),
+        hostname=clean(variable("CHATBOT_HOSTNAME", socket.gethostname())),
+        system_prompt=clean(variable("CHATBOT_SYSTEM_PROMPT", SYSTEM_PROMPT)),
         retention_days=int(days),
         region=variable("AWS_REGION", "") or None,
     )

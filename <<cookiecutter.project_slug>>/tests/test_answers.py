@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.bedrock import BedrockStandIn, Fail, Refuse
+from support.bedrock import BedrockStandIn, Fail, Refuse, Silence, Stop
 from support.store import append, reread, reread_turns
 
 from chatbot import answers
@@ -232,6 +232,117 @@ def test_stop_ends_the_request_of_a_model_that_is_silent(
     reader.join(10)
     assert not reader.is_alive()
     assert watch(assistant, conversation, turn).state == "stopped"
+
+
+def test_stop_ends_the_request_of_a_model_that_has_said_nothing(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply(Silence(threading.Event()))
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    while not bedrock.silent:
+        pass
+    writers = [each for each in threading.enumerate() if each.name.endswith(turn)]
+    assert len(writers) == 2
+    assistant.stop(conversation, turn)
+    for each in writers:
+        each.join(30)
+    assert not any(each.is_alive() for each in writers)
+    assert watch(assistant, conversation, turn).state == "stopped"
+    assert len(bedrock.requests) == 1
+
+
+def fail_to_start(monkeypatch: pytest.MonkeyPatch, kind: str, times: int) -> None:
+    """Let the first threads of that kind fail to start."""
+    start, left = threading.Thread.start, [None] * times
+
+    def start_or_fail(thread: threading.Thread) -> None:
+        if left and thread.name.startswith(kind):
+            left.pop()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_or_fail)
+
+
+@pytest.mark.parametrize("kind", ["read", "save"])
+def test_an_answer_whose_thread_does_not_start_is_begun_again(
+    conversation: Conversation,
+    assistant: Assistant,
+    bedrock: BedrockStandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    fail_to_start(monkeypatch, kind, 1)
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    ended = watch(assistant, conversation, turn)
+    assert (ended.answer, ended.state, ended.attempt) == ("An answer.", "complete", 2)
+    assert len(bedrock.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["read", "save"])
+def test_an_answer_whose_threads_never_start_is_left_to_a_person(
+    conversation: Conversation, assistant: Assistant, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    fail_to_start(monkeypatch, kind, 99)
+    ended = watch(assistant, conversation, assistant.ask(conversation, "Hello", MODEL))
+    assert (ended.state, ended.code) == ("failed", "interrupted")
+
+
+def test_a_process_that_ends_waits_for_all_its_answers_though_one_is_only_beginning(
+    session: Session,
+    assistant: Assistant,
+    bedrock: BedrockStandIn,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = (session.conversation(new_conversation_id()) for _ in range(2))
+    beginning = threading.Event()
+    start = threading.Thread.start
+
+    def start_late(thread: threading.Thread) -> None:
+        if thread.name.startswith("save") and not beginning.is_set():
+            beginning.set()
+            while not [turn for turn in reread_turns(second) if turn.state == "released"]:
+                pass
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_late)
+    asking = threading.Thread(target=assistant.ask, args=(first, "Hello", MODEL))
+    asking.start()
+    beginning.wait(30)
+    bedrock.reply("One ", threading.Event())
+    turn = assistant.ask(second, "Hello", MODEL)
+    watch_until(assistant.follow(second, turn), "One")
+    assistant.close()
+    assert [reread_turns(each)[0].state for each in (first, second)] == ["released"] * 2
+
+
+def test_a_guardrail_that_blocked_one_answer_does_not_block_the_next(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply("Sorry.", Stop("guardrail_intervened"))
+    blocked = watch(assistant, conversation, assistant.ask(conversation, "Bad", MODEL))
+    assert "no longer sees this message and its answer" in wording.end(blocked)
+    turn = watch(assistant, conversation, assistant.ask(conversation, "Good", MODEL))
+    assert turn.answer == "An answer."
+    assert bedrock.requests[-1]["messages"] == [{"role": "user", "content": [{"text": "Good"}]}]
+
+
+def test_halves_of_an_emoji_are_the_same_in_memory_and_in_the_file(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply("A \ud83d", 0.1, "\ude00 and \ud83d", 0.1, " half")
+    turn = watch(assistant, conversation, assistant.ask(conversation, "B \ud83d", MODEL))
+    assert (turn.prompt, turn.answer) == ("B \ufffd", "A \U0001f600 and \ufffd half")
+    [kept] = reread_turns(conversation)
+    assert (kept.prompt, kept.answer) == (turn.prompt, turn.answer)
+
+
+def test_the_turns_that_were_sent_are_kept_with_the_usage(
+    conversation: Conversation, assistant: Assistant
+) -> None:
+    for prompt in ("One", "Two"):
+        watch(assistant, conversation, assistant.ask(conversation, prompt, MODEL))
+    assert [turn.sent_turns for turn in reread_turns(conversation)] == [1, 2]
 
 
 @pytest.fixture

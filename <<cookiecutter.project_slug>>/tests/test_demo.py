@@ -1,6 +1,6 @@
 """The demo model says what it is, and continues like a real one."""
 
-from support.models import MODEL, listen
+from support.models import MODEL, listen, talk
 
 from chatbot.context import to_messages
 from chatbot.demo import Demo
@@ -18,7 +18,7 @@ def test_the_demo_model_says_what_it_is() -> None:
 def test_the_demo_model_continues_where_it_was_cut_off() -> None:
     whole, _ = listen(Demo())
     for length in (1, 40, len(whole) - 1):
-        messages = to_messages([("Hello", whole[:length])])
+        messages = to_messages(talk(("Hello", whole[:length])))
         events = Demo().stream(MODEL, messages, "", Cancellation())
         rest = "".join(event.text for event in events if isinstance(event, Text))
         assert whole[:length] + rest == whole

@@ -147,6 +147,42 @@ def test_a_message_that_is_too_long_is_told_and_can_be_shortened(
     assert read_messages(page)[0] == longest
 
 
+def test_a_message_that_nobody_can_see_is_not_sent(open_page: OpenPage, session: Session) -> None:
+    assert read_messages(say(open_page(), "\u200b \u2060")) == []
+    assert not session.folder.exists()
+
+
+def test_half_of_a_surrogate_pair_does_not_break_the_page(
+    open_page: OpenPage, bedrock: BedrockStandIn, session: Session
+) -> None:
+    bedrock.reply("A \ud83d", "\ude00 and \ud83d")
+    page = say(open_page(), "Hello")
+    assert not page.exception
+    assert read_messages(page) == ["Hello", "A \U0001f600 and \ufffd"]
+    [chat] = session.conversations()
+    with (session.folder / f"{chat.id}.jsonl").open("ab") as file:
+        at = "2026-01-01T00:00:00+00:00"
+        for kind, rest in (
+            ("prompt", '"text":"\\udead"'),
+            ("claim", '"attempt":1,"writer":"\\ud83d","model":"\\ud83d"'),
+            ("text", '"attempt":1,"text":"\\ud83d"'),
+            ("end", '"attempt":1,"state":"failed","code":"\\ud83d","facts":{"error":"\\ud83d"}'),
+        ):
+            line = f'{{"v":1,"at":"{at}","type":"{kind}","turn":"t2",{rest}}}'
+            file.write(line.encode() + b"\n")
+    page = open_page()
+    assert not page.exception
+    assert read_messages(page)[2:4] == ["\ufffd", "\ufffd"]
+
+
+def test_an_answer_that_nobody_can_see_has_a_sentence(
+    open_page: OpenPage, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply("\u200b", " \n")
+    page = say(open_page(), "Hello")
+    assert "empty answer" in page.info[0].value
+
+
 def test_the_last_model_comes_back_with_the_session(open_page: OpenPage, session: Session) -> None:
     keys = list(MODELS)
     page = say(open_page(), "Hello")

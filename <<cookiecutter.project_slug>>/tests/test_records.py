@@ -1,7 +1,7 @@
 """Records come back from the lines that they were written as, and old lines are still read."""
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import pytest
 
@@ -24,7 +24,7 @@ EXAMPLES: list[Record] = [
     Claim("t1", 1, "task-1/0a1b2c3d", "nova"),
     Text("t1", 1, "Hi\n"),
     Beat("t1", 1),
-    End("t1", 1, "complete", "end_turn", {"messages": 9}, {"outputTokens": 3}),
+    End("t1", 1, "complete", "end_turn", {"messages": 9}, {"outputTokens": 3}, 5),
     Value("settings", {"größe": [1, 2.5, None]}),
     Delete(),
 ]
@@ -59,6 +59,31 @@ def test_a_field_of_the_wrong_type_is_refused(record: Record) -> None:
 def test_a_field_that_a_later_version_added_is_ignored() -> None:
     line = json.loads(to_line(Beat("t1", 1)))
     assert from_line(line | {"colour": "red"}) == Beat("t1", 1)
+
+
+HALVES = "a\ud83d\ude00\ud83db\ude00"
+WHOLE = "a\U0001f600\ufffdb\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("record", "cleaned"),
+    [
+        (Prompt("t1", HALVES), Prompt("t1", WHOLE)),
+        (Text("t1", 1, HALVES), Text("t1", 1, WHOLE)),
+        (
+            End("t1", 1, "failed", HALVES, {"by": HALVES}),
+            End("t1", 1, "failed", WHOLE, {"by": WHOLE}),
+        ),
+        (Value(HALVES, {HALVES: [HALVES]}), Value(WHOLE, {WHOLE: [WHOLE]})),
+    ],
+)
+def test_halves_of_surrogate_pairs_are_cleaned_in_both_directions(
+    record: Record, cleaned: Record
+) -> None:
+    line = json.loads(to_line(record))
+    assert from_line(line)[0] == cleaned
+    by_somebody_else = json.loads(json.dumps(line | asdict(record)))
+    assert from_line(by_somebody_else)[0] == cleaned
 
 
 @pytest.mark.parametrize("value", [object(), float("nan")])

@@ -9,6 +9,7 @@ from chatbot.page import opening, wording
 from chatbot.page.state import Tab, Unsent, current_tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.storage import StorageError
+from chatbot.text import is_blank
 
 PROMPT_LENGTH = 50_000  # characters
 _INPUT = "prompt"  # the key of the input
@@ -46,7 +47,7 @@ def _queue_prompt() -> None:
     prompt = (st.session_state[_INPUT] or "").strip()
     if len(prompt) > PROMPT_LENGTH:
         tab.too_long = prompt
-    elif prompt:
+    elif not is_blank(prompt):
         tab.outbox.append(Unsent(prompt, new_turn_id()))
     tab.prompt_queued = True
 

@@ -120,7 +120,7 @@ def draw_notes(conversation: Conversation, assistant: Assistant, model_key: str)
     if conversation.damaged:
         st.warning(wording.damaged(conversation.damaged))
     model = assistant.model(model_key)
-    exchanges = [(turn.prompt, turn.answer) for turn in conversation.turns]
-    fitting = count_fitting_turns(exchanges, model, assistant.system_prompt)
-    if fitting < len(exchanges):
-        st.caption(wording.forgotten(model.name, 2 * (len(exchanges) - fitting)))
+    turns = list(conversation.turns)
+    fitting = count_fitting_turns(turns, model, assistant.system_prompt)
+    if fitting < len(turns):
+        st.caption(wording.forgotten(model.name, 2 * (len(turns) - fitting)))

@@ -1,10 +1,21 @@
 """A model and a question for it, and how a test listens to the answer."""
 
 from chatbot.context import to_messages
+from chatbot.conversations import Turn
 from chatbot.models import Backend, Cancellation, Finish, Model, Text
 
 MODEL = Model("m", "The Model", "test.model-v1:0", 1000, {"maxTokens": 100})
-HELLO = to_messages([("Hello", "")])
+
+
+def talk(*exchanges: tuple[str, str]) -> list[Turn]:
+    """Return turns with these prompts and answers."""
+    return [
+        Turn(f"t{number}", prompt, answer=answer, model=MODEL.key)
+        for number, (prompt, answer) in enumerate(exchanges)
+    ]
+
+
+HELLO = to_messages(talk(("Hello", "")))
 
 
 def listen(backend: Backend, model: Model = MODEL) -> tuple[str, Finish]:

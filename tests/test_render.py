@@ -30,6 +30,7 @@ FILES = {
     "chatbot/context.py",
     "chatbot/conversations.py",
     "chatbot/demo.py",
+    "chatbot/diagrams.py",
     "chatbot/errors.py",
     "chatbot/identity.py",
     "chatbot/journals.py",
@@ -49,6 +50,7 @@ FILES = {
     "chatbot/sessions.py",
     "chatbot/settings.py",
     "chatbot/storage.py",
+    "chatbot/syntax.py",
     "chatbot/text.py",
     "cluster.py",
     "compose.yaml",
@@ -252,6 +254,7 @@ def test_runtime_dependencies_are_few(bake: Bake) -> None:
         "streamlit",
         "streamlit-local-storage",
         "boto3",
+        "markdown-it-py",
         "httptools",
         "uvloop",
     }

@@ -52,11 +52,9 @@ def test_a_message_is_answered_and_found_again(open_page: OpenPage) -> None:
 def test_an_answer_is_drawn_without_pictures_and_formulas(
     open_page: OpenPage, bedrock: BedrockStandIn
 ) -> None:
-    bedrock.reply("From $5 to $6, ![x](https://stranger.example/?secret) and `$HOME` or \\$7")
+    bedrock.reply("From $5 to $6, ![x](https://stranger.example/secret) and `$HOME` or \\$7")
     answer = read_messages(say(open_page(), "Prices?"))[1]
-    assert answer == (
-        "From \\$5 to \\$6, \\![x](https://stranger.example/?secret) and `$HOME` or \\$7"
-    )
+    assert answer == ("From \\$5 to \\$6, [x](https://stranger.example/secret) and `$HOME` or \\$7")
 
 
 @pytest.mark.parametrize(
@@ -68,9 +66,9 @@ def test_an_answer_is_drawn_without_pictures_and_formulas(
         "- a\n  ```\n\n![x](http://stranger/a)",
         "~~~\n```\n~~~\n\n![x](http://stranger/a)",
         "   ```\n```\n![x](http://stranger/a)",
-        "<!--\n```\n-->\n![x](http://stranger/a)",
+        "<!--\n```\n```\n-->\n![x](http://stranger/a)",
         "a `![x``](http://stranger/a)",
-        "```\r![x]\r```\r\r![x]\r\r[x]: http://stranger/a",
+        "```\r![y]\r```\r\r![x]\r\r[x]: http://stranger/a",
     ],
 )
 def test_no_trick_with_code_draws_a_picture(
@@ -78,7 +76,8 @@ def test_no_trick_with_code_draws_a_picture(
 ) -> None:
     bedrock.reply(answer)
     shown = read_messages(say(open_page(), "Hello"))[1]
-    assert not re.search(r"(?<!\\)!\[", shown)
+    assert "](http://stranger/a)" in shown
+    assert not re.search(r"!\[x", shown)
 
 
 def test_code_that_can_be_no_picture_stays_as_it_is(

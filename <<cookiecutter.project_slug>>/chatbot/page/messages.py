@@ -8,10 +8,21 @@ from streamlit.delta_generator import DeltaGenerator
 from chatbot.answers import Assistant
 from chatbot.context import count_fitting_turns
 from chatbot.conversations import Conversation, Turn
-from chatbot.markdown import as_answer, as_text
+from chatbot.markdown import GrowingAnswer, as_answer, as_text
 from chatbot.page import wording
 from chatbot.page.state import TURNS_SHOWN, Tab
 from chatbot.page.waiting import run_next
+
+# A line feed in a table's cell breaks the line. Below each diagram stands its source, which is
+# shown instead where Mermaid rejects it.
+_STYLE = """<style>
+.stMarkdown td, .stMarkdown th { white-space: pre-line; }
+[data-testid="stMarkdownPre"]:has([data-testid="stMermaidChart"]) + [data-testid="stMarkdownPre"],
+[data-testid="stMarkdownPre"]:has([data-testid="stMermaidError"]) { display: none; }
+[data-testid="stMarkdownPre"]:has([data-testid="stMermaidError"]) + [data-testid="stMarkdownPre"] {
+  display: block;
+}
+</style>"""
 
 
 def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], None]) -> None:
@@ -19,6 +30,7 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
 
     draw_actions: draws what can be done with a turn that has ended.
     """
+    st.html(_STYLE)
     turns = list(tab.conversation.turns)
     unfinished = {turn.id for turn in tab.conversation.unfinished}
     hidden = len(turns) - tab.turns_shown
@@ -77,11 +89,11 @@ def _draw_answer_in_progress(
         on_click=run_next,
         args=(assistant.stop, tab.conversation, turn_id),
     )
-    shown = None
+    shown, growing = None, GrowingAnswer()
     for progress in assistant.follow(tab.conversation, turn_id):
         if progress.turn.answer != shown:
             shown = progress.turn.answer
-            text.markdown(as_answer(shown) + " ▌")
+            text.markdown(growing.draw(shown))
         # Streamlit can end a run only when it is called, so it is called each time.
         if progress.storage_error:
             notice.error(wording.unsaved(progress.storage_error))

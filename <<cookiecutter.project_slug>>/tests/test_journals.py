@@ -71,7 +71,7 @@ def test_lines_of_a_newer_version_are_left_alone(conversation: Conversation) -> 
 
 def test_half_a_surrogate_pair_does_not_stop_the_saving(conversation: Conversation) -> None:
     append(conversation, Prompt("t2", "broken \ud83d emoji"))
-    assert reread(conversation).turns[1].prompt == "broken ? emoji"
+    assert reread(conversation).turns[1].prompt == "broken \ufffd emoji"
 
 
 def test_threads_of_one_process_do_not_disturb_each_other(conversation: Conversation) -> None:

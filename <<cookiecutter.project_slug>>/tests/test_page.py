@@ -23,6 +23,7 @@ from chatbot.page.composer import PROMPT_LENGTH
 from chatbot.page.state import Unsent
 from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session
+from chatbot.settings import ROOT
 
 MODELS = load_models()
 

@@ -30,7 +30,6 @@ from chatbot.models import Backend, Cancellation, Finish, Model, ModelError, Tex
 from chatbot.records import Beat, Claim, End, Prompt, Record
 from chatbot.records import Text as TextRecord
 from chatbot.storage import StorageError
-from chatbot.text import clean
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ class Assistant:
         Returns the turn's id, which is new unless one is given; asking again under the same id does
         nothing. Raises StorageError, such as DeletedError, if the prompt was not saved.
         """
-        turn_id, prompt = turn_id or new_turn_id(), clean(prompt)
+        turn_id = turn_id or new_turn_id()
 
         def decide(claim: Claim) -> list[Record]:
             if conversation.deleted:

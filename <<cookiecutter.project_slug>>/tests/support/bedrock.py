@@ -92,6 +92,7 @@ class BedrockStandIn:
         self.access_keys: list[str] = []  # that the requests were signed with
         self.window = WINDOW
         self.connections = 0  # that are open now
+        self.connected = 0  # connections so far
         self.silent = 0  # requests that were met with silence
         self.strangers = {"unknown-model"}  # ids that do not exist
         self._replies: deque[Refuse | tuple[Step, ...]] = deque()
@@ -165,6 +166,7 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
 
         def handle(self) -> None:
             stand_in.connections += 1
+            stand_in.connected += 1
             try:
                 super().handle()
             finally:
@@ -204,8 +206,9 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
                 # A client that goes away ends it as well.
                 while not steps[0].until.is_set() and not self._has_gone():
                     time.sleep(0.01)
-                self.close_connection = True
-                return
+                if self._has_gone():
+                    self.close_connection = True
+                    return
             self.send_response(200)
             self.send_header("Content-Type", "application/vnd.amazon.eventstream")
             self.send_header("Transfer-Encoding", "chunked")
@@ -261,6 +264,8 @@ def _events(steps: tuple[Step, ...], tokens: int) -> Iterator[bytes]:
                 return
             case Cut():
                 return
+            case Silence():
+                pass
             case threading.Event():
                 step.wait(30)
             case float():

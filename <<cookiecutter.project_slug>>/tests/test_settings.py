@@ -77,3 +77,10 @@ def test_a_wrong_models_file_is_explained(tmp_path: Path, text: str, sentence: s
     with pytest.raises(SettingsError) as caught:
         load_models(file)
     assert sentence in wording.error(caught.value)
+
+
+def test_bytes_that_are_no_text_do_not_break_the_page() -> None:
+    """Python keeps them as halves of surrogate pairs."""
+    names = ("CHATBOT_TITLE", "CHATBOT_HOSTNAME", "CHATBOT_SYSTEM_PROMPT")
+    settings = load_settings(dict.fromkeys(names, "A\udcff"))
+    assert {settings.title, settings.hostname, settings.system_prompt} == {"A\ufffd"}

@@ -1,5 +1,6 @@
 """The rendered chatbot in a real browser, with the demo model and with a stand-in for Bedrock."""
 
+import random
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from chatbot.records import Claim, End, Prompt, Record, Text, to_line
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from support.answers import SCRAPS, STRANGER, has_formula, shown, squeeze
 from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     LONG,
@@ -87,10 +89,11 @@ def test_an_answer_streams_and_survives_thirty_refreshes(
 
 
 def test_an_answer_asks_no_stranger_for_a_picture(
-    chatbot: str, visitor: BrowserContext, bedrock: Any
+    chatbot: str, visitor: BrowserContext, bedrock: Any, project: Project
 ) -> None:
     """The visitor fails the test if its browser asks anybody but the chatbot."""
-    picture = "![x](http://127.0.0.2:9/secret)"
+    picture = f"![x]({STRANGER})"
+    named = f"[x]: {STRANGER}"
     tricks = [
         picture,
         f"a `{picture}`` b",
@@ -101,19 +104,103 @@ def test_an_answer_asks_no_stranger_for_a_picture(
         f"   ```\n```\n{picture}",
         f"<!--\n```\n-->\n{picture}",
         f":::a\n```\n:::\n\n{picture}",
-        "a `![x``](http://127.0.0.2:9/secret)",
-        "```\r![x]\r```\r\r![x]\r\r[x]: http://127.0.0.2:9/secret",
-        '<img src="http://127.0.0.2:9/secret">',
+        f"a `![x``]({STRANGER})",
+        f"```\r![x]\r```\r\r![x]\r\r{named}",
+        f"![x]\n\n{named}",
+        f"![][x]\n\n{named}",
+        f"![a][\nX\n]\n\n> {named}",
+        f"![a][x\\]]\n\n[x\\]]: <{STRANGER}> 'title'",
+        f"`![a][x\\]``\n\n{named}",
+        f"![a](<{STRANGER}> (title))",
+        f"![a\n*b*]({STRANGER}\n'title')",
+        f"![![a]({STRANGER})]({STRANGER})",
+        f"[{picture}]({STRANGER})",
+        f"| {picture} | b |\n| - | - |\n| c | `|`{picture} |",
+        f"!&#91;x]({STRANGER}) &#33;[x]({STRANGER}) !\\[x]({STRANGER})",
+        f"{picture}{{width=1}} **!**[x]({STRANGER}) :red[{picture}] :a-badge[{picture}]",
+        f"a[^1]\n\n[^1]: {picture}",
+        f"# {picture}\n\n- [ ] {picture}\n\n> 1. {picture}",
+        f'<img src="{STRANGER}">',
+        f"<picture><source srcset='{STRANGER}'></picture><svg><image href='{STRANGER}'/></svg>",
+        f"<style>@import '{STRANGER}';</style><link rel=stylesheet href={STRANGER}>",
+        f"\\(\\includegraphics{{{STRANGER}}}\\)\n\n$$\n\\includegraphics{{{STRANGER}}}\n$$",
+        f'~~~~ Mermaid\ngraph TD\nA@{{ img: "{STRANGER}" }}\n~~~~',
+        f"```mermaid\ngraph TD\nA --> B\nclassDef x background:url({STRANGER})\nclass A x\n```",
+        f"> ```mermaid x\n> graph TD\n> A[\"<img src='{STRANGER}'>\"]\n> ```",
+        f"- ```mermaid\n  graph TD\n  A[\"#lt;img src='{STRANGER}'#gt;\"]\n  ```",
+        f'```-language-mermaid\ngraph TD\nA@{{ img: "{STRANGER}" }}\n```',
+        f'```&#109;ermaid\ngraph TD\nA@{{ img: "{STRANGER}" }}\n```',
+        f"```mermaid\n%%{{init: {{'themeCSS': '*{{fill:url({STRANGER})}}'}}}}%%\ngraph TD\nA\n```",
+        f"```mermaid\ngraph TD\nA\nstyle A fill:u\\72l({STRANGER})\n```",
+        f'```mermaid\nC4Context\nPerson(a, "b", $sprite="{STRANGER}")\n```',
     ]
     page = open_page(visitor, chatbot)
-    for number, trick in enumerate(tricks):
-        bedrock.reply(f"{trick}\n\nThat was trick {number}.")
-        say(page, "Show me")
-        expect(messages(page).nth(2 * number + 1)).to_contain_text(f"That was trick {number}.")
-        expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    bedrock.reply(picture)
+    say(page, "While it streams")
+    expect(page.get_by_role("link", name="x")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    for start in range(0, len(tricks), 20):
+        for place in show(page, project, tricks[start : start + 20]):
+            expect(place).not_to_be_empty()
+        page.wait_for_load_state("networkidle")
+
+
+def test_a_browser_shows_what_was_decided_of_an_answer(
+    demo: str, visitor: BrowserContext, project: Project
+) -> None:
+    page = open_page(visitor, demo)
+    say(page, "Hello")
+    expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
+    draw = random.Random(1)  # noqa: S311
+    texts = ["".join(draw.choices(SCRAPS, k=draw.randint(1, 14))) for _ in range(4 * 24)]
+    texts = [f"{text}\n\nEnd." for text in texts if not has_formula(text)]
+    for start in range(0, len(texts), 24):
+        some = texts[start : start + 24]
+        for text, place in zip(some, show(page, project, some), strict=True):
+            expect(place.get_by_test_id("stSkeleton")).to_have_count(0)
+            assert squeeze(place.text_content() or "") == shown(text), text
+
+
+def test_a_browser_draws_formulas_tables_and_whole_diagrams(
+    demo: str, visitor: BrowserContext, project: Project
+) -> None:
+    page = open_page(visitor, demo)
+    say(page, "Hello")
+    expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
+    formula, table, diagram, broken, half = show(
+        page,
+        project,
+        [
+            "It costs $5 to $6. \\(a^2\\)\n\n\\[\nb\n\\]",
+            "| a |\n| - |\n| one<br>two |",
+            "```mermaid\ngraph TD\n  A --> B\n```\n\n```\ncode\n```",
+            "```mermaid\ngraph TD\n  A[ --> B\n```",
+            "```mermaid\ngraph TD\n  A --> B",
+        ],
+    )
+    expect(formula.locator(".katex")).to_have_count(2)
+    expect(formula).to_contain_text("$5 to $6")
+    assert table.get_by_role("cell").inner_text() == "one\ntwo"
+    expect(diagram.get_by_role("img", name="Mermaid flowchart")).to_be_visible()
+    expect(diagram.get_by_text("A --> B")).to_be_hidden()
+    expect(diagram.get_by_text("code")).to_be_visible()
+    expect(broken.get_by_test_id("stMermaidError")).to_be_hidden()
+    expect(broken.locator("code")).to_be_visible()
+    expect(half.get_by_text("A --> B")).to_be_visible()
+
+
+def show(page: Page, project: Project, answers: list[str]) -> list[Locator]:
+    """Append answers to the one conversation; where each is shown, after a reload."""
+    [file] = (project.path / "session_data").rglob("2*.jsonl")
+    turns = file.read_bytes().count(b"\n")
+    with file.open("ab") as conversation:
+        for number, answer in enumerate(answers, turns):
+            conversation.writelines(map(to_line, question_and_answer(number, answer)))
     page.reload()
-    expect(messages(page)).to_have_count(2 * len(tricks))
-    page.wait_for_load_state("networkidle")
+    expect(messages(page).filter(has_text=f"Question {turns + len(answers) - 1}.")).to_have_count(1)
+    places = messages(page).filter(has=page.get_by_test_id("stMarkdown"))
+    first = places.count() - len(answers)
+    return [places.nth(first + n).get_by_test_id("stMarkdown") for n in range(len(answers))]
 
 
 def test_a_refresh_in_the_middle_of_an_answer_shows_it_grow_on(
@@ -518,12 +605,12 @@ def scroll_up_to(page: Page, place: Locator) -> None:
 TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
-def question_and_answer(number: int) -> list[Record]:
-    """Return the records of a turn, with 500 characters in each message."""
+def question_and_answer(number: int, answer: str = "") -> list[Record]:
+    """Return the records of a turn, with 500 characters in each message if no answer is given."""
     turn = f"t{number}"
     return [
         Prompt(turn, f"Question {number}. " + "x " * 240, "nova-2-lite"),
         Claim(turn, 1, "w", "nova-2-lite"),
-        Text(turn, 1, f"Answer {number}. " + "y " * 240),
+        Text(turn, 1, answer or f"Answer {number}. " + "y " * 240),
         End(turn, 1, "complete", "end_turn"),
     ]

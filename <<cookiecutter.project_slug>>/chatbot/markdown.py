@@ -228,7 +228,8 @@ def _code_block(token: Token) -> str:
         return _formula_block(token.content.strip("\n"))
     if re.match(r"mermaid\b", kind):
         # The page's style sheet shows the source where Mermaid rejects it.
-        is_whole = token.map and token.map[1] - token.map[0] == token.content.count("\n") + 2
+        lines = token.content.count("\n") + (token.content[-1:] not in ("", "\n"))
+        is_whole = token.map and token.map[1] - token.map[0] == lines + 2
         if is_whole and may_be_drawn(token.content):
             return f"{_fence(token.content, 'mermaid')}\n\n{_fence(token.content)}"
         return _fence(token.content)

@@ -177,8 +177,10 @@ def test_diagrams_of_other_kinds_are_shown_as_source(source: str) -> None:
     assert as_answer(f"```mermaid\n{source}```") == f"```\n{source}```"
 
 
-def test_a_diagram_that_is_not_complete_is_shown_as_source() -> None:
-    assert as_answer("```mermaid\ngraph TD\nA --> B\n") == "```\ngraph TD\nA --> B\n```"
+@pytest.mark.parametrize("end", ["", "\n", "\n``"])
+def test_a_diagram_that_is_not_complete_is_shown_as_source(end: str) -> None:
+    source = f"graph TD\nA --> B{end}"
+    assert as_answer(f"```mermaid\n{source}") == f"```\n{source.rstrip()}\n```"
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def start() -> tuple[Settings, Assistant]:
     assistant = Assistant(backend, load_models(), settings.system_prompt)
     atexit.register(assistant.close)
     gc.collect()
-    gc.freeze()  # otherwise Streamlit, after each run, checks all that was imported: 30 ms
+    gc.freeze()  # otherwise each search for garbage checks all that was imported: 30 ms
     return settings, assistant
 
 

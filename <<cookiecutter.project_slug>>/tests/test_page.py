@@ -3,6 +3,8 @@
 import errno
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +95,14 @@ def test_a_title_is_shown_as_it_was_typed(open_page: OpenPage) -> None:
     page = say(open_page(), "Is it the “best” plan — für 5 €? 日本語です。🎉")
     [entry] = [button for button in page.button if (button.key or "").startswith("open-")]
     assert entry.label == r"Is it the “best” plan — für 5 €\? 日本語です。🎉"
+
+
+def test_streamlit_does_not_search_all_sessions_for_garbage_after_each_run() -> None:
+    """Else many visitors at once cost the square of their number. It raises if it has no option."""
+    ask = "from streamlit import config; print(config.get_option('runner.postScriptGC'))"
+    command = [sys.executable, "-c", ask]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert answer.stdout == "False\n", answer.stderr
 
 
 def test_a_rerun_reads_only_what_is_new(

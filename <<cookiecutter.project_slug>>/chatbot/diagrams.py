@@ -10,7 +10,7 @@ _KINDS = re.compile(
 _STYLE = re.compile(r"\s*(?:style|classDef|linkStyle|cssClass)\b")
 _HARMLESS_STYLE = re.compile(r"[\w\s#,:;.%-]*")  # no function, no quotation mark and no escape
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_INTERFACE = re.compile(r"<<[\w ]+>>")
+_INTERFACE = re.compile(r"<{2}[\w ]+>{2}")
 _RISK = re.compile(
     r"""
     %%\{ | @\{ | \$\$ | ` | \\ | //  # settings, shapes, formulas, Markdown, addresses

@@ -15,7 +15,7 @@ from support.bedrock import stand_in
 from support.browsing import CHROMIUM, FLAGS, LONG
 from support.options import STRUCTURE, combine_all
 from support.projects import Project
-from support.rendering import Bake, InfrastructureRenderer, render_project
+from support.rendering import Bake, InfrastructureRenderer, compile_once, render_project
 from support.stacks import Infrastructure, RenderedStack
 
 
@@ -58,7 +58,8 @@ def project(bake: Bake) -> Project:
 @pytest.fixture(scope="session")
 def projects(bake_to_keep: Bake) -> list[Project]:
     """Every combination of options, rendered once."""
-    return [bake_to_keep(**options) for options in combine_all()]
+    with compile_once():
+        return [bake_to_keep(**options) for options in combine_all()]
 
 
 # The infrastructure

@@ -141,8 +141,8 @@ def test_formulas_are_drawn_and_single_dollars_are_money(answer: str, shown: str
     [
         "graph TD\n  A[One] -->|two| B{Three?}\n",
         "graph TD\n  A --> B\n  classDef x fill:#f9f,stroke:#333;\n  class A x\n",
-        "sequenceDiagram\n  A->>B: Hello<br/>you\n",
-        "classDiagram\n  class A {\n    <<interface>>\n  }\n",
+        "sequenceDiagram\n  A-\x3e>B: Hello<br/>you\n",
+        "classDiagram\n  class A {\n    \x3c<interface>\x3e\n  }\n",
     ],
 )
 def test_a_whole_diagram_is_drawn_and_its_source_kept_behind_it(diagram: str) -> None:

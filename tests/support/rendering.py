@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cookiecutter.environment import StrictEnvironment
-from jinja2 import FileSystemLoader
+from jinja2 import Environment, FileSystemLoader
 from pytest_cookies.plugin import Cookies
 
 from support.options import CONTEXT, DEFAULTS, STRUCTURE, combine
@@ -27,6 +29,26 @@ def render_project(cookies: Cookies, **options: Any) -> Project:
     assert result.exception is None, result.exception
     assert result.exit_code == 0
     return Project(Path(result.project_path), options)
+
+
+@contextmanager
+def compile_once() -> Iterator[None]:
+    """Compile each text only once for all the projects that are rendered in the block.
+
+    Cookiecutter makes a new Jinja environment for each project, and all of them are alike.
+    """
+    compile_anew = Environment.compile
+    compiled: dict[Any, Any] = {}
+
+    def compile_cached(environment: Environment, *arguments: Any, **options: Any) -> Any:
+        key = (environment.loader is None, *map(str, arguments), *map(str, options.items()))
+        if key not in compiled:
+            compiled[key] = compile_anew(environment, *arguments, **options)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Environment, "compile", compile_cached)
+        yield
 
 
 def run_cookiecutter(

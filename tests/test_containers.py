@@ -114,7 +114,10 @@ def in_image(script: str) -> list[str]:
 
 def test_the_image_has_what_the_page_needs_and_no_more(project: Project) -> None:
     files = set(in_image("find /app /sessions -type f -not -name '*.pyc'"))
-    modules = {f"/app/chatbot/{path.name}" for path in (project.path / "chatbot").glob("*.py")}
+    modules = {
+        f"/app/{path.relative_to(project.path)}"
+        for path in (project.path / "chatbot").rglob("*.py")
+    }
     page = {"/app/streamlit_app.py", "/app/models.toml", "/app/.streamlit/config.toml"}
     assert files == modules | page
     assert in_image("for name in gcc cc c++ make; do command -v $name; done; true") == []

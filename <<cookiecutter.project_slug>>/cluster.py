@@ -60,14 +60,7 @@ class Task:
 
     def wait_until_healthy(self) -> None:
         """Raise DevError if the task ends before it is healthy."""
-        while self._process.poll() is None:
-            connection = HTTPConnection(self.address, timeout=1)  # this class uses no proxy
-            with suppress(OSError, HTTPException), closing(connection):
-                connection.request("GET", "/_stcore/health")
-                if connection.getresponse().status == 200:
-                    return
-            time.sleep(0.1)
-        raise DevError(f"{self.name} has ended. Its output above says why.")
+        wait_until_healthy(self.name, self.address, self._process)
 
     def kill_or_start(self) -> None:
         """Kill the task if it runs, else start it."""
@@ -88,6 +81,18 @@ class Task:
             self._stopped = True
             self._process.terminate()
             self._process.wait()
+
+
+def wait_until_healthy(name: str, address: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the address answers the health check; raise DevError if the process ends."""
+    while process.poll() is None:
+        connection = HTTPConnection(address, timeout=1)  # this class uses no proxy
+        with suppress(OSError, HTTPException), closing(connection):
+            connection.request("GET", "/_stcore/health")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.1)
+    raise DevError(f"{name} has ended. Its output above says why.")
 
 
 def serve_cluster(options: argparse.Namespace) -> None:
@@ -123,6 +128,8 @@ def serve_cluster(options: argparse.Namespace) -> None:
         running.callback(balancer.terminate)
         for task in tasks:
             task.wait_until_healthy()
+        # It finds out about the tasks by its own checks, once a second.
+        wait_until_healthy("The load balancer", f"127.0.0.1:{options.port}", balancer)
         address, model = f"http://localhost:{options.port}", backend_name(page_environment())
         say(f"Two tasks behind a load balancer serve on {address} with {model}; Ctrl-C stops them")
         say("The page shows its task. Type that task's number, 1 or 2, and Enter to kill it")

@@ -152,7 +152,7 @@ def backend_name(environment: Mapping[str, str]) -> str:
 
 def page_command(python: Path, address: str, port: int) -> list[str]:
     """Return the command that serves the page; it is to be run in the project's folder."""
-    serve = [str(python), "-m", "streamlit", "run", "streamlit_app.py"]
+    serve = [str(python), "-m", "streamlit", "run", "server.py"]
     return [*serve, f"--server.address={address}", f"--server.port={port}"]
 
 

@@ -1,20 +1,14 @@
 """The page that staff see, from top to bottom; chatbot/page/ draws its parts."""
 
-import atexit
-import gc
-
 import streamlit as st
 
-from chatbot import retention
+from chatbot import service
 from chatbot.answers import Assistant
-from chatbot.bedrock import Bedrock
 from chatbot.conversations import Turn
-from chatbot.demo import Demo
 from chatbot.markdown import as_text
-from chatbot.models import load_models
 from chatbot.page import browser, composer, messages, opening, sidebar, waiting, wording
 from chatbot.page.state import Tab, current_tab
-from chatbot.settings import Settings, SettingsError, load_settings
+from chatbot.settings import Settings, SettingsError
 from chatbot.storage import StorageError
 
 
@@ -79,26 +73,13 @@ def draw_message_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str)
         )
 
 
-@st.cache_resource
-def start() -> tuple[Settings, Assistant]:
-    """Do once what all visitors share: read the settings, start retention and the assistant."""
-    settings = load_settings()
-    retention.start(settings.sessions_dir, settings.retention_days)
-    backend = Demo() if settings.backend == "demo" else Bedrock(settings.region)
-    assistant = Assistant(backend, load_models(), settings.system_prompt)
-    atexit.register(assistant.close)
-    gc.collect()
-    gc.freeze()  # otherwise each search for garbage checks all that was imported: 30 ms
-    return settings, assistant
-
-
 def main() -> None:
     """Draw the page, or say why it can't be drawn."""
     st.set_page_config(page_title="Chatbot", page_icon="💬")
     try:
-        settings, assistant = start()
-        st.set_page_config(page_title=settings.title)
-        draw_page(settings, assistant)
+        shared = service.start()
+        st.set_page_config(page_title=shared.settings.title)
+        draw_page(shared.settings, shared.assistant)
     except SettingsError as error:
         st.error(f"The chatbot can't start. {wording.error(error)}", icon=":material/error:")
     except StorageError as error:

@@ -66,7 +66,7 @@ def python_of(project: Project, name: str) -> Path:
 @contextmanager
 def serve(project: Project, name: str, folder: Path) -> Iterator[App]:
     """Serve one of the apps with the demo model until the block ends."""
-    script = "streamlit_app.py" if name == "template" else Path(__file__).with_name("baseline.py")
+    script = "server.py" if name == "template" else Path(__file__).with_name("baseline.py")
     port = free_port()
     address = f"http://localhost:{port}"
     environment = clean_environment() | {

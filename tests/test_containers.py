@@ -118,8 +118,8 @@ def test_the_image_has_what_the_page_needs_and_no_more(project: Project) -> None
         f"/app/{path.relative_to(project.path)}"
         for path in (project.path / "chatbot").rglob("*.py")
     }
-    page = {"/app/streamlit_app.py", "/app/models.toml", "/app/.streamlit/config.toml"}
-    assert files == modules | page
+    page = {"/app/server.py", "/app/streamlit_app.py", "/app/models.toml"}
+    assert files == modules | page | {"/app/.streamlit/config.toml"}
     assert in_image("for name in gcc cc c++ make; do command -v $name; done; true") == []
     assert in_image("ls -d /packages/bin/pip* /packages/lib/*/site-packages/pip 2>&-; true") == []
     as_root = ("run", "--rm", "--user=0", "--entrypoint=", IMAGE)
@@ -144,8 +144,8 @@ def test_the_context_of_the_build_holds_nothing_else(project: Project) -> None:
     mount = podman("image", "mount", "context").strip()
     found = {path.name for path in Path(mount).iterdir()}
     podman("image", "unmount", "context")
-    wanted = {".streamlit", "chatbot", "models.toml", "requirements.txt", "streamlit_app.py"}
-    assert found == wanted
+    wanted = {".streamlit", "chatbot", "models.toml", "requirements.txt"}
+    assert found == wanted | {"server.py", "streamlit_app.py"}
 
 
 def test_who_runs_in_it_can_write_to_sessions_and_tmp_alone(project: Project) -> None:

@@ -1,1 +1,1 @@
-"""The parts of the chatbot; start reading at streamlit_app.py."""
+"""The parts of the chatbot; start reading at streamlit_app.py, which server.py serves."""

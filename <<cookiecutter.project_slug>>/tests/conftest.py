@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 from support.bedrock import BedrockStandIn, bedrock_stand_in
 from support.page import OpenPage
 from support.store import append
 
-from chatbot import answers, demo
+from chatbot import answers, demo, service
 from chatbot.conversations import Conversation, new_conversation_id
 from chatbot.identity import new_key, session_folder
 from chatbot.page.state import Tab
@@ -37,7 +36,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
     monkeypatch.setattr(demo, "PAUSE", 0.0)
     monkeypatch.setattr(answers, "SAVE_EVERY", 0.02)
-    st.cache_resource.clear()
+    service.forget()
     return tmp_path
 
 

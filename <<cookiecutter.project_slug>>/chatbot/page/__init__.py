@@ -1,1 +1,1 @@
-"""The page: with streamlit_app.py, all that imports Streamlit."""
+"""The page: with server.py and streamlit_app.py, all that imports Streamlit."""

@@ -6,7 +6,7 @@ from chatbot import service
 from chatbot.answers import Assistant
 from chatbot.conversations import Turn
 from chatbot.markdown import as_text
-from chatbot.page import browser, composer, messages, opening, sidebar, waiting, wording
+from chatbot.page import composer, messages, opening, sidebar, waiting, wording
 from chatbot.page.state import Tab, current_tab
 from chatbot.settings import Settings, SettingsError
 from chatbot.storage import StorageError
@@ -49,7 +49,6 @@ def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
     with below:
         messages.draw_notes(tab.conversation, assistant, model)
         composer.draw_unsent(tab)
-        browser.remember(tab.browser_key)
     with turns:
         messages.draw_turns(
             tab, assistant, lambda turn: draw_message_actions(turn, tab, assistant, model)

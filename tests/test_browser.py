@@ -4,8 +4,7 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
@@ -17,8 +16,10 @@ from support.answers import SCRAPS, STRANGER, has_formula, shown, squeeze
 from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     LONG,
+    NO_STORAGE,
     SCREENSHOTS,
     add_cookies_of_other_applications,
+    block_cookies,
     choose_model,
     cookie,
     local_storage,
@@ -57,7 +58,6 @@ def test_a_first_visit(demo: str, visitor: BrowserContext, project: Project) -> 
     expect(page.get_by_text("How can I help?")).to_be_visible()
     expect(page).to_have_title("Team Chatbot")
     expect(sidebar(page).get_by_text("Team Chatbot")).to_be_visible()
-    page.wait_for_function("localStorage.chatbot_session")
     assert local_storage(page) == cookie(visitor)
     expect(page.get_by_text("keeps no data")).to_be_hidden()
     page.reload()
@@ -380,69 +380,48 @@ def test_either_the_cookie_or_local_storage_is_enough(demo: str, visitor: Browse
     page = open_page(visitor, demo)
     say(page, "Remember me")
     expect(messages(page)).to_have_count(2)
-    page.wait_for_function("localStorage.chatbot_session")
     key = cookie(visitor)
     visitor.clear_cookies()
     page.goto(demo)
     expect(messages(page).nth(0)).to_contain_text("Remember me")
-    page.wait_for_function("document.cookie.includes('chatbot_session')")
     assert cookie(visitor) == key
     page.evaluate("localStorage.clear()")
     page.goto(demo)
     expect(messages(page).nth(0)).to_contain_text("Remember me")
-    page.wait_for_function("localStorage.chatbot_session")
     assert local_storage(page) == key
 
 
-@contextmanager
-def blocked(browser: Browser, script: str) -> Iterator[BrowserContext]:
+@pytest.fixture
+def without_cookies(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser that keeps no cookie."""
     context = browser.new_context()
     context.set_default_timeout(LONG)
-    context.add_init_script(script)
+    block_cookies(context)
     yield context
     context.close()
 
 
-NO_COOKIES = "Object.defineProperty(Document.prototype, 'cookie', {get: () => '', set: () => {}});"
-NO_STORAGE = """Object.defineProperty(window, 'localStorage',
-    {get() { throw new DOMException('blocked', 'SecurityError'); }});"""
-
-Blocked = Callable[[Browser, str], AbstractContextManager[BrowserContext]]
-
-
-def test_a_browser_without_cookies_keeps_its_session(demo: str, browser: Browser) -> None:
-    with blocked(browser, NO_COOKIES) as visitor:
-        page = open_page(visitor, demo)
-        say(page, "Remember me")
-        expect(messages(page)).to_have_count(2)
-        for _ in range(3):
-            page.goto(demo)
-            expect(messages(page).nth(0)).to_contain_text("Remember me")
-        expect(page.get_by_text("keeps no data")).to_be_hidden()
-        assert "chatbot_session" not in {each["name"] for each in visitor.cookies()}
-
-
-def test_a_browser_without_either_can_chat(demo: str, browser: Browser) -> None:
-    with blocked(browser, NO_COOKIES + NO_STORAGE) as visitor:
-        page = open_page(visitor, demo)
-        say(page, "Hello?")  # while the page still waits for an answer of the local storage
-        expect(messages(page).nth(0)).to_contain_text("Hello?")
-        expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
-        expect(page.get_by_text("keeps no data of this page")).to_be_in_viewport()
-        page.screenshot(path=SCREENSHOTS / "keeps-nothing.png")
-
-
-def test_a_page_in_another_sites_frame_says_that_nothing_is_kept(
-    demo: str, browser: Browser
+def test_a_browser_without_cookies_keeps_its_session(
+    demo: str, without_cookies: BrowserContext
 ) -> None:
-    """Another site's frame takes no cookie, and some browsers deny it local storage as well."""
-    frame = f'<iframe src="{demo}" width=800 height=600></iframe>'
-    with blocked(browser, NO_STORAGE) as visitor:
-        page = visitor.new_page()
-        page.goto(f"{demo.replace('localhost', '127.0.0.1')}/_stcore/health")  # another site
-        page.evaluate("frame => { document.body.innerHTML = frame; }", frame)
-        inside = page.frame_locator("iframe")
-        expect(inside.get_by_text("keeps no data of this page")).to_be_visible()
+    page = open_page(without_cookies, demo)
+    say(page, "Remember me")
+    expect(messages(page)).to_have_count(2)
+    for _ in range(3):
+        page.goto(demo)
+        expect(messages(page).nth(0)).to_contain_text("Remember me")
+    expect(page.get_by_text("keeps no data")).to_be_hidden()
+    assert "chatbot_session" not in {each["name"] for each in without_cookies.cookies()}
+
+
+def test_a_browser_without_either_can_chat(demo: str, without_cookies: BrowserContext) -> None:
+    without_cookies.add_init_script(NO_STORAGE)
+    page = open_page(without_cookies, demo)
+    say(page, "Hello?")  # while the page still waits for an answer of the local storage
+    expect(messages(page).nth(0)).to_contain_text("Hello?")
+    expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
+    expect(page.get_by_text("keeps no data of this page")).to_be_in_viewport()
+    page.screenshot(path=SCREENSHOTS / "keeps-nothing.png")
 
 
 @pytest.mark.parametrize(
@@ -456,9 +435,7 @@ def test_a_key_of_somebody_elses_making_starts_a_new_session(
     page.evaluate("value => localStorage.setItem('chatbot_session', value)", stored(key))
     visitor.add_cookies([{"name": "chatbot_session", "value": "../x", "url": demo}])
     page.goto(demo)
-    page.wait_for_function(
-        "value => localStorage.getItem('chatbot_session') !== value", arg=stored(key)
-    )
+    assert local_storage(page) == cookie(visitor)
     say(page, "Hello")
     expect(messages(page)).to_have_count(2)
     [folder] = (project.path / "session_data").iterdir()

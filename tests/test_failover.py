@@ -13,6 +13,7 @@ from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     LONG,
     add_cookies_of_other_applications,
+    block_cookies,
     choose_model,
     hostname_of,
     messages,
@@ -411,9 +412,7 @@ def test_large_cookies_of_other_applications_are_no_obstacle(
 def test_blocked_cookies_are_no_obstacle_on_either_task(cluster: Cluster, browser: Browser) -> None:
     context = browser.new_context()
     context.set_default_timeout(LONG)
-    context.add_init_script(
-        "Object.defineProperty(Document.prototype, 'cookie', {get: () => '', set: () => {}});"
-    )
+    block_cookies(context)
     page = open_page(context, cluster.address)
     say(page, "Remember me")
     expect(answer(page)).to_contain_text("An answer.")

@@ -6,6 +6,8 @@ import secrets
 from pathlib import Path
 from typing import TypeGuard
 
+COOKIE = "chatbot_session"  # which brings a browser's key; its item in local storage, too
+
 _KEY = re.compile(r"k[0-9a-f]{32}")
 _FOLDER = re.compile(r"[0-9a-f]{64}")
 

@@ -64,17 +64,26 @@ class Session:
 
     def conversations(self) -> list[ConversationSummary]:
         """List the conversations, the one last written to first. Raises StorageError."""
+        return [
+            ConversationSummary(name.removesuffix(".jsonl"), title_of(self.folder / name))
+            for name in self._newest_first()
+        ]
+
+    def newest_conversation(self) -> str:
+        """Return the id of the conversation last written to, "" if there is none.
+
+        Raises StorageError.
+        """
+        return next(iter(self._newest_first()), "").removesuffix(".jsonl")
+
+    def _newest_first(self) -> list[str]:
         with storage_errors():
             files = list_files(self.folder, conversations.FILE)
             if files:
                 mark_root_seen(self.folder.parent)
             else:
                 require_root(self.folder.parent)
-        newest_first = sorted(((written, name) for name, written in files.items()), reverse=True)
-        return [
-            ConversationSummary(name.removesuffix(".jsonl"), title_of(self.folder / name))
-            for _, name in newest_first
-        ]
+        return sorted(files, key=lambda name: (files[name], name), reverse=True)
 
     def conversation(self, conversation_id: str) -> Conversation:
         """Return the conversation, empty until it is refreshed.

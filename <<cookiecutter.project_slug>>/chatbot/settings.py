@@ -13,6 +13,10 @@ from chatbot.text import clean
 ROOT = Path(__file__).resolve().parent.parent
 BACKENDS = ("bedrock", "demo")
 RETENTION_DAYS = 90
+SITE = "https://intranet.example.com"
+# A site that may show the page in a frame: https, or http on this machine; "*." stands for all of
+# its subdomains.
+_SITE = re.compile(r"(https://(\*\.)?|http://)[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", re.IGNORECASE)
 SYSTEM_PROMPT = "You are a helpful assistant for the staff of a company. Answer in Markdown."
 
 
@@ -32,6 +36,8 @@ class Settings:
     system_prompt: what the models are told before each conversation (CHATBOT_SYSTEM_PROMPT).
     retention_days: a session that was not used for this many days is deleted; 0 keeps all sessions
         (CHATBOT_RETENTION_DAYS).
+    frame_ancestors: other sites that may show the page in a frame (CHATBOT_FRAME_ANCESTORS, with
+        spaces between them).
     region: of Bedrock (AWS_REGION, which ECS sets but boto3 does not read); None leaves it to
         boto3's own configuration, as the credentials and AWS_ENDPOINT_URL_BEDROCK_RUNTIME are.
     """
@@ -42,13 +48,14 @@ class Settings:
     hostname: str
     system_prompt: str
     retention_days: int
+    frame_ancestors: tuple[str, ...]
     region: str | None
 
 
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; an empty variable counts as absent.
 
-    Raises SettingsError, with the code "backend" or "retention_days", for a value it can't use.
+    Raises SettingsError, with the name of the setting as its code, for a value it can't use.
     """
 
     def variable(name: str, default: str) -> str:
@@ -60,6 +67,10 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     days = variable("CHATBOT_RETENTION_DAYS", str(RETENTION_DAYS))
     if not re.fullmatch("[0-9]{1,5}", days):
         raise SettingsError("retention_days", value=days, example=RETENTION_DAYS)
+    sites = tuple(variable("CHATBOT_FRAME_ANCESTORS", "").split())
+    for site in sites:
+        if not _SITE.fullmatch(site):
+            raise SettingsError("frame_ancestors", value=site, example=SITE)
     return Settings(
         sessions_dir=Path(variable("CHATBOT_SESSIONS_DIR", str(ROOT / "session_data"))),
         backend=backend,
@@ -67,5 +78,6 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         hostname=clean(variable("CHATBOT_HOSTNAME", socket.gethostname())),
         system_prompt=clean(variable("CHATBOT_SYSTEM_PROMPT", SYSTEM_PROMPT)),
         retention_days=int(days),
+        frame_ancestors=sites,
         region=variable("AWS_REGION", "") or None,
     )

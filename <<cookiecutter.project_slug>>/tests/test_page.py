@@ -260,26 +260,6 @@ def test_an_address_of_ones_own_making_shows_nothing(open_page: OpenPage, addres
     assert read_messages(say(page, "Hello"))[0] == "Hello"
 
 
-def test_an_address_stays_until_it_is_known_whose_browser_this_is(
-    open_page: OpenPage, session: Session
-) -> None:
-    address = say(open_page(), "Remember me").query_params["chat"]
-    stranger = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=20)
-    stranger.query_params["chat"] = address
-    stranger.run()
-    stranger.run()
-    assert not stranger.exception
-    assert read_messages(stranger) == []
-    assert stranger.query_params["chat"] == address
-    assert read_messages(say(stranger, "It is me after all"))[0] == "It is me after all"
-    assert stranger.query_params["chat"] != address
-    assert [entry.title for entry in session.conversations()] == ["Remember me"]
-    click(stranger, "New chat")
-    assert read_messages(stranger) == []
-    click(stranger, "It is me after all")
-    assert read_messages(stranger)[0] == "It is me after all"
-
-
 def test_the_address_of_another_browsers_conversation_shows_nothing(
     open_page: OpenPage, session: Session
 ) -> None:

@@ -10,6 +10,7 @@ from chatbot.context import count_fitting_turns
 from chatbot.conversations import Conversation, Turn
 from chatbot.markdown import GrowingAnswer, as_answer, as_text
 from chatbot.page import wording
+from chatbot.page.scripts import SCROLL_HERE
 from chatbot.page.state import TURNS_SHOWN, Tab
 from chatbot.page.waiting import run_next
 
@@ -71,7 +72,7 @@ def _scroll_to_anchor(count: int) -> None:
     """Scroll here, once for each count: this was the top when earlier turns were asked for."""
     st.html(
         f"""<span id="turns-{count}" style="scroll-margin-top: 8.5rem"></span>
-        <script>document.getElementById("turns-{count}").scrollIntoView();</script>""",
+        <script>{SCROLL_HERE}</script>""",
         unsafe_allow_javascript=True,
     )
 

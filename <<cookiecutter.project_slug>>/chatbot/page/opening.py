@@ -51,9 +51,6 @@ def _read_conversation(tab: Tab) -> None:
 
     An id is never used again: a conversation that is named but missing was deleted, perhaps in
     another tab, or nothing was ever sent to it.
-
-    The address of a new visitor stays as it is until a message is sent: the browser may still find
-    that it has another session, and load this address again.
     """
     chosen = st.query_params.get("chat", "")
     if not is_conversation_id(chosen):
@@ -65,8 +62,4 @@ def _read_conversation(tab: Tab) -> None:
     tab.conversation = tab.session.conversation(chosen)
     run_interruptibly(tab.conversation.refresh)
     if tab.conversation.missing and chosen != tab.new_conversation and not tab.storage_error:
-        if tab.key_is_new and not tab.chats:
-            tab.new_conversation = tab.new_conversation or new_conversation_id()
-            tab.conversation = tab.session.conversation(tab.new_conversation)
-        else:
-            begin_conversation(tab)
+        begin_conversation(tab)

@@ -28,7 +28,6 @@ class Tab:
     """What one browser tab remembers.
 
     browser_key: the key that this browser holds, "" until it is known.
-    key_is_new: whether the server made the key, so the browser may still find an older one.
     asked_browser: when the browser was asked for its key, by time.monotonic; 0 if it was not.
     new_conversation: id of the conversation that this tab has begun and sent nothing to, or "".
     chats: the list of conversations, as it was last read.
@@ -54,7 +53,6 @@ class Tab:
     """
 
     browser_key: str = ""
-    key_is_new: bool = False
     asked_browser: float = 0.0
     new_conversation: str = ""
     chats: list[ConversationSummary] = field(default_factory=list)

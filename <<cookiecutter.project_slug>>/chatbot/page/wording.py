@@ -80,6 +80,8 @@ _SETTINGS = {
     "backend": "CHATBOT_BACKEND is {value!r}; it must be {choices}.",
     "retention_days": "CHATBOT_RETENTION_DAYS is {value!r}; it must be a whole number of days, "
     "such as {example}, or 0 to keep conversations for ever.",
+    "frame_ancestors": "CHATBOT_FRAME_ANCESTORS has {value!r}; it must have sites such as "
+    "{example}, with spaces between them.",
     "models_unreadable": "{file} can't be read: {reason}.",
     "models_no_table": "{file}: {name!r} is outside of a table.",
     "models_wrong_type": "{file}: {name!r} in [{table}] has the wrong type.",

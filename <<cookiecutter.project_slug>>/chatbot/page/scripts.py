@@ -1,0 +1,9 @@
+"""Scripts that the page runs in the browser, with `st.html`: it runs no other, so keep them here.
+
+The security policy knows a script by its text, so what differs from page to page belongs into the
+HTML beside it.
+"""
+
+SCROLL_HERE = """document.querySelector("[data-testid=stHtml] [id^=turns-]").scrollIntoView();"""
+
+SCRIPTS = (SCROLL_HERE,)

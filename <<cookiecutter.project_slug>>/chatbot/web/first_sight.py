@@ -1,0 +1,95 @@
+"""First sight: the newest turns as HTML, which a returning person sees before the page has loaded.
+
+The page covers it with its own messages. Until then, its text stands where the page will draw it.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from markdown_it.token import Token
+
+from chatbot.conversations import Conversation, Turn, is_conversation_id
+from chatbot.page import wording
+from chatbot.sessions import Session
+from chatbot.storage import StorageError
+from chatbot.syntax import parse
+
+TURNS = 25  # at most; the page draws as many
+LENGTH = 12_000  # characters of all turns: more than a screen shows
+PART = 4_000  # characters of a single prompt or answer, its end
+
+_TAGS = {
+    *("p", "ul", "ol", "li", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "em", "strong", "s"),
+    *("table", "thead", "tbody", "tr", "th", "td", "a"),
+}
+# Without this, what was read for the sight would be read again a moment later, for the page.
+_recent: deque[Conversation] = deque(maxlen=64)
+
+
+def draw(folder: Path, chat: str) -> str:
+    """Return the newest turns of a conversation, as the content of an element.
+
+    folder: of the person's session.
+    chat: the conversation's id, as the address has it; otherwise the newest one is drawn.
+
+    Returns "" if there is nothing to draw, or it can't be read.
+    """
+    session = Session(folder)
+    try:
+        if not is_conversation_id(chat):
+            chat = session.newest_conversation()
+        conversation = session.conversation(chat)
+        conversation.refresh()
+    except (StorageError, ValueError):
+        return ""
+    _recent.append(conversation)
+    drawn: list[str] = []
+    for turn in reversed(conversation.turns[-TURNS:]):
+        if sum(map(len, drawn)) > LENGTH:
+            break
+        drawn.append(_turn(turn))
+    return "".join(reversed(drawn))
+
+
+def _turn(turn: Turn) -> str:
+    prompt = escape(turn.prompt[-PART:])
+    sentence = "Stopped." if turn.state == "stopped" else wording.end(turn)
+    note = f"<p>{escape(sentence)}</p>" if sentence else ""
+    answer = _end_of(turn.answer)
+    return (
+        f"<section><b></b><div><pre>{prompt}</pre></div></section>"
+        f"<section><b></b><div>{_as_html(parse(answer, {}))}{note}</div></section>"
+    )
+
+
+def _end_of(answer: str) -> str:
+    """Return the end of an answer, cut where a block begins, in a fence if that is in one."""
+    if len(answer) <= PART:
+        return answer
+    start = answer.find("\n\n", len(answer) - PART)
+    start = start + 2 if start >= 0 else len(answer) - PART
+    is_in_fence = answer.count("\n```", 0, start) % 2 == 1
+    return ("```\n" if is_in_fence else "") + answer[start:]
+
+
+def _as_html(tokens: Sequence[Token]) -> str:
+    """Return HTML of tags without attributes, in which all text is escaped: nothing is fetched."""
+    parts = []
+    for token in tokens:
+        if token.children is not None:
+            parts.append(_as_html(token.children))
+        elif token.type in ("softbreak", "hardbreak"):
+            parts.append("\n" if token.type == "softbreak" else "<br>")
+        elif token.type == "hr":
+            parts.append("<hr>")
+        elif token.type in ("fence", "code_block"):
+            parts.append(f"<pre><code>{escape(token.content)}</code></pre>")
+        elif token.type == "code_inline":
+            parts.append(f"<code>{escape(token.content)}</code>")
+        elif token.nesting and token.tag in _TAGS and not token.hidden:
+            parts.append(f"<{token.tag}>" if token.nesting == 1 else f"</{token.tag}>")
+        else:
+            parts.append(escape(token.content))
+    return "".join(parts)

@@ -1,0 +1,156 @@
+"""The page's HTML: Streamlit's own, completed by what makes it come sooner and know its browser."""
+
+import asyncio
+import gzip
+import re
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from html import escape
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from chatbot.identity import COOKIE, is_key, new_key, session_folder
+from chatbot.page import wording
+from chatbot.web import first_sight
+from chatbot.web.requests import (
+    App,
+    Receive,
+    Scope,
+    Send,
+    cookie,
+    header,
+    is_https,
+    is_page,
+    respond,
+)
+
+SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+# What the page loads only once its script has run, by the first word of its file's name.
+LATE = ("Button.", "ChatInput.", "Html.", "Selectbox.")
+FOUR_HUNDRED_DAYS = 34_560_000  # seconds; the longest life that browsers grant to a cookie
+PATIENCE = 2.0  # seconds that a page waits for its first sight
+READERS = 4  # threads that read first sights, at most
+
+_IMPORT = re.compile(r"(?:from|import) ?[\"'`]\./([^\"'`]+\.js)[\"'`]")
+_INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+class Index:
+    """Answers requests for the page.
+
+    static: the folder with Streamlit's index.html and its files.
+    sessions: the folder of all sessions.
+    title: the name that the browser shows before the page has loaded.
+    colors: "text", "background" and "card", as CSS has them, by "light" and "dark".
+    is_framed: whether other sites may show the page in a frame.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        static: Path,
+        sessions: Path,
+        title: str,
+        colors: Mapping[str, Mapping[str, str]],
+        is_framed: bool = False,
+    ) -> None:
+        self._app, self._sessions, self._is_framed = app, sessions, is_framed
+        html = (static / "index.html").read_text(encoding="utf-8")
+        links = (
+            f'<link rel="modulepreload" crossorigin href="./static/js/{name}">'
+            for name in late_files(static / "static" / "js", html)
+        )
+        html = html.replace("<title>Streamlit</title>", f"<title>{escape(title)}</title>")
+        head, head_end, body = html.partition("</head>")
+        style = f"<style>{_variables(colors)}{STYLE}</style>"
+        self._before_script = f"{head}{''.join(links)}{style}"
+        self._before_sight, root, end = f"{head_end}{body}".partition('<div id="root">')
+        self._after_sight = f"{root}{end}"
+        self._readers = ThreadPoolExecutor(READERS, "first-sight")
+        self._stuck: set[Future[str]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not is_page(scope):
+            await self._app(scope, receive, send)
+            return
+        key = cookie(scope, COOKIE)
+        known = is_key(key)
+        sight = await self._first_sight(key, scope) if known else ""
+        key = key if known else new_key()
+        kept = self._cookie_attributes(is_https(scope))
+        told = {"name": COOKIE, "key": key, "known": "yes" if known else "", "cookie": kept}
+        script = _element("script", told | {"lost": wording.NOTHING_KEPT}, SCRIPT)
+        parts = (self._before_script, script, self._before_sight, sight, self._after_sight)
+        headers = [
+            ("content-type", "text/html; charset=utf-8"),
+            ("cache-control", "no-store"),  # it is this person's alone, and old a moment later
+            ("set-cookie", f"{COOKIE}={key}; {kept}"),
+        ]
+        body = "".join(parts).encode("utf-8", "replace")
+        if "gzip" in header(scope, "accept-encoding"):
+            headers.append(("content-encoding", "gzip"))
+            body = gzip.compress(body, compresslevel=5)
+        await respond(scope, send, 200, headers, body)
+
+    def _cookie_attributes(self, is_secure: bool) -> str:
+        """Return how the cookie is kept. The page's script reads it, to keep local storage alike.
+
+        In another site's frame, a browser sends only a cookie that it keeps for that site alone.
+        """
+        attributes = f"path=/; max-age={FOUR_HUNDRED_DAYS}"
+        if is_secure and self._is_framed:
+            return f"{attributes}; samesite=none; secure; partitioned"
+        return f"{attributes}; samesite=lax{'; secure' if is_secure else ''}"
+
+    async def _first_sight(self, key: str, scope: Scope) -> str:
+        """Return the element with the newest turns, or "" if they can't be read at once."""
+        if len(self._stuck) >= READERS:
+            return ""
+        [chat, *_] = parse_qs(scope["query_string"].decode("latin-1")).get("chat", [""])
+        folder = session_folder(self._sessions, key)
+        reading = self._readers.submit(first_sight.draw, folder, chat)
+        try:
+            turns = await asyncio.wait_for(asyncio.wrap_future(reading), PATIENCE)
+        except TimeoutError:
+            if not reading.cancelled():  # a thread waits for the storage
+                self._stuck.add(reading)
+                reading.add_done_callback(self._stuck.discard)
+            return ""
+        if not turns:
+            return ""
+        messages = {"messages": str(turns.count("<section>"))}
+        return _element("div", messages, f'<div class="turns">{turns}</div>', 'id="first-sight"')
+
+
+def late_files(folder: Path, html: str) -> list[str]:
+    """Return the names of the files in the folder that the page loads late, and what they import.
+
+    html: what the page loads at once is in there.
+    """
+    names = sorted(path.name for path in folder.glob("*.js") if path.name.startswith(LATE))
+    found: list[str] = []
+    for name in names:  # which grows
+        if name not in found and f"/{name}" not in html:
+            found.append(name)
+            names += _IMPORT.findall((folder / name).read_text(encoding="utf-8"))
+    return found
+
+
+def inline_scripts(static: Path) -> list[str]:
+    """Return the scripts in the page's HTML, which the security policy has to allow."""
+    html = (static / "index.html").read_text(encoding="utf-8")
+    return [*_INLINE_SCRIPT.findall(html), SCRIPT]
+
+
+def _element(tag: str, data: Mapping[str, str], content: str, attributes: str = "") -> str:
+    words = [f'data-{name}="{escape(value)}"' for name, value in data.items()]
+    return f"<{' '.join([tag, attributes, *words])}>{content}</{tag}>"
+
+
+def _variables(colors: Mapping[str, Mapping[str, str]]) -> str:
+    light, dark = (
+        ":root{" + "".join(f"--{name}:{value};" for name, value in colors[scheme].items()) + "}"
+        for scheme in ("light", "dark")
+    )
+    return f"{light}@media (prefers-color-scheme: dark){{{dark}}}"

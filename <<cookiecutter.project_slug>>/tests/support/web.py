@@ -1,0 +1,62 @@
+"""An ASGI application served on loopback, and requests to it as a browser sends them."""
+
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from chatbot.web.requests import App, Receive, Scope, Send, respond
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered; names of headers are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Site:
+    """An application that is served on a port of loopback."""
+
+    port: int
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        """Send a request; an underscore in a header's name stands for a hyphen."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, headers=names)
+        response = connection.getresponse()
+        received = {name.lower(): value for name, value in response.getheaders()}
+        answer = Answer(response.status, received, response.read())
+        connection.close()
+        return answer
+
+
+@contextmanager
+def served(app: App) -> Iterator[Site]:
+    """Serve the application until the block ends."""
+    asgi: Any = app
+    config = uvicorn.Config(asgi, port=0, log_level="warning", lifespan="off", ws="none")
+    server = uvicorn.Server(config)
+    listener = config.bind_socket()
+    listener.listen()  # so that the first request waits until the thread has started
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield Site(listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+async def streamlit(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stand for Streamlit, which answers whatever the middleware passes on."""
+    await respond(scope, send, 200, [("content-type", "text/plain")], b"Streamlit's answer")

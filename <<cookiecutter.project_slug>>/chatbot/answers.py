@@ -68,6 +68,7 @@ class Assistant:
         self.models = models
         self.system_prompt = system_prompt
         self._running: dict[tuple[Path, str], _Writer] = {}
+        self._closing = False
 
     def model(self, key: str) -> Model:
         """Return the model of that key, or the default one if it is no longer on offer."""
@@ -166,6 +167,7 @@ class Assistant:
 
     def close(self) -> None:
         """Release the answers in progress, so that other tasks can continue them at once."""
+        self._closing = True
         writers = list(self._running.values())
         for writer in writers:
             writer.release()
@@ -174,6 +176,8 @@ class Assistant:
             writer.wait(deadline - time.monotonic())
 
     def _is_abandoned(self, conversation: Conversation, turn: Turn, silence: float) -> bool:
+        if self._closing:  # the pages that this process still serves leave it to the next one
+            return False
         if turn.state != "open":
             return turn.state == "released"
         if not turn.attempt:

@@ -316,6 +316,28 @@ def test_a_process_that_ends_waits_for_all_its_answers_though_one_is_only_beginn
     assert [reread_turns(each)[0].state for each in (first, second)] == ["released"] * 2
 
 
+def test_a_process_that_ends_leaves_its_answers_to_others_while_it_still_shows_them(
+    conversation: Conversation,
+    assistant: Assistant,
+    another: Assistant,
+    bedrock: BedrockStandIn,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answers, "POLL_EVERY", 0.01)
+    bedrock.reply("One ", threading.Event())
+    bedrock.reply("two.")
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    page = assistant.follow(conversation, turn)
+    watch_until(page, "One")
+    assistant.close()
+    for _ in range(9):
+        next(page)
+    assert reread_turns(conversation)[0].state == "released"
+    ended = watch(another, reread(conversation), turn)
+    assert (ended.answer, ended.state, ended.writer) == ("One two.", "complete", another.id)
+    assert [each.turn.answer for each in page][-1] == "One two."
+
+
 def test_a_guardrail_that_blocked_one_answer_does_not_block_the_next(
     conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
 ) -> None:

@@ -19,8 +19,10 @@ from chatbot.settings import Settings, SettingsError, load_settings
 from chatbot.web.headers import SecurityHeaders
 from chatbot.web.index import Index, inline_scripts
 from chatbot.web.static_files import StaticFiles
+from chatbot.web.shutdown import BalancerHealth, Shutdown
 
 log = logging.getLogger(__name__)
+shutdown = Shutdown()
 
 STREAMLITS_FILES = Path(st.__file__).parent / "static"
 
@@ -29,13 +31,14 @@ STREAMLITS_FILES = Path(st.__file__).parent / "static"
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Start what all visitors share before the first one comes; release the answers at the end."""
     try:
-        assistant = service.start().assistant
+        shared = service.start()
     except SettingsError as error:  # the page says so, too
         log.error("The chatbot can't start. %s", wording.error(error))
         yield
     else:
-        yield
-        assistant.close()
+        async with shutdown.on_sigterm(shared.settings.drain_seconds, shared.assistant.close):
+            yield
+        shared.assistant.close()
 
 
 def load_settings_or_defaults() -> Settings:
@@ -65,5 +68,6 @@ app = st.App(
             colors=colors(),
             is_framed=bool(settings.frame_ancestors),
         ),
+        Middleware(BalancerHealth, shutdown),
     ],
 )

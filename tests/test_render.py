@@ -66,6 +66,7 @@ FILES = {
     "chatbot/web/page.js",
     "chatbot/web/requests.py",
     "chatbot/web/static_files.py",
+    "chatbot/web/shutdown.py",
     "cluster.py",
     "compose.yaml",
     "deployment.sh",
@@ -117,6 +118,7 @@ FILES = {
     "tests/test_sessions.py",
     "tests/test_settings.py",
     "tests/test_static_files.py",
+    "tests/test_shutdown.py",
     "tests/test_wording.py",
 }
 DELIMITER = re.compile(r"<<|>>|<%|%>|<#|#>|cookiecutter")

@@ -38,6 +38,8 @@ class Settings:
         (CHATBOT_RETENTION_DAYS).
     frame_ancestors: other sites that may show the page in a frame (CHATBOT_FRAME_ANCESTORS, with
         spaces between them).
+    drain_seconds: how long a task goes on after SIGTERM while its load balancer turns to other
+        tasks; 0 ends it at once (CHATBOT_DRAIN_SECONDS).
     region: of Bedrock (AWS_REGION, which ECS sets but boto3 does not read); None leaves it to
         boto3's own configuration, as the credentials and AWS_ENDPOINT_URL_BEDROCK_RUNTIME are.
     """
@@ -49,6 +51,7 @@ class Settings:
     system_prompt: str
     retention_days: int
     frame_ancestors: tuple[str, ...]
+    drain_seconds: int
     region: str | None
 
 
@@ -71,6 +74,9 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     for site in sites:
         if not _SITE.fullmatch(site):
             raise SettingsError("frame_ancestors", value=site, example=SITE)
+    drain = variable("CHATBOT_DRAIN_SECONDS", "0")
+    if not re.fullmatch("[0-9]{1,3}", drain):
+        raise SettingsError("drain_seconds", value=drain, example=20)
     return Settings(
         sessions_dir=Path(variable("CHATBOT_SESSIONS_DIR", str(ROOT / "session_data"))),
         backend=backend,
@@ -79,5 +85,6 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         system_prompt=clean(variable("CHATBOT_SYSTEM_PROMPT", SYSTEM_PROMPT)),
         retention_days=int(days),
         frame_ancestors=sites,
+        drain_seconds=int(drain),
         region=variable("AWS_REGION", "") or None,
     )

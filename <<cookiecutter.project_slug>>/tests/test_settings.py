@@ -18,6 +18,7 @@ def test_everything_has_a_default() -> None:
     assert settings.title and settings.system_prompt
     assert settings.hostname == socket.gethostname()
     assert settings.retention_days == 90
+    assert settings.drain_seconds == 0
 
 
 def test_the_environment_decides() -> None:
@@ -45,6 +46,19 @@ def test_other_retention_is_refused_with_an_example(days: str) -> None:
         load_settings({"CHATBOT_RETENTION_DAYS": days})
     sentence = wording.error(caught.value)
     assert f"CHATBOT_RETENTION_DAYS is '{days}'" in sentence and "such as 90, or 0" in sentence
+
+
+@pytest.mark.parametrize(("seconds", "drained"), [("0", 0), ("20", 20), ("120", 120), ("", 0)])
+def test_a_task_drains_for_a_number_of_seconds(seconds: str, drained: int) -> None:
+    assert load_settings({"CHATBOT_DRAIN_SECONDS": seconds}).drain_seconds == drained
+
+
+@pytest.mark.parametrize("seconds", ["-1", "1.5", "soon", "1e1", "nan", "9999"])
+def test_another_drain_is_refused_with_an_example(seconds: str) -> None:
+    with pytest.raises(SettingsError, match="drain_seconds") as caught:
+        load_settings({"CHATBOT_DRAIN_SECONDS": seconds})
+    sentence = wording.error(caught.value)
+    assert f"CHATBOT_DRAIN_SECONDS is '{seconds}'" in sentence and "such as 20, or 0" in sentence
 
 
 def test_an_unknown_backend_is_named_with_the_known_ones() -> None:

@@ -82,6 +82,8 @@ _SETTINGS = {
     "such as {example}, or 0 to keep conversations for ever.",
     "frame_ancestors": "CHATBOT_FRAME_ANCESTORS has {value!r}; it must have sites such as "
     "{example}, with spaces between them.",
+    "drain_seconds": "CHATBOT_DRAIN_SECONDS is {value!r}; it must be a whole number of seconds, "
+    "such as {example}, or 0 to end at once.",
     "models_unreadable": "{file} can't be read: {reason}.",
     "models_no_table": "{file}: {name!r} is outside of a table.",
     "models_wrong_type": "{file}: {name!r} in [{table}] has the wrong type.",

@@ -1,10 +1,12 @@
 """What happens is seen, and a deployment that fails is taken back."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from support.stack_parts import container, names_of
+from support.paths import TEMPLATE
+from support.stack_parts import container, names_of, variables
 from support.stacks import Infrastructure, RenderedStack
 
 
@@ -36,8 +38,29 @@ def test_a_visitor_stays_with_a_task_and_long_answers_are_not_cut_off(
         assert group["stickiness.type"] == "lb_cookie"
         balancer = attributes(stack["LoadBalancer"], "LoadBalancer")
         assert int(balancer["idle_timeout.timeout_seconds"]) == 3600
-        drain = int(group["deregistration_delay.timeout_seconds"])
-        assert drain > container(stack)["StopTimeout"] >= 10
+        delay = int(group["deregistration_delay.timeout_seconds"])
+        assert delay > container(stack)["StopTimeout"] >= 10
+
+
+def test_a_task_goes_on_until_the_load_balancer_has_turned_to_others_and_then_has_time_to_end(
+    stacks: list[RenderedStack],
+) -> None:
+    release = seconds_in("answers.py", "RELEASE_TIMEOUT")
+    close = seconds_in("web/shutdown.py", "CLOSE_TIMEOUT")
+    for stack in stacks:
+        group = stack["TargetGroup"]
+        interval, timeout = group["HealthCheckIntervalSeconds"], group["HealthCheckTimeoutSeconds"]
+        assert timeout < interval  # the load balancer refuses anything else
+        drain = int(variables(stack)["CHATBOT_DRAIN_SECONDS"])
+        assert drain > interval * group["UnhealthyThresholdCount"] + timeout
+        assert 120 >= container(stack)["StopTimeout"] > drain + release + close  # Fargate's limit
+
+
+def seconds_in(module: str, name: str) -> float:
+    """Return a constant of the chatbot."""
+    code = (TEMPLATE / "chatbot" / module).read_text(encoding="utf-8")
+    [value] = re.findall(rf"^{name} = ([0-9.]+)\b", code, re.MULTILINE)
+    return float(value)
 
 
 def test_logs_are_kept_as_long_as_the_team_says(structures: list[Infrastructure]) -> None:

@@ -73,8 +73,10 @@ def test_everybody_asks_the_path_that_knows_whether_streamlit_is_well(
 ) -> None:
     asked = r"http://localhost:\d+(/[^\"']*)"
     assert only(asked, dockerfile) == "/_stcore/health"
+    laptop = (TEMPLATE / "infra" / "haproxy.cfg").read_text(encoding="utf-8")
+    assert only(r"httpchk GET (\S+)", laptop) == "/_stcore/health?balancer"
     for stack in stacks:
-        assert stack["TargetGroup"]["HealthCheckPath"] == "/_stcore/health"
+        assert stack["TargetGroup"]["HealthCheckPath"] == "/_stcore/health?balancer"
         assert stack["TargetGroup"]["Matcher"] == {"HttpCode": "200"}
         command = container(stack)["HealthCheck"]["Command"]
         assert only(asked, command[-1]) == "/_stcore/health"

@@ -5,9 +5,10 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page
 
@@ -53,6 +54,10 @@ class Cluster:
         if number in (signal.SIGTERM, signal.SIGKILL):
             process.wait(20)
 
+    def process_of(self, name: str) -> subprocess.Popen[str]:
+        """Return the process of a task."""
+        return self._servers[name].process
+
     def other_than(self, page: Page) -> str:
         """Return the name of the task that does not serve the page."""
         [name] = set(TASKS) - {hostname_of(page)}
@@ -64,12 +69,19 @@ class Cluster:
             server.process.wait()
 
     @contextmanager
-    def balanced(self, sticky: bool) -> Iterator[None]:
-        """Run the balancer, with or without stickiness, until the block ends."""
+    def balanced(
+        self, sticky: bool, target_group: Mapping[str, Any] | None = None
+    ) -> Iterator[None]:
+        """Run the balancer, with or without stickiness, until the block ends.
+
+        target_group: the properties of the one on AWS, which the balancer then behaves like.
+        """
         port = free_port()
         text = self._project.read("infra/haproxy.cfg")
         if not sticky:
             text = re.sub(r"\n *cookie .*", "", text)
+        if target_group:
+            text = behaving_as_on_aws(text, target_group)
         configuration = self._control / "haproxy.cfg"
         configuration.write_text(text)
         one, two = (f"127.0.0.1:{each}" for each in self._ports.values())
@@ -84,3 +96,25 @@ class Cluster:
         finally:
             haproxy.terminate()
             haproxy.wait(20)
+
+
+def behaving_as_on_aws(configuration: str, target_group: Mapping[str, Any]) -> str:
+    """Return haproxy's configuration with the health checks of AWS's load balancer.
+
+    That one lets the connections of an unhealthy task go on, and sends a request to one task only.
+    """
+    get = target_group.__getitem__
+    checks = (
+        f"check inter {get('HealthCheckIntervalSeconds')}s fall {get('UnhealthyThresholdCount')}"
+        f" rise {get('HealthyThresholdCount')}"
+    )
+    for pattern, replacement in (
+        (r"httpchk GET \S+", f"httpchk GET {get('HealthCheckPath')}"),
+        (r"timeout check .*", f"timeout check {get('HealthCheckTimeoutSeconds')}s"),
+        (r"default-server .*", f"default-server {checks}"),
+        (r" *option redispatch\n", ""),
+        (r"retries \d+", "retries 0"),
+    ):
+        configuration, changed = re.subn(pattern, replacement, configuration)
+        assert changed == 1, pattern
+    return configuration

@@ -30,7 +30,7 @@ def test_with_cloudfront_only_cloudfront_reaches_the_load_balancer(
         assert actions(listener) == ["forward"]
 
 
-def test_cloudfront_passes_everything_on_by_https_and_keeps_nothing(
+def test_cloudfront_passes_everything_on_by_https_and_keeps_only_the_pages_own_files(
     stacks: list[RenderedStack],
 ) -> None:
     for stack in stacks:
@@ -43,14 +43,20 @@ def test_cloudfront_passes_everything_on_by_https_and_keeps_nothing(
         endpoint = stack["VpcOrigin"]["VpcOriginEndpointConfig"]
         assert endpoint["Arn"] == "${LoadBalancer}"
         assert (endpoint["OriginProtocolPolicy"], endpoint["HTTPPort"]) == ("http-only", 80)
-        assert "CacheBehaviors" not in distribution
-        behavior = distribution["DefaultCacheBehavior"]
-        assert behavior["TargetOriginId"] == origin["Id"]
-        assert behavior["ViewerProtocolPolicy"] == "redirect-to-https"
+        behavior, [static] = distribution["DefaultCacheBehavior"], distribution["CacheBehaviors"]
+        for each in (behavior, static):
+            assert each["TargetOriginId"] == origin["Id"]
+            assert each["ViewerProtocolPolicy"] == "redirect-to-https"
+            assert each["Compress"] is True
         assert {"GET", "HEAD", "POST", "PUT", "DELETE"} <= set(behavior["AllowedMethods"])
-        # AWS's own policies CachingDisabled and AllViewer, which passes Host on.
+        # AWS's own policies CachingDisabled and AllViewerAndCloudFrontHeaders-2022-06, which passes
+        # on Host and CloudFront-Forwarded-Proto.
         assert behavior["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
-        assert behavior["OriginRequestPolicyId"] == "216adef6-5c7f-47e4-b989-5492eafa07d3"
+        assert behavior["OriginRequestPolicyId"] == "33f36d7e-f396-46d9-90e0-52428a34d9dc"
+        assert (static["PathPattern"], set(static["AllowedMethods"])) == ("/static/*", {"GET", "HEAD"})
+        # CachingOptimized; without an origin request policy, no cookie is passed on or kept.
+        assert static["CachePolicyId"] == "658327ea-f89d-4fab-a63d-7e88639e58f6"
+        assert "OriginRequestPolicyId" not in static
         named = stack.parameters["DomainName"]
         assert distribution.get("Aliases") == ([named] if named else None)
         certificate = {
@@ -59,6 +65,14 @@ def test_cloudfront_passes_everything_on_by_https_and_keeps_nothing(
             "SslSupportMethod": "sni-only",
         }
         assert distribution.get("ViewerCertificate") == (certificate if named else None)
+
+
+def test_an_error_that_has_gone_is_not_repeated_by_cloudfront(stacks: list[RenderedStack]) -> None:
+    for stack in stacks:
+        if stack.infrastructure.cloudfront:
+            kept = stack["Distribution"]["DistributionConfig"]["CustomErrorResponses"]
+            times = {each["ErrorCode"]: each["ErrorCachingMinTTL"] for each in kept}
+            assert times == dict.fromkeys((404, 500, 502, 503, 504), 0)
 
 
 def test_without_cloudfront_only_the_networks_named_reach_the_load_balancer(

@@ -107,6 +107,14 @@ def test_tasks_get_the_settings_that_the_application_reads(stacks: list[Rendered
         assert given["AWS_REGION"] == "us-east-1"
 
 
+def test_the_sites_that_may_frame_the_chatbot_reach_it(structures: list[Infrastructure]) -> None:
+    sites = "https://intranet.example.com https://*.example.org"
+    for each in structures:
+        assert variables(each.create())["CHATBOT_FRAME_ANCESTORS"] == ""
+        given = variables(each.create(FrameAncestors=sites))
+        assert given["CHATBOT_FRAME_ANCESTORS"] == sites
+
+
 @pytest.mark.parametrize(
     "name", ["yes", "Bot: #1", 'It\'s "so" \\n', "{{x}} 👩‍💻", "!Ref X", "1e3"]
 )

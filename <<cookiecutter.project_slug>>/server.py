@@ -18,8 +18,8 @@ from chatbot.page.theme import colors
 from chatbot.settings import Settings, SettingsError, load_settings
 from chatbot.web.headers import SecurityHeaders
 from chatbot.web.index import Index, inline_scripts
-from chatbot.web.static_files import StaticFiles
 from chatbot.web.shutdown import BalancerHealth, Shutdown
+from chatbot.web.static_files import StaticFiles
 
 log = logging.getLogger(__name__)
 shutdown = Shutdown()

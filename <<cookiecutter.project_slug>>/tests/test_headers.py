@@ -1,10 +1,10 @@
 """The security headers of every response."""
 
 import pytest
+from starlette.responses import Response
 from support.web import Site, served, streamlit
 
 from chatbot.web.headers import SecurityHeaders
-from chatbot.web.requests import Receive, Scope, Send, respond
 
 
 def policy_of(site: Site) -> dict[str, list[str]]:
@@ -54,13 +54,10 @@ def test_a_browser_that_came_by_https_is_told_to_stay(
     assert ("strict-transport-security" in received) == is_https
 
 
-async def with_its_own_policy(scope: Scope, receive: Receive, send: Send) -> None:
-    headers = [("content-security-policy", "default-src *"), ("x-own", "kept")]
-    await respond(scope, send, 404, headers)
-
-
 def test_what_the_application_says_otherwise_does_not_count() -> None:
-    with served(SecurityHeaders(with_its_own_policy, scripts=[], frame_ancestors=[])) as site:
+    headers = {"content-security-policy": "default-src *", "x-own": "kept"}
+    app = Response(status_code=404, headers=headers)
+    with served(SecurityHeaders(app, scripts=[], frame_ancestors=[])) as site:
         assert policy_of(site)["default-src"] == ["'self'"]
         assert site.get("/").headers["x-own"] == "kept"
         assert site.get("/").status == 404

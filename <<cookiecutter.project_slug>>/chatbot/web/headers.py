@@ -4,7 +4,10 @@ import base64
 import hashlib
 from collections.abc import Iterable
 
-from chatbot.web.requests import App, Message, Receive, Scope, Send, is_https
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chatbot.web.requests import is_https
 
 # What the page needs, and nothing from anywhere else. Streamlit's style library writes its rules
 # into style elements; one of its syntax highlighters is WebAssembly. Of scripts in HTML, only those
@@ -36,7 +39,9 @@ class SecurityHeaders:
     frame_ancestors: other sites that may show the page in a frame, such as "https://example.com".
     """
 
-    def __init__(self, app: App, scripts: Iterable[str], frame_ancestors: Iterable[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, scripts: Iterable[str], frame_ancestors: Iterable[str]
+    ) -> None:
         self._app = app
         more = {"script-src": map(_hash, scripts), "frame-ancestors": frame_ancestors}
         rules = (" ".join([name, value, *more.get(name, ())]) for name, value in POLICY.items())
@@ -46,16 +51,15 @@ class SecurityHeaders:
             "referrer-policy": "same-origin",
             "x-content-type-options": "nosniff",
         }
-        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
-        self._https = (b"strict-transport-security", f"max-age={ONE_YEAR}".encode())
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = [*self._headers, *([self._https] if is_https(scope) else [])]
-                names = {name for name, _ in own}
-                others = [each for each in message["headers"] if each[0].lower() not in names]
-                message = {**message, "headers": [*others, *own]}
+                headers = MutableHeaders(scope=message)
+                headers.update(self._headers)
+                if is_https(Headers(scope=scope)):
+                    headers["strict-transport-security"] = f"max-age={ONE_YEAR}"
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -7,22 +7,15 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from html import escape
 from pathlib import Path
-from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chatbot.identity import COOKIE, is_key, new_key, session_folder
 from chatbot.page import wording
 from chatbot.web import first_sight
-from chatbot.web.requests import (
-    App,
-    Receive,
-    Scope,
-    Send,
-    cookie,
-    header,
-    is_https,
-    is_page,
-    respond,
-)
+from chatbot.web.requests import is_https, is_page
 
 SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
@@ -48,7 +41,7 @@ class Index:
 
     def __init__(
         self,
-        app: App,
+        app: ASGIApp,
         static: Path,
         sessions: Path,
         title: str,
@@ -74,24 +67,25 @@ class Index:
         if not is_page(scope):
             await self._app(scope, receive, send)
             return
-        key = cookie(scope, COOKIE)
+        response = await self._respond(Request(scope))
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        key = request.cookies.get(COOKIE, "")
         known = is_key(key)
-        sight = await self._first_sight(key, scope) if known else ""
+        sight = await self._first_sight(key, request.query_params.get("chat", "")) if known else ""
         key = key if known else new_key()
-        kept = self._cookie_attributes(is_https(scope))
+        kept = self._cookie_attributes(is_https(request.headers))
         told = {"name": COOKIE, "key": key, "known": "yes" if known else "", "cookie": kept}
         script = _element("script", told | {"lost": wording.NOTHING_KEPT}, SCRIPT)
         parts = (self._before_script, script, self._before_sight, sight, self._after_sight)
-        headers = [
-            ("content-type", "text/html; charset=utf-8"),
-            ("cache-control", "no-store"),  # it is this person's alone, and old a moment later
-            ("set-cookie", f"{COOKIE}={key}; {kept}"),
-        ]
         body = "".join(parts).encode("utf-8", "replace")
-        if "gzip" in header(scope, "accept-encoding"):
-            headers.append(("content-encoding", "gzip"))
+        # It is this person's alone, and old a moment later.
+        headers = {"cache-control": "no-store", "set-cookie": f"{COOKIE}={key}; {kept}"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["content-encoding"] = "gzip"
             body = gzip.compress(body, compresslevel=5)
-        await respond(scope, send, 200, headers, body)
+        return Response(body, headers=headers, media_type="text/html")
 
     def _cookie_attributes(self, is_secure: bool) -> str:
         """Return how the cookie is kept. The page's script reads it, to keep local storage alike.
@@ -103,11 +97,10 @@ class Index:
             return f"{attributes}; samesite=none; secure; partitioned"
         return f"{attributes}; samesite=lax{'; secure' if is_secure else ''}"
 
-    async def _first_sight(self, key: str, scope: Scope) -> str:
+    async def _first_sight(self, key: str, chat: str) -> str:
         """Return the element with the newest turns, or "" if they can't be read at once."""
         if len(self._stuck) >= READERS:
             return ""
-        [chat, *_] = parse_qs(scope["query_string"].decode("latin-1")).get("chat", [""])
         folder = session_folder(self._sessions, key)
         reading = self._readers.submit(first_sight.draw, folder, chat)
         try:

@@ -6,8 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from chatbot.web import compressed
-from chatbot.web.requests import App, Receive, Scope, Send, header, respond
 
 PREFIX = "/static/"
 TYPES = {  # with "nosniff", a browser insists on the right one
@@ -38,7 +41,7 @@ class File:
 class StaticFiles:
     """Answers requests for the files in the folder, which is served as `/static/`."""
 
-    def __init__(self, app: App, folder: Path) -> None:
+    def __init__(self, app: ASGIApp, folder: Path) -> None:
         self._app = app
         self._paths = {
             f"{PREFIX}{path.relative_to(folder).as_posix()}": path
@@ -51,24 +54,27 @@ class StaticFiles:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
             return
-        path = self._paths.get(scope["path"])
-        if path is None or scope["method"] not in ("GET", "HEAD"):
+        response = await self._respond(scope["path"], scope["method"], Headers(scope=scope))
+        await response(scope, receive, send)
+
+    async def _respond(self, address: str, method: str, asked: Headers) -> Response:
+        path = self._paths.get(address)
+        if path is None or method not in ("GET", "HEAD"):
             # Streamlit would send the page, which a cache might keep in a script's place.
-            await respond(scope, send, 404, [("cache-control", "no-store")])
-            return
+            return Response(status_code=404, headers={"cache-control": "no-store"})
         if path not in self._files:
             self._files[path] = await asyncio.to_thread(_load, path)
         file = self._files[path]
-        headers = [("cache-control", KEPT), ("etag", file.etag), ("vary", "accept-encoding")]
-        if file.etag in header(scope, "if-none-match"):
-            await respond(scope, send, 304, headers)
-            return
+        headers = {"cache-control": KEPT, "etag": file.etag, "vary": "accept-encoding"}
+        if file.etag in asked.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
         body = file.body
-        if file.is_compressed and "gzip" in header(scope, "accept-encoding"):
-            headers.append(("content-encoding", "gzip"))
+        if file.is_compressed and "gzip" in asked.get("accept-encoding", ""):
+            headers["content-encoding"] = "gzip"
         elif file.is_compressed:
             body = gzip.decompress(body)
-        await respond(scope, send, 200, [*headers, ("content-type", TYPES[path.suffix])], body)
+        headers["content-type"] = TYPES[path.suffix]
+        return Response(body, headers=headers)
 
 
 def _load(path: Path) -> File:

@@ -5,11 +5,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import uvicorn
-
-from chatbot.web.requests import App, Receive, Scope, Send, respond
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,9 @@ class Site:
 
 
 @contextmanager
-def served(app: App) -> Iterator[Site]:
+def served(app: ASGIApp) -> Iterator[Site]:
     """Serve the application until the block ends."""
-    asgi: Any = app
-    config = uvicorn.Config(asgi, port=0, log_level="warning", lifespan="off", ws="none")
+    config = uvicorn.Config(app, port=0, log_level="warning", lifespan="off", ws="none")
     server = uvicorn.Server(config)
     listener = config.bind_socket()
     listener.listen()  # so that the first request waits until the thread has started
@@ -57,6 +55,5 @@ def served(app: App) -> Iterator[Site]:
         listener.close()
 
 
-async def streamlit(scope: Scope, receive: Receive, send: Send) -> None:
-    """Stand for Streamlit, which answers whatever the middleware passes on."""
-    await respond(scope, send, 200, [("content-type", "text/plain")], b"Streamlit's answer")
+# Stands for Streamlit, which answers whatever the middleware passes on.
+streamlit = PlainTextResponse("Streamlit's answer")

@@ -66,7 +66,7 @@ def test(options: argparse.Namespace) -> None:
 def benchmark(options: argparse.Namespace) -> None:
     """Compare the rendered project with a baseline; write docs/benchmarks.* or docs/image.*."""
     python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
-    module = "benchmarks.image" if options.subject == "image" else "benchmarks"
+    module = "benchmarks" if options.subject == "page" else f"benchmarks.{options.subject}"
     command = [python, "-B", "-m", module, *(["--quick"] if options.quick else [])]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
     environment["PYTHONPATH"] += os.pathsep + str(ROOT / "<<cookiecutter.project_slug>>")
@@ -82,7 +82,7 @@ def main() -> None:
     test_parser = commands.add_parser("test", help="run the tests; further arguments go to pytest")
     test_parser.set_defaults(action=test, arguments=[])
     benchmark_parser = commands.add_parser("benchmark", help="compare it with a baseline")
-    subjects = ("page", "image")
+    subjects = ("page", "image", "stream", "crowd", "capacity")
     benchmark_parser.add_argument("subject", nargs="?", choices=subjects, default="page")
     benchmark_parser.add_argument(
         "--quick", action="store_true", help="measure less, and write only to build/"

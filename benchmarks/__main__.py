@@ -14,13 +14,15 @@ from typing import Any
 
 from pytest_cookies.plugin import Cookies
 
-from benchmarks import page, report
+from benchmarks import far, page, report, visits
 from support.paths import BUILD, ROOT, TEMPLATE
 from support.projects import Project
 from support.rendering import render_project
 from support.two_clients import TOOL, between_clients
 
-SIZES = (10, 100, 1_000, 5_000)  # messages
+ROUNDS = {10: 9, 100: 3, 1_000: 3, 5_000: 3}  # of visits, by number of messages
+SHORT = 10  # messages of the conversation that is also visited from afar, and with an empty cache
+FAR_ROUNDS = 7
 SESSIONS = (1, 10, 50)
 
 
@@ -78,12 +80,12 @@ def measure(quick: bool) -> dict[str, Any]:
     say("Rendering a project and creating the baseline's environment")
     project = render()
     make_baseline_environment(project)
-    sizes = SIZES[:2] if quick else SIZES
+    rounds = {10: 1, 100: 1} if quick else ROUNDS
     sessions = SESSIONS[:2] if quick else SESSIONS
+    results: dict[str, Any] = {"near": {}, "far": {}, "rerun": {}, "memory": {}}
     with tempfile.TemporaryDirectory() as folder:
         say("Measuring how long it takes to save a turn")
-        results: dict[str, Any] = {"save": measure_store(folder, sizes), "reload": {}, "rerun": {}}
-        results["memory"] = {}
+        results["save"] = measure_store(folder, list(rounds))
         for name in ("template", "baseline"):
             say(f"Measuring the memory of the {name} with up to {max(sessions)} sessions")
             with (
@@ -97,12 +99,20 @@ def measure(quick: bool) -> dict[str, Any]:
             page.open_browser() as browser,
         ):
             apps = [template, baseline]
-            for each in apps:
-                each.folder.mkdir(exist_ok=True)
-            for size in sizes:
-                say(f"Measuring reloads and runs of a page with {size:,} messages")
-                times = 3 if size == max(SIZES) else 9
-                results["reload"][str(size)] = page.measure_reloads(apps, browser, size, times)
+            for app in apps:
+                app.folder.mkdir(exist_ok=True)
+                for size in rounds:
+                    app.seed(size)
+            say("Measuring visits from afar")
+            with far.away(template) as far_template, far.away(baseline) as far_baseline:
+                far_apps = [far_template, far_baseline]
+                count = 1 if quick else FAR_ROUNDS
+                measured = visits.measure(far_apps, browser, SHORT, count, cold=True)
+                results["far"][str(SHORT)] = measured
+            for size, count in rounds.items():
+                say(f"Measuring visits and runs of a page with {size:,} messages")
+                measured = visits.measure(apps, browser, size, count, cold=size == SHORT)
+                results["near"][str(size)] = measured
                 results["rerun"][str(size)] = {
                     app.name: page.measure_rerun(project, app, size) for app in apps
                 }

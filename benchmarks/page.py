@@ -1,10 +1,8 @@
-"""How long a person waits and how much memory a server uses: both apps, visited by a browser."""
+"""Both apps: serving them, their memory, and what a run of their scripts takes."""
 
 import json
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,8 +18,12 @@ from support.projects import Project, clean_environment
 from support.serving import free_port
 from support.waiting import wait_until_healthy
 
-WAIT = 180_000  # milliseconds
-SETTLE = 1.0  # seconds after a page is closed, so that it does not slow the next one down
+WAIT = 600_000  # milliseconds; a busy machine needs minutes for 5,000 messages
+
+
+def key_of(messages: int) -> str:
+    """Return the key of the session with a conversation of that many messages."""
+    return f"k{messages:032x}"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class App:
     process: int
     folder: Path
 
-    def seed(self, key: str, messages: int) -> None:
+    def seed(self, messages: int) -> None:
+        """Create a session with one conversation of that many messages."""
+        key = key_of(messages)
         if self.name == "template":
             seed(self.folder, key, messages)
         else:
@@ -99,38 +103,6 @@ def open_browser() -> Iterator[Browser]:
         browser.close()
 
 
-def reload(app: App, visitor: BrowserContext, messages: int) -> float:
-    """Return the seconds from the navigation until the newest message is shown."""
-    page = visitor.new_page()
-    begun = time.perf_counter()
-    page.goto(app.address, wait_until="commit")
-    shown = page.get_by_test_id("stChatMessage")
-    # The template draws only the newest fifty.
-    last = min(messages, 50) if app.name == "template" else messages
-    shown.nth(last - 1).locator("p").first.wait_for()
-    passed = time.perf_counter() - begun
-    page.close()
-    time.sleep(SETTLE)
-    return passed
-
-
-def measure_reloads(apps: list[App], browser: Browser, messages: int, times: int) -> dict[str, Any]:
-    """Reload the apps in turns, and return the median seconds of each."""
-    key = f"k{messages:032x}"
-    visitors = {}
-    for app in apps:
-        app.seed(key, messages)
-        visitors[app.name] = app.visitor(browser, key)
-        reload(app, visitors[app.name], messages)  # fills the caches
-    seconds: dict[str, list[float]] = {app.name: [] for app in apps}
-    for _ in range(times):
-        for app in apps:
-            seconds[app.name].append(reload(app, visitors[app.name], messages))
-    for visitor in visitors.values():
-        visitor.close()
-    return {name: statistics.median(each) for name, each in seconds.items()}
-
-
 def measure_memory(app: App, browser: Browser, counts: list[int]) -> dict[str, float]:
     """Return the server's memory in MiB by number of open sessions, each with one turn."""
     figures = {"0": app.memory()}
@@ -154,7 +126,6 @@ def measure_memory(app: App, browser: Browser, counts: list[int]) -> dict[str, f
 
 def measure_rerun(project: Project, app: App, messages: int) -> float:
     """Return how many milliseconds the server needs for one run of the page's script."""
-    key = f"k{messages:032x}"
     script = project.path / "streamlit_app.py"
     if app.name == "baseline":
         script = Path(__file__).with_name("baseline.py")
@@ -165,7 +136,12 @@ def measure_rerun(project: Project, app: App, messages: int) -> float:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     ran = subprocess.run(
-        [python_of(project, app.name), Path(__file__).with_name("rerun.py"), script, key],
+        [
+            python_of(project, app.name),
+            Path(__file__).with_name("rerun.py"),
+            script,
+            key_of(messages),
+        ],
         cwd=project.path,
         env=environment,
         capture_output=True,

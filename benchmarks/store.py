@@ -18,15 +18,17 @@ from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session
 
 TEXT = "x" * 500  # characters of a message
+NEWEST = "This is the newest message."  # how the last message begins
 PIECES = 4  # the template saves four times a second
 REPETITIONS = 15
 
 Figures = dict[str, float]
 
 
-def records(turn: str) -> list[Record]:
+def records(turn: str, answer: str = TEXT) -> list[Record]:
     """Return the records of a turn, in the order in which they are written."""
-    pieces = [Text(turn, 1, TEXT[: len(TEXT) // PIECES]) for _ in range(PIECES)]
+    size = len(answer) // PIECES
+    pieces = [Text(turn, 1, answer[each * size :][:size]) for each in range(PIECES)]
     return [
         Prompt(turn, TEXT, "nova-2-lite"),
         Claim(turn, 1, "host/00000000", "nova-2-lite"),
@@ -35,11 +37,16 @@ def records(turn: str) -> list[Record]:
     ]
 
 
+def newest() -> str:
+    """Return the last message, which is as long as the others."""
+    return NEWEST + TEXT[len(NEWEST) :]
+
+
 def seed(root: Path, key: str, messages: int) -> None:
     """Create a session with one conversation of that many messages."""
     conversation = Session(session_folder(root, key)).conversation(new_conversation_id())
-    turns = range(messages // 2)
-    lines = [line for turn in turns for line in records(f"t{turn}")]
+    answers = [TEXT] * (messages // 2 - 1) + [newest()]
+    lines = [line for turn, text in enumerate(answers) for line in records(f"t{turn}", text)]
     conversation.update(lambda: lines, create=True)
 
 
@@ -62,7 +69,7 @@ def save_turn(root: Path, messages: int) -> Callable[[int], None]:
 def seed_baseline(file: Path, messages: int) -> None:
     roles = ("user", "assistant")
     # Each text is a new object, because pickle stores repeated objects as references.
-    texts = (f"{number:05}{TEXT[5:]}" for number in range(messages))
+    texts = [*(f"{number:05}{TEXT[5:]}" for number in range(messages - 1)), newest()]
     said = [{"role": roles[number % 2], "content": text} for number, text in enumerate(texts)]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(pickle.dumps({"messages": said}))

@@ -1,10 +1,10 @@
-"""What Streamlit is handed of any answer: its own words, and nothing foreign."""
+"""What Streamlit is handed of any answer: its own words, nothing foreign, the same as it grows."""
 
 import re
 
 import pytest
-from chatbot.markdown import as_answer
-from hypothesis import assume, given, settings
+from chatbot.markdown import GrowingAnswer, as_answer
+from hypothesis import assume, example, given, settings
 from markdown_it import MarkdownIt
 
 from support.answers import answers, has_formula, is_address_of_a_link, shown
@@ -26,9 +26,25 @@ def test_twenty_thousand_answers_are_written_again_likewise(answer: str) -> None
     check(answer)
 
 
+@settings(max_examples=300, deadline=None)
+@given(answers)
+@example("1. one and two\n\n2. three")
+@example("one and two\n| a |\n| - three\n")
+@example("one and two\n\\[\nb\n\\] three\n")
+def test_the_parts_of_an_answer_that_grows_are_those_of_the_whole(answer: str) -> None:
+    assume("]:" not in answer)  # what is called by a name may get its address later
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chatbot.markdown.PART_SIZE", 5)  # as short as the blocks made up here
+        whole, growing = list(as_answer.__wrapped__(answer)), GrowingAnswer()
+        for end in range(len(answer) + 1):
+            parts = growing.draw(answer[:end])
+            assert parts[:-1] == whole[: len(parts) - 1]
+    assert "\n\n".join(parts).rstrip("▌ \n") == "\n\n".join(whole).rstrip("▌ \n")
+
+
 def check(answer: str) -> None:
     assume(not has_formula(answer))
-    written = as_answer.__wrapped__(answer)  # without filling its cache
+    written = "\n\n".join(as_answer.__wrapped__(answer))  # without filling its cache
     assert ":material/" not in written
     # This directive of Streamlit's shows a character as it is.
     tokens = _READER.parse(re.sub(r":color\[(\\.)\]", r"\1", written))

@@ -43,6 +43,7 @@ FILES = {
     "chatbot/page/composer.py",
     "chatbot/page/messages.py",
     "chatbot/page/opening.py",
+    "chatbot/page/parts.py",
     "chatbot/page/sidebar.py",
     "chatbot/page/state.py",
     "chatbot/page/waiting.py",

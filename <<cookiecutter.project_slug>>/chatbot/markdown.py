@@ -17,7 +17,13 @@ from markdown_it.token import Token
 from chatbot.diagrams import may_be_drawn
 from chatbot.syntax import MAX_NESTING, parse
 
+# An answer is drawn in parts, so that a page that shows it grow is sent only the last one again: a
+# part ends with the block in which its source reaches so many characters.
+PART_SIZE = 1_500
+
 _CURSOR = "▌"
+# A line that has not arrived whole, and may be the next item of the list above it, or an address.
+_UNDECIDED = re.compile(r" {0,3}[0-9\[].*")
 _LINE_FEED = "&#10;"  # breaks the line in a table's cell, by grace of the page's style sheet
 _ALIGNMENTS = {"": "---", "left": ":--", "center": ":-:", "right": "--:"}
 _ESCAPES = {each: f"\\{each}" for each in string.punctuation} | {"\n": "&#10;", "\r": "&#13;"}
@@ -60,50 +66,100 @@ def _is_hidden(character: str) -> bool:
 
 
 @lru_cache(maxsize=64)  # more than a page shows: each run of the page draws all of them again
-def as_answer(text: str) -> str:
-    """Return Markdown that draws what a model's Markdown may draw.
+def as_answer(text: str) -> tuple[str, ...]:
+    """Return Markdown that draws what a model's Markdown may draw, in parts of some PART_SIZE.
 
     Links lead to http, https and mailto only, and no picture or HTML is left, because their
     addresses could carry the conversation to a stranger's server. A single dollar is money.
     """
-    return _write(text, parse(text, {}))
+    text = _with_line_feeds(text)
+    parts = _Parts()
+    for source, tokens in _split(text, parse(text, {})):
+        parts.add(source, tokens)
+    return tuple(parts.written)
 
 
 class GrowingAnswer:
-    """Markdown of an answer that is still written, of which each finished part is parsed once.
+    """Markdown of an answer that is still written, of which each finished block is parsed once.
 
-    A block is finished when a whole line follows it that belongs to another. What is called by a
-    name whose address comes later is text until `as_answer` draws the whole.
+    Its parts, except the last one, are those of the whole answer. There is one exception: what is
+    called by a name whose address comes later is text until `as_answer` draws the whole.
     """
 
     def __init__(self) -> None:
         self._source = ""  # of what is finished
-        self._finished: list[str] = []
+        self._finished = _Parts()
         self._references: dict[str, Any] = {}
 
-    def draw(self, text: str) -> str:
-        """Return Markdown that draws the text so far, with a cursor at its end."""
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    def draw(self, text: str) -> list[str]:
+        """Return Markdown that draws the text so far in parts, with a cursor at its end."""
+        text = _with_line_feeds(text)
         if not text.startswith(self._source):
-            self._source, self._finished, self._references = "", [], {}
+            self._source, self._finished, self._references = "", _Parts(), {}
         rest = text[len(self._source) :]
-        tokens = parse(rest, self._references)
-        starts = [n for n, token in enumerate(tokens) if token.level == 0 and token.nesting >= 0]
-        whole_lines = rest.count("\n")
-        while len(starts) > 1 and _first_line(tokens[starts[-1]]) >= whole_lines:
-            starts.pop()
-        if len(starts) > 1:
-            lines = rest.split("\n", _first_line(tokens[starts[-1]]))
-            finished = rest[: len(rest) - len(lines[-1])]
-            self._finished.append(_write(finished, tokens[: starts[-1]]))
+        blocks = self._parse(rest)
+        if finished := "".join(source for source, _ in blocks[:-1]):
+            # It is parsed alone, because the addresses in the rest may not have arrived whole.
+            for block in _split(finished, parse(finished, self._references)):
+                self._finished.add(*block)
             self._source += finished
-            rest, tokens = lines[-1], tokens[starts[-1] :]
-        cursor = f" {_CURSOR}" if _ends_in_text(tokens) else f"\n\n{_CURSOR}"
-        return "\n\n".join([*self._finished, _write(rest, tokens) + cursor])
+            blocks = self._parse(rest[len(finished) :])
+        parts = self._finished.copy()
+        for block in blocks:
+            parts.add(*block)
+        cursor = f" {_CURSOR}" if _ends_in_text(blocks[-1][1]) else f"\n\n{_CURSOR}"
+        last = "".join([*parts.written[-1:], cursor]).lstrip("\n")
+        return [*parts.written[:-1], last]
+
+    def _parse(self, rest: str) -> list[tuple[str, Sequence[Token]]]:
+        *blocks, last = _split(rest, parse(rest, dict(self._references)))
+        if blocks and _UNDECIDED.fullmatch(last[0]):
+            above = blocks.pop()
+            last = (above[0] + last[0], [*above[1], *last[1]])
+        return [*blocks, last]
 
 
-def _first_line(token: Token) -> int:
-    return token.map[0] if token.map else 0
+@dataclass
+class _Parts:
+    """The parts of an answer in the making. size: characters of the last one's source."""
+
+    written: list[str] = field(default_factory=list)
+    size: int = 0
+
+    def copy(self) -> "_Parts":
+        return _Parts([*self.written], self.size)
+
+    def add(self, source: str, tokens: Sequence[Token]) -> None:
+        """Add a block to the last part, or begin another part if that one has its size."""
+        if markdown := _write(source, tokens):
+            if not self.written or self.size >= PART_SIZE:
+                self.written.append(markdown)
+                self.size = 0
+            else:
+                self.written[-1] += f"\n\n{markdown}"
+        self.size += len(source)
+
+
+def _with_line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _split(text: str, tokens: Sequence[Token]) -> list[tuple[str, Sequence[Token]]]:
+    """Split a text, and its tokens, wherever a blank line precedes a block of the top level.
+
+    No line that follows can change where this is. The blocks between two such places, which are
+    mostly one, are called a block here. There is at least one, even if it is empty.
+    """
+    lines = text.split("\n")
+    blocks: list[tuple[str, Sequence[Token]]] = []
+    first_line = first_token = 0
+    for number, token in enumerate(tokens):
+        line = token.map[0] if token.map and token.level == 0 else 0
+        if line and number and not lines[line - 1].strip(" \t"):
+            source = "".join(f"{each}\n" for each in lines[first_line:line])
+            blocks.append((source, tokens[first_token:number]))
+            first_line, first_token = line, number
+    return [*blocks, ("\n".join(lines[first_line:]), tokens[first_token:])]
 
 
 def _ends_in_text(tokens: Sequence[Token]) -> bool:
@@ -115,7 +171,7 @@ def _ends_in_text(tokens: Sequence[Token]) -> bool:
 def _write(source: str, tokens: Sequence[Token]) -> str:
     """Return the Markdown of blocks, or the source in a fence if they are nested too deeply."""
     if any(token.level >= MAX_NESTING - 2 for token in tokens):
-        return _fence(source)
+        return _fence(source.strip("\n"))
     return _Blocks(tokens).written
 
 

@@ -5,8 +5,14 @@ tests/test_browser.py of the template reads in a browser what Streamlit makes of
 
 import pytest
 
-from chatbot.markdown import GrowingAnswer, as_answer, as_text
+from chatbot import markdown
+from chatbot.markdown import GrowingAnswer, as_text
 from chatbot.syntax import parse
+
+
+def as_answer(text: str) -> str:
+    """Return the Markdown of a whole answer."""
+    return "\n\n".join(markdown.as_answer(text))
 
 
 @pytest.mark.parametrize(
@@ -219,18 +225,19 @@ def test_what_is_finished_of_a_growing_answer_is_not_parsed_again(
     for end in range(0, len(answer), 10):
         growing.draw(answer[:end])
     assert parsed < 10 * len(answer)
-    assert growing.draw(answer).removesuffix("▌").rstrip() == as_answer(answer)
+    assert "\n\n".join(growing.draw(answer)).removesuffix("▌").rstrip() == as_answer(answer)
 
 
 def test_a_growing_answer_may_begin_anew() -> None:
     growing = GrowingAnswer()
     growing.draw("One\n\nTwo\n\nThree")
-    assert growing.draw("Four") == "Four ▌"
+    assert growing.draw("Four") == ["Four ▌"]
 
 
 def test_the_cursor_stands_behind_the_text_or_under_the_block() -> None:
-    assert GrowingAnswer().draw("- One") == "- One ▌"
-    assert GrowingAnswer().draw("```\nOne") == "```\nOne\n```\n\n▌"
+    assert GrowingAnswer().draw("") == ["▌"]
+    assert GrowingAnswer().draw("- One") == ["- One ▌"]
+    assert GrowingAnswer().draw("```\nOne") == ["```\nOne\n```\n\n▌"]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from streamlit.delta_generator import DeltaGenerator
 from chatbot.answers import Assistant
 from chatbot.context import count_fitting_turns
 from chatbot.conversations import Conversation, Turn
-from chatbot.markdown import GrowingAnswer, as_answer, as_text
-from chatbot.page import wording
+from chatbot.markdown import as_text
+from chatbot.page import parts, wording
 from chatbot.page.scripts import SCROLL_HERE
-from chatbot.page.state import TURNS_SHOWN, Tab
+from chatbot.page.state import TURNS_SHOWN, Tab, current_tab
 from chatbot.page.waiting import run_next
 
 # A line feed in a table's cell breaks the line. Below each diagram stands its source, which is
@@ -31,7 +31,7 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
 
     draw_actions: draws what can be done with a turn that has ended.
     """
-    st.html(_STYLE)
+    st.html(_STYLE + parts.STYLE)
     turns = list(tab.conversation.turns)
     unfinished = {turn.id for turn in tab.conversation.unfinished}
     hidden = len(turns) - tab.turns_shown
@@ -41,7 +41,7 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
             type="tertiary",
             on_click=tab.show_earlier_turns,
         )
-    in_progress: list[tuple[Turn, DeltaGenerator, DeltaGenerator, DeltaGenerator]] = []
+    in_progress: list[tuple[Turn, parts.GrowingParts, DeltaGenerator, DeltaGenerator]] = []
     for number, turn in enumerate(turns[-tab.turns_shown :]):
         if number == TURNS_SHOWN and len(turns) > TURNS_SHOWN < tab.turns_shown:
             _scroll_to_anchor(tab.turns_shown)
@@ -49,19 +49,20 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
             st.text(turn.prompt)
         answer, actions = st.chat_message("assistant"), st.container()
         if turn.id in unfinished:
-            text = answer.empty()
+            with answer:
+                growing = parts.GrowingParts(turn)
             if in_progress:
-                text.caption(wording.WAITING)
-            in_progress.append((turn, text, answer, actions))
+                growing.say(wording.WAITING)
+            in_progress.append((turn, growing, answer, actions))
         else:
             with answer:
-                st.markdown(as_answer(turn.answer))
+                parts.draw_answer(turn)
                 _draw_end(tab, turn)
             with actions:
                 draw_actions(turn)
-    for turn, text, answer, actions in in_progress:
+    for turn, growing, answer, actions in in_progress:
         with answer:
-            _draw_answer_in_progress(tab, assistant, turn.id, text)
+            _draw_answer_in_progress(tab, assistant, turn.id, growing)
         with actions:
             draw_actions(tab.conversation.turn(turn.id))
     if len(tab.conversation.turns) > len(turns):  # another tab has sent a message meanwhile
@@ -78,7 +79,7 @@ def _scroll_to_anchor(count: int) -> None:
 
 
 def _draw_answer_in_progress(
-    tab: Tab, assistant: Assistant, turn_id: str, text: DeltaGenerator
+    tab: Tab, assistant: Assistant, turn_id: str, growing: parts.GrowingParts
 ) -> None:
     """Draw an answer as it grows, whoever writes it, with a button that stops it."""
     tab.watched.add(turn_id)
@@ -90,18 +91,19 @@ def _draw_answer_in_progress(
         on_click=run_next,
         args=(assistant.stop, tab.conversation, turn_id),
     )
-    shown, growing = None, GrowingAnswer()
+    said = ""
     for progress in assistant.follow(tab.conversation, turn_id):
-        if progress.turn.answer != shown:
-            shown = progress.turn.answer
-            text.markdown(growing.draw(shown))
-        # Streamlit can end a run only when it is called, so it is called each time.
-        if progress.storage_error:
-            notice.error(wording.unsaved(progress.storage_error))
-        else:
-            notice.empty()
+        growing.draw(progress.turn.answer)
+        sentence = wording.unsaved(progress.storage_error) if progress.storage_error else ""
+        if sentence != said:
+            said = sentence
+            if said:
+                notice.error(said)
+            else:
+                notice.empty()
+        current_tab()  # Streamlit can end a run only when it is called; this sends nothing
     notice.empty()
-    text.markdown(as_answer(progress.turn.answer))
+    growing.draw_whole(progress.turn.answer)
     stop.empty()
     _draw_end(tab, progress.turn)
 

@@ -15,7 +15,7 @@ _LATEST = 1.0  # seconds after which a piece is drawn, however long its part is
 
 # The parts are in one flow, so the margins between them are those between the blocks of one part.
 STYLE = """<style>
-[class*="st-key-answer-"] { display: block; }
+[class*="st-key-answer-"], [class*="st-key-answer-"] .stMarkdown > div { display: block; }
 [class*="st-key-answer-"] [data-testid="stMarkdownContainer"] { overflow-x: clip; }
 [class*="st-key-answer-"] > :not(:last-child) [data-testid="stMarkdownContainer"] {
   margin-bottom: 0;

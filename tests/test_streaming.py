@@ -1,0 +1,126 @@
+"""An answer that grows on the page: what is sent of it, and that it looks like a finished one."""
+
+from collections.abc import Iterator
+from threading import Event
+from typing import Any
+
+import pytest
+from chatbot.markdown import PART_SIZE
+from playwright.sync_api import BrowserContext, Page, expect
+
+from support.bedrock import bedrock_environment
+from support.browsing import messages, needs_browser, open_page, say
+from support.projects import Project
+from support.serving import free_port, serve
+
+pytestmark = needs_browser
+
+BLOCKS = (
+    "[A name][] whose address comes last.",
+    "## A heading\n\n### Another heading",
+    "1. One\n2. Two\n\n   with a paragraph\n3. Three",
+    "- a\n- b\n  - c",
+    "| one | two |\n| --- | ---: |\n| three | 4 |",
+    "> A quotation",
+    "```python\ndef double(number):\n    return 2 * number\n```",
+    "---------",
+    "\\[\na^2 + b^2 = c^2\n\\]",
+    "```mermaid\ngraph TD\n  A[One] --> B[Two]\n```",
+)
+
+
+def paragraph(length: int) -> str:
+    return ("Words that fill a line, *some* of them `code`, until there are enough. " * 50)[:length]
+
+
+# In the first half, parts end with these blocks; in the second half, they begin with them.
+ANSWER = "\n\n".join(
+    [f"{paragraph(PART_SIZE - 10)}\n\n{block}" for block in BLOCKS]
+    + [f"{paragraph(PART_SIZE)}\n\n{block}" for block in BLOCKS]
+    + ["[A name]: https://example.com/named"]
+)
+
+BOXES = """message => {
+    const top = message.getBoundingClientRect();
+    const all = message.querySelectorAll('[data-testid=stMarkdownContainer] *');
+    return [...all].filter(each => each.checkVisibility()).map(each => {
+        const {x, y, width, height} = each.getBoundingClientRect();
+        const box = [x - top.x, y - top.y, width, height].map(Math.round);
+        return [each.tagName, each.closest('svg') ? '' : each.textContent, ...box].join(' ');
+    });
+}"""
+MERGE = """message => {
+    const [first, ...others] = message.querySelectorAll('[data-testid=stMarkdownContainer]');
+    for (const each of others) {
+        first.append(...each.childNodes);
+        each.closest('[data-testid=stElementContainer]').remove();
+    }
+    return others.length;
+}"""
+
+
+@pytest.fixture
+def chatbot(project: Project, bedrock: Any) -> Iterator[str]:
+    """Serve the project with the stand-in for Bedrock; the address."""
+    with serve(project, free_port(), **bedrock_environment(bedrock.url)) as server:
+        yield server.address
+
+
+def ask(page: Page) -> Any:
+    """Ask a question; the message that answers it, when it has ended."""
+    say(page, "Tell me")
+    answer = messages(page).nth(1)
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    wait_for_drawings(page, answer)
+    return answer
+
+
+def wait_for_drawings(page: Page, answer: Any) -> None:
+    expect(answer.locator("a[href='https://example.com/named']")).to_have_count(2)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    expect(answer.locator(".katex-display")).to_have_count(2)
+    expect(answer.get_by_role("img", name="Mermaid flowchart")).to_have_count(2)
+    expect(answer.get_by_test_id("stSkeleton")).to_have_count(0)
+
+
+def test_an_answer_that_has_grown_looks_as_after_a_reload_and_as_one_element(
+    chatbot: str, visitor: BrowserContext, bedrock: Any
+) -> None:
+    steps = [ANSWER[start : start + 100] for start in range(0, len(ANSWER), 100)]
+    bedrock.reply(*(step for text in steps for step in (text, 0.01)))
+    page = open_page(visitor, chatbot)
+    page.set_viewport_size({"width": 1200, "height": 25_000})  # diagrams out of sight are not drawn
+    answer = ask(page)
+    boxes, picture = answer.evaluate(BOXES), answer.screenshot()
+    page.reload()
+    wait_for_drawings(page, answer)
+    assert answer.evaluate(BOXES) == boxes
+    assert answer.screenshot() == picture
+    assert answer.evaluate(MERGE) >= 2 * len(BLOCKS)
+    assert answer.evaluate(BOXES) == boxes
+
+
+def test_what_is_finished_of_an_answer_is_not_sent_again(
+    chatbot: str, visitor: BrowserContext, bedrock: Any
+) -> None:
+    more = Event()
+    words = [f"word{number:04} " for number in range(1_000)]
+    paragraphs = ["".join(words[start : start + 50]) for start in range(0, len(words), 50)]
+    middle = len(paragraphs) // 2
+    bedrock.reply("\n\n".join(paragraphs[:middle]), more, "\n\n" + "\n\n".join(paragraphs[middle:]))
+    page = visitor.new_page()
+    frames: list[bytes] = []
+    page.on(
+        "websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(frame))
+    )
+    page.goto(chatbot)
+    say(page, "Tell me")
+    expect(messages(page).nth(1)).to_contain_text("word0499")
+    frames.clear()
+    more.set()
+    expect(messages(page).nth(1)).to_contain_text("word0999")
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    sent = b"".join(frames)
+    assert b"word0999" in sent
+    assert b"word0000" not in sent
+    assert b"word0250" not in sent

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from chatbot.markdown import PART_SIZE
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, WebSocket, expect
 
 from support.bedrock import bedrock_environment
 from support.browsing import messages, needs_browser, open_page, say
@@ -109,10 +109,12 @@ def test_what_is_finished_of_an_answer_is_not_sent_again(
     middle = len(paragraphs) // 2
     bedrock.reply("\n\n".join(paragraphs[:middle]), more, "\n\n" + "\n\n".join(paragraphs[middle:]))
     page = visitor.new_page()
-    frames: list[bytes] = []
-    page.on(
-        "websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(frame))
-    )
+    frames: list[Any] = []
+
+    def listen(socket: WebSocket) -> None:
+        socket.on("framereceived", lambda frame: frames.append(frame))
+
+    page.on("websocket", listen)
     page.goto(chatbot)
     say(page, "Tell me")
     expect(messages(page).nth(1)).to_contain_text("word0499")

@@ -16,14 +16,14 @@ from chatbot.page.waiting import run_next
 
 # A line feed in a table's cell breaks the line. Below each diagram stands its source, which is
 # shown instead where Mermaid rejects it.
-_STYLE = """<style>
+_STYLE = """
 .stMarkdown td, .stMarkdown th { white-space: pre-line; }
 [data-testid="stMarkdownPre"]:has([data-testid="stMermaidChart"]) + [data-testid="stMarkdownPre"],
 [data-testid="stMarkdownPre"]:has([data-testid="stMermaidError"]) { display: none; }
 [data-testid="stMarkdownPre"]:has([data-testid="stMermaidError"]) + [data-testid="stMarkdownPre"] {
   display: block;
 }
-</style>"""
+"""
 
 
 def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], None]) -> None:
@@ -31,7 +31,7 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
 
     draw_actions: draws what can be done with a turn that has ended.
     """
-    st.html(_STYLE + parts.STYLE)
+    st.html(f"<style>{parts.STYLE}{_STYLE}</style>")
     turns = list(tab.conversation.turns)
     unfinished = {turn.id for turn in tab.conversation.unfinished}
     hidden = len(turns) - tab.turns_shown

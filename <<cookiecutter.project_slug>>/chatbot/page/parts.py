@@ -14,19 +14,19 @@ _SENT_A_SECOND = 8_000  # characters of one answer that grows
 _LATEST = 1.0  # seconds after which a piece is drawn, however long its part is
 
 # The parts are in one flow, so the margins between them are those between the blocks of one part.
-STYLE = """<style>
+STYLE = """
 [class*="st-key-answer-"], [class*="st-key-answer-"] .stMarkdown > div { display: block; }
 [class*="st-key-answer-"] [data-testid="stMarkdownContainer"] { overflow-x: clip; }
 [class*="st-key-answer-"] > :not(:last-child) [data-testid="stMarkdownContainer"] {
   margin-bottom: 0;
 }
-</style>"""
+"""
 
 
 def draw_answer(turn: Turn) -> None:
     """Draw an answer that has ended."""
     with _place(turn):
-        for part in as_answer(turn.answer):
+        for part in _whole(turn.answer):
             st.markdown(part)
 
 
@@ -51,7 +51,7 @@ class GrowingParts:
 
     def draw_whole(self, text: str) -> None:
         """Draw the answer that has ended."""
-        self._send(as_answer(text))
+        self._send(_whole(text))
 
     def say(self, sentence: str) -> None:
         """Say why there is nothing of the answer yet."""
@@ -75,3 +75,8 @@ class GrowingParts:
 
 def _place(turn: Turn) -> DeltaGenerator:
     return st.container(key=f"answer-{turn.id}", gap=None)
+
+
+def _whole(text: str) -> Sequence[str]:
+    """Return the parts of an answer that has ended: one at least, as there is while it grows."""
+    return as_answer(text) or ("",)

@@ -115,8 +115,7 @@ def in_image(script: str) -> list[str]:
 def test_the_image_has_what_the_page_needs_and_no_more(project: Project) -> None:
     files = set(in_image("find /app /sessions -type f -not -name '*.pyc'"))
     modules = {
-        f"/app/{path.relative_to(project.path)}"
-        for path in (project.path / "chatbot").rglob("*.*")
+        f"/app/{path.relative_to(project.path)}" for path in (project.path / "chatbot").rglob("*.*")
     }
     page = {"/app/server.py", "/app/streamlit_app.py", "/app/models.toml"}
     assert files == modules | page | {"/app/.streamlit/config.toml"}

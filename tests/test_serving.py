@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 from chatbot.conversations import new_conversation_id
 from chatbot.identity import new_key, session_folder
-from chatbot.records import Claim, End, Prompt, Text
+from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -63,11 +63,12 @@ def keep_conversation(project: Project, key: str, answers: list[str]) -> None:
     """Write a conversation with these answers into the session of that key."""
     session = Session(session_folder(project.path / "session_data", key))
     conversation = session.conversation(new_conversation_id())
+    lines: list[Record] = []
     for number, answer in enumerate(answers):
         turn = f"t{number}"
-        lines = [Prompt(turn, f"Question {number}\nof some lines"), Claim(turn, 1, "w", "m")]
+        lines += [Prompt(turn, f"Question {number}\nof some lines"), Claim(turn, 1, "w", "m")]
         lines += [Text(turn, 1, answer), End(turn, 1, "complete")]
-        conversation.update(lambda lines=lines: lines, create=True)
+    conversation.update(lambda: lines, create=True)
 
 
 def return_to(visitor: BrowserContext, address: str, key: str) -> Page:
@@ -251,7 +252,7 @@ def test_the_key_in_local_storage_counts_if_the_cookie_is_gone(
     key, address = cookie(visitor), page.url
     visitor.clear_cookies()
     loads: list[str] = []
-    page.on("load", lambda: loads.append(page.url))
+    page.on("load", lambda loaded: loads.append(loaded.url))
     page.reload()
     expect(messages(page).first).to_contain_text("Remember me")
     assert (cookie(visitor), local_storage(page), page.url) == (key, key, address)

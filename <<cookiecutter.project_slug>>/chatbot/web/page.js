@@ -39,19 +39,18 @@
   const PATIENCE = 3000; // milliseconds from the end of the page's run
   let ended = Infinity;
   const look = () => {
-    const find = (selector) => document.querySelectorAll(selector).length;
     const sight = document.getElementById("first-sight");
     if (!sight) {
       if (document.readyState === "loading") requestAnimationFrame(look);
       return;
     }
-    if (find('[data-testid="stApp"][data-test-script-state="notRunning"]')) {
-      ended = Math.min(ended, performance.now());
-    }
-    const message = '[data-testid="stChatMessage"]';
-    const drawn = find(message) >= sight.dataset.messages;
-    const waits = find(`${message} [data-testid="stSkeleton"]`) > 0;
-    if ((drawn && !waits) || performance.now() > ended + PATIENCE) {
+    const app = document.querySelector('[data-testid="stApp"]');
+    if (app?.dataset.testScriptState === "notRunning") ended = Math.min(ended, performance.now());
+    const messages = [...document.querySelectorAll('[data-testid="stChatMessageContent"]')];
+    const isDrawn = (message) =>
+      message.textContent && !message.querySelector('[data-testid="stSkeleton"]');
+    const drawn = messages.length >= sight.dataset.messages && messages.every(isDrawn);
+    if (drawn || performance.now() > ended + PATIENCE) {
       const scrolled = document.querySelector('[data-testid="stAppScrollToBottomContainer"]');
       if (scrolled) scrolled.scrollTop = scrolled.scrollHeight;
       sight.remove();

@@ -154,7 +154,7 @@ def test_a_malformed_address_shows_the_newest(
 
 def test_hostile_text_is_text(site: Site, conversation: Conversation, key: str) -> None:
     append(conversation, Prompt("t2", HOSTILE), Claim("t2", 1, "w", "m"), Text("t2", 1, HOSTILE))
-    append(conversation, End("t2", 1, "failed", '"><script>code', {"error": "<img src=x>"}))
+    append(conversation, End("t2", 1, "failed", notice="<img src=x onerror=steal()>"))
     sight = Sight(site.get("/", Cookie=f"chatbot_session={key}"))
     assert sight.attributes == {"class"}  # of our own element around the turns
     assert not sight.tags & {"script", "img", "iframe", "style", "link", "svg", "form"}
@@ -177,10 +177,12 @@ def test_a_long_conversation_is_shown_by_its_end(
 
 
 def test_code_that_is_cut_is_still_code(site: Site, conversation: Conversation, key: str) -> None:
-    code = "# no heading\n\n" * 1000
+    code = "# no heading\n\n" * 10_000
     append(conversation, Prompt("t2", "Code?"), Claim("t2", 1, "w", "m"))
     append(conversation, Text("t2", 1, f"Here:\n\n```python\n{code}```\n\nThat is all."))
-    sight = Sight(site.get("/", Cookie=f"chatbot_session={key}"))
+    page = site.get("/", Cookie=f"chatbot_session={key}")
+    sight = Sight(page)
+    assert len(page.body) < 60_000
     assert "h1" not in sight.tags and "# no heading" in sight.text
     assert sight.text.endswith("That is all.")
 
@@ -193,8 +195,8 @@ def test_a_storage_that_does_not_answer_does_not_keep_the_page(
         for _ in range(6):
             page = site.get("/", Cookie=f"chatbot_session={key}")
             assert page.status == 200 and b'id="first-sight"' not in page.body
-        assert site.get("/").status == 200
-    monkeypatch.undo()
+        monkeypatch.setattr("chatbot.web.index.PATIENCE", 600)  # enough have waited
+        assert site.get("/", Cookie=f"chatbot_session={key}").status == 200
 
 
 def test_the_page_is_compressed(site: Site) -> None:

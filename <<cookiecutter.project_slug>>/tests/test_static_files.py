@@ -90,9 +90,7 @@ def test_the_copies_that_the_image_makes_are_sent(folder: Path) -> None:
     copy = folder / "js" / "index.Ab3.js.gz"
     assert gzip.decompress(copy.read_bytes()) == SCRIPT
     assert not (folder / "media" / "font.Ef5.woff2.gz").exists()
-    first = copy.read_bytes()
-    subprocess.run([sys.executable, "-I", program, folder], check=True)
-    assert copy.read_bytes() == first  # so an image's layer stays the same
+    assert copy.read_bytes()[4:8] == bytes(4)  # no time, so an image's layer stays the same
     copy.write_bytes(gzip.compress(b"the copy"))
     with served(StaticFiles(streamlit, folder)) as site:
         answer = site.get("/static/js/index.Ab3.js", Accept_Encoding="gzip")

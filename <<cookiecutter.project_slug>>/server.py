@@ -16,6 +16,7 @@ from chatbot.page import wording
 from chatbot.page.scripts import SCRIPTS
 from chatbot.page.theme import colors
 from chatbot.settings import Settings, SettingsError, load_settings
+from chatbot.web.admission import Admission
 from chatbot.web.headers import SecurityHeaders
 from chatbot.web.index import Index, inline_scripts
 from chatbot.web.shutdown import BalancerHealth, Shutdown
@@ -54,6 +55,7 @@ app = st.App(
     "streamlit_app.py",
     lifespan=lifespan,
     middleware=[
+        Middleware(Admission),
         Middleware(
             SecurityHeaders,
             scripts=[*inline_scripts(STREAMLITS_FILES), *SCRIPTS],

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser
+from playwright.sync_api import BrowserContext
 
 from benchmarks import page, report
 from benchmarks.__main__ import packages_of_baseline, render, say
@@ -134,8 +134,8 @@ def seconds_to_start(name: str, image: str) -> float:
     return passed
 
 
-def record(app: page.App, browser: Browser, file: Path) -> None:
-    """Record what Chromium and the server send each other when a new visitor opens the page."""
+def record(address: str, visitor: BrowserContext, file: Path) -> None:
+    """Record what Chromium and the server send each other when a visitor opens the page."""
     events: list[tuple[str, str]] = []
 
     def ask(request: Any) -> None:
@@ -150,25 +150,27 @@ def record(app: page.App, browser: Browser, file: Path) -> None:
                 lambda frame, kind=kind: events.append((kind, base64.b64encode(frame).decode())),
             )
 
-    visitor = browser.new_context()
     opened = visitor.new_page()
     opened.on("request", ask)
     opened.on("websocket", connect)
-    opened.goto(app.address)
+    opened.goto(address)
     opened.get_by_test_id("stChatInputTextArea").wait_for(timeout=page.WAIT)
     opened.wait_for_timeout(3000)  # a component may request another run
     visitor.close()
     file.write_text(json.dumps(events))
 
 
-def seconds_of_visitors(project: Project, app: page.App, file: Path) -> float:
+def send_visitors(
+    project: Project, address: str, recording: Path, count: int, *keys: Path
+) -> list[float]:
+    """Let so many browsers visit at once; return the seconds of each, the fastest first."""
     python = project.path / ".venv" / "bin" / "python"
     script = Path(__file__).with_name("visitors.py")
-    command = [str(each) for each in (python, script, app.address, VISITORS, file)]
+    command = [str(each) for each in (python, "-B", script, address, count, recording, *keys)]
     ran = subprocess.run(command, capture_output=True, text=True)
     if ran.returncode:
         sys.exit(f"The visits failed:\n{ran.stderr}")
-    return float(json.loads(ran.stdout)["seconds"])
+    return [float(each) for each in json.loads(ran.stdout)]
 
 
 def measure() -> dict[str, Any]:
@@ -188,7 +190,7 @@ def measure() -> dict[str, Any]:
             say(f"Recording a browser, and measuring the {name} with {SESSIONS} sessions")
             with container(name, image, *MEMORY) as app:
                 file = BUILD / f"visitor-{name}.json"
-                record(app, browser, file)
+                record(app.address, browser.new_context(), file)
             with container(name, image, *MEMORY) as app:
                 memory = page.measure_memory(app, browser, [SESSIONS])
                 figures[name]["sessions"] = memory[str(SESSIONS)]
@@ -197,8 +199,10 @@ def measure() -> dict[str, Any]:
             say(f"{VISITORS} new browsers visit the {name}, {number + 1} of {REPETITIONS}")
             with container(name, image, *LIMITS) as app:
                 figures[name]["idle"].append(app.memory())
-                seconds = seconds_of_visitors(project, app, BUILD / f"visitor-{name}.json")
-                figures[name]["visitors"].append(seconds)
+                file = BUILD / f"visitor-{name}.json"
+                figures[name]["visitors"].append(
+                    send_visitors(project, app.address, file, VISITORS)[-1]
+                )
     for each in figures.values():
         for key, value in each.items():
             each[key] = statistics.median(value) if isinstance(value, list) else value

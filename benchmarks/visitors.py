@@ -1,36 +1,35 @@
-"""How long new browsers take: `python visitors.py ADDRESS COUNT FILE`, with a project's Python.
+"""How long browsers take: `python visitors.py ADDRESS COUNT FILE [KEYS]`, with a project's Python.
 
 FILE holds what one browser sent, as recorded by benchmarks/image.py; COUNT visitors send it at
-once. Prints the seconds until all have received every file, and every run of the script has ended.
+once. KEYS holds the keys of their sessions, if they have been here before. Prints the seconds until
+each has received every file, and every run of the script has ended, the fastest first.
 """
 
+import asyncio
 import base64
-import http.client
 import json
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 from urllib.parse import urlsplit
 
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from websockets.sync.client import connect
+from websockets.asyncio.client import connect
 
-HEADERS = {"Accept-Encoding": "gzip, deflate, br, zstd"}  # as Chromium
-PATIENCE = 120  # seconds
+PATIENCE = 300  # seconds
 
 
-def fetch(host: str, paths: list[str]) -> None:
-    connection = http.client.HTTPConnection(host, timeout=PATIENCE)
-    for path in paths:
-        connection.request("GET", path, headers=HEADERS)
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status != 200:
-            sys.exit(f"The server answered {answer.status} for {path}.")
-    connection.close()
+async def fetch(host: str, path: str, cookie: dict[str, str]) -> None:
+    name, _, port = host.partition(":")
+    reader, writer = await asyncio.open_connection(name, int(port))
+    headers = {"Host": host, "Accept-Encoding": "gzip, deflate, br, zstd", "Connection": "close"}
+    lines = [f"GET {path} HTTP/1.1", *(f"{k}: {v}" for k, v in (headers | cookie).items())]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    answer = await reader.read()
+    writer.close()
+    if not answer.startswith(b"HTTP/1.1 200"):
+        sys.exit(f"The server's answer for {path} begins with {answer[:40]!r}.")
 
 
 def script_ended(message: bytes) -> bool:
@@ -56,40 +55,51 @@ def plan(events: list[tuple[str, str]]) -> tuple[list[str], list[tuple[int, byte
     return before, messages, after
 
 
-def talk(host: str, messages: list[tuple[int, bytes]]) -> None:
-    """Send each message after as many runs as in the recording; wait until the last run ends."""
+async def talk(host: str, messages: list[tuple[int, bytes]], cookie: dict[str, str]) -> Any:
+    """Send each message after as many runs as in the recording; wait until the last run ends.
+
+    Returns the connection, which a browser keeps.
+    """
     ended = 0
-    address = f"ws://{host}/_stcore/stream"
     origin: Any = f"http://{host}"
     protocols: Any = ["streamlit"]
-    with connect(address, origin=origin, subprotocols=protocols, max_size=None) as socket:
-        for runs, message in messages:
-            while ended < runs:
-                ended += script_ended(socket.recv(PATIENCE))
-            socket.send(message)
-        while ended <= messages[-1][0]:
-            ended += script_ended(socket.recv(PATIENCE))
+    socket = await connect(
+        f"ws://{host}/_stcore/stream",
+        origin=origin,
+        subprotocols=protocols,
+        additional_headers=cookie,
+        max_size=None,
+        open_timeout=PATIENCE,
+        ping_interval=None,
+    )
+    for runs, message in messages:
+        while ended < runs:
+            ended += script_ended(await socket.recv(decode=False))
+        await socket.send(message)
+    while ended <= messages[-1][0]:
+        ended += script_ended(await socket.recv(decode=False))
+    return socket
 
 
-def main(address: str, count: int, file: Path) -> None:
+async def main(address: str, count: int, file: Path, keys: list[str]) -> None:
     host = urlsplit(address).netloc
     before, messages, after = plan(json.loads(file.read_text()))
-    ready = Barrier(count + 1)
+    begun = time.perf_counter()
 
-    def visit() -> None:
-        ready.wait()
-        fetch(host, before)
-        talk(host, messages)
-        fetch(host, after)
+    async def visit(number: int) -> tuple[float, Any]:
+        cookie = {"Cookie": f"chatbot_session={keys[number]}"} if keys else {}
+        for path in before:
+            await fetch(host, path, cookie)
+        socket = await talk(host, messages, cookie)
+        for path in after:
+            await fetch(host, path, cookie)
+        return time.perf_counter() - begun, socket
 
-    with ThreadPoolExecutor(count) as pool:
-        visits = [pool.submit(visit) for _ in range(count)]
-        ready.wait()
-        begun = time.perf_counter()
-        for each in visits:
-            each.result()
-    print(json.dumps({"seconds": time.perf_counter() - begun}))
+    async with asyncio.timeout(PATIENCE):
+        visits = await asyncio.gather(*(visit(number) for number in range(count)))
+    print(json.dumps(sorted(seconds for seconds, _socket in visits)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    kept = json.loads(Path(sys.argv[4]).read_text()) if len(sys.argv) > 4 else []
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), kept))

@@ -44,7 +44,7 @@ class Crowd:
             path = name.split()[0]
             kind = "websocket" if path.startswith("ws:") else "http"
             self._events[name] = asyncio.Queue()
-            scope = {"type": kind, "path": path.removeprefix("ws:"), "name": name}
+            scope = {"type": kind, "path": path.removeprefix("ws:"), "name": name, "method": "GET"}
             call = self._admission(scope, _nothing, _drop)
             tasks.append(asyncio.create_task(call))
             await _settle()

@@ -12,6 +12,8 @@ from itertools import count
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chatbot.web.requests import is_page
+
 PLACES = 4  # requests and new WebSockets that are worked on at once
 LEASE = 1.0  # seconds until a place is free again, if the browser is slow, or the answer
 
@@ -79,4 +81,4 @@ def _rank(scope: Scope) -> int:
     """Return when it is a request's turn: those of the lowest number come first."""
     if scope["type"] == "websocket":
         return 0
-    return 2 if scope["path"].endswith("/") else 1
+    return 2 if is_page(scope) else 1

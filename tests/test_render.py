@@ -73,6 +73,7 @@ FILES = {
     "compose.yaml",
     "deployment.sh",
     "dev.py",
+    "docs/capacity.md",
     "docs/change.md",
     "docs/costs.md",
     "docs/data.md",

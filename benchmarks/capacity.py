@@ -35,7 +35,7 @@ BEHIND = 1.0  # seconds that all but 5 % of the text may be late
 HEALTH = 2.0  # seconds that a health check may take
 FIRST_GUESS = 48  # browsers, for one vCPU
 CLOSE = 8  # the search ends once it is as close as an eighth
-IDLE = 40  # pages that are open while nobody says anything
+IDLE = 100  # pages that are open while nobody says anything
 PEOPLE = round(MINUTE / PAUSE)
 
 # Assumptions of the project's docs/capacity.md, which says so.
@@ -64,17 +64,18 @@ python3 dev.py benchmark capacity
 
 {table}
 **Behind** is how late text is shown, for all but the latest 5 %. About 0.25 s of it is how long the
-chatbot collects text before it saves and shows a piece. The next row that was tried, {next}, was
-too many.
+chatbot collects text before it saves and shows a piece. The next that
+were tried, {next}, were too many.
 
 An open page on which nobody says anything costs {idle_memory:.2f} MiB of memory and
-{idle_cpu:.0f} ms of CPU a minute, so {pages} of them use {share:.1f} % of a task with 0.25 vCPU.
+{idle_cpu:.1f} ms of CPU a minute, so {pages} of them use {share:.1f} % of a task with 0.25 vCPU.
 
 ## What to scale by
 
 **CPU tells first.** At the limit, the tasks use {cpu} of their CPU, but only {memory} MiB of
-memory, and a WebSocket costs next to nothing. Autoscaling that keeps the average CPU of the tasks
-at {target} % leaves room for what comes until another task has started.
+memory, and a WebSocket costs next to nothing. Autoscaling should keep
+the tasks' average at two thirds of that, which is {target} %: the rest is for what comes until
+another task has started.
 
 ## How it is measured
 
@@ -178,11 +179,11 @@ def find_capacity(project: Project, cpus: float, model_at: str) -> dict[str, Any
 def measure_idle_pages(project: Project, model_at: str) -> dict[str, float]:
     """Return what an open page costs on which nobody says anything."""
     with task(project, SIZES[0], model_at) as (server, folder):
-        before = server.memory()
-        open_pages = chat(project, server, folder, IDLE, MINUTE, 0.0)
+        few = chat(project, server, folder, 1, WINDOW, 0.0)  # mostly health checks
+        many = chat(project, server, folder, 1 + IDLE, WINDOW, 0.0)
     return {
-        "memory": (open_pages["memory"] - before) / IDLE,
-        "milliseconds_a_minute": open_pages["cpu"] * MINUTE * 1000 / IDLE,
+        "memory": (many["memory"] - few["memory"]) / IDLE,
+        "milliseconds_a_minute": (many["cpu"] - few["cpu"]) * MINUTE * 1000 / IDLE,
     }
 
 
@@ -262,14 +263,14 @@ def write(figures: dict[str, Any]) -> None:
         "machine": figures["machine"],
         "date": figures["date"],
         "table": table(sizes),
-        "next": ", ".join(f"{each['too_many']} people" for each in sizes.values()),
+        "next": ", ".join(f"{each['too_many']}" for each in sizes.values()),
         "idle_memory": max(0.0, idle["memory"]),
         "idle_cpu": idle["milliseconds_a_minute"],
         "pages": pages,
         "share": pages * idle["milliseconds_a_minute"] / (MINUTE * 10 * SIZES[0]),
         "cpu": span(used, " %"),
         "memory": span([each["memory"] for each in sizes.values()]),
-        "target": 5 * round(0.65 * min(used) / 5),
+        "target": 5 * round(min(used) * 2 / 3 / 5),
         "tokens": timed_model.TOKENS,
         "speed": round(1 / timed_model.EVERY),
         "stamp": timed_model.STAMP_EVERY,

@@ -85,7 +85,7 @@ def record_return(server: Server, folder: Path, recording: Path) -> None:
     """Record what Chromium sends that comes back, without the files that it has in its cache."""
     app = page.App("template", server.address, server.process, folder / "sessions")
     key = new_key()
-    app.seed(key, MESSAGES)
+    seed(app.folder, key, MESSAGES)
     with page.open_browser() as browser:
         record(server.address, app.visitor(browser, key), recording)
     events = json.loads(recording.read_text())

@@ -127,6 +127,12 @@ def test_the_image_has_what_the_page_needs_and_no_more(project: Project) -> None
     assert 50_000_000 < packages <= LAYER_OF_PACKAGES
 
 
+def test_the_files_of_the_page_are_compressed_already(project: Project) -> None:
+    files = in_image("cd /packages/lib/*/site-packages/streamlit/static/static && find . -type f")
+    scripts = {name for name in files if name.endswith((".js", ".css"))}
+    assert len(scripts) > 100 and {f"{name}.gz" for name in scripts} <= set(files)
+
+
 def layers() -> list[dict[str, Any]]:
     """Return the layers that the project adds to its base."""
     [image] = json.loads(podman("image", "inspect", IMAGE))

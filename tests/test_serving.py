@@ -224,6 +224,15 @@ def test_what_the_page_loads_is_linked_in_its_html(
     assert {name.partition(".")[0] for name in late} <= {"record", "wavesurfer"}
 
 
+def test_the_page_connects_without_asking_how(site: str, visitor: BrowserContext) -> None:
+    """It has what Streamlit would ask for, so one round trip less stands before the first run."""
+    page = visitor.new_page()
+    page.route("**/_stcore/host-config", lambda route: None)  # it is never answered
+    page.goto(site)
+    say(page, "Hello")
+    expect(messages(page).last).to_contain_text("CHATBOT_BACKEND=bedrock")
+
+
 def test_a_return_loads_no_file_again(site: str, visitor: BrowserContext) -> None:
     first = open_page(visitor, site)
     first.wait_for_load_state("networkidle")

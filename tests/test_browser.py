@@ -165,6 +165,7 @@ def test_a_browser_draws_formulas_tables_and_whole_diagrams(
     demo: str, visitor: BrowserContext, project: Project
 ) -> None:
     page = open_page(visitor, demo)
+    page.set_viewport_size({"width": 1200, "height": 3000})  # Streamlit draws a diagram in sight
     say(page, "Hello")
     expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
     formula, table, diagram, broken, half = show(
@@ -535,7 +536,7 @@ def test_the_demo_command_serves_a_rendered_project(visitor: BrowserContext) -> 
     try:
         assert process.stdout is not None
         for line in process.stdout:
-            if "Uvicorn server started" in line:
+            if "URL:" in line:
                 break
         page = open_page(visitor, f"http://localhost:{port}")
         say(page, "Hello")

@@ -98,8 +98,13 @@ requestAnimationFrame(watch);
 @pytest.mark.parametrize("width", [1200, 390])
 @pytest.mark.parametrize(
     "answers",
-    [["Short.", "The newest words."], [ANSWER], ["Many words. " * 60] * 30 + ["The newest words."]],
-    ids=["short", "formatted", "long"],
+    [
+        ["Short.", "The newest words."],
+        [ANSWER],
+        ["Many words. " * 60] * 30 + ["The newest words."],
+        ["```mermaid\ngraph TD\n  A --> B\n```", *["Many words. " * 60] * 3, "The newest words."],
+    ],
+    ids=["short", "formatted", "long", "diagram out of sight"],
 )
 def test_the_page_takes_over_from_the_first_sight_without_a_jump(
     site: str, project: Project, visitor: BrowserContext, answers: list[str], width: int

@@ -35,8 +35,24 @@
   }
 
   // The first sight goes when the page has drawn its messages, or had time to draw something else.
-  // Code comes last, and is higher then. Streamlit would scroll down to the newest message slowly.
+  // Until then it covers that Streamlit scrolls down slowly, and that code grows when it gets its
+  // colors. What is out of sight may take its time.
   const PATIENCE = 3000; // milliseconds from the end of the page's run
+  const find = (selector) => [...document.querySelectorAll(selector)];
+  const scrollDown = () => {
+    const [scrolled] = find('[data-testid="stAppScrollToBottomContainer"]');
+    if (scrolled) scrolled.scrollTop = scrolled.scrollHeight;
+  };
+  const isInSight = (element) => {
+    const { top, bottom } = element.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  };
+  const isDrawn = (count) => {
+    const messages = find('[data-testid="stChatMessageContent"]');
+    if (messages.length < count || !messages.every((each) => each.textContent)) return false;
+    scrollDown();
+    return !find('[data-testid="stChatMessage"] [data-testid="stSkeleton"]').some(isInSight);
+  };
   let ended = Infinity;
   const look = () => {
     const sight = document.getElementById("first-sight");
@@ -44,15 +60,10 @@
       if (document.readyState === "loading") requestAnimationFrame(look);
       return;
     }
-    const app = document.querySelector('[data-testid="stApp"]');
+    const [app] = find('[data-testid="stApp"]');
     if (app?.dataset.testScriptState === "notRunning") ended = Math.min(ended, performance.now());
-    const messages = [...document.querySelectorAll('[data-testid="stChatMessageContent"]')];
-    const isDrawn = (message) =>
-      message.textContent && !message.querySelector('[data-testid="stSkeleton"]');
-    const drawn = messages.length >= sight.dataset.messages && messages.every(isDrawn);
-    if (drawn || performance.now() > ended + PATIENCE) {
-      const scrolled = document.querySelector('[data-testid="stAppScrollToBottomContainer"]');
-      if (scrolled) scrolled.scrollTop = scrolled.scrollHeight;
+    if (isDrawn(sight.dataset.messages) || performance.now() > ended + PATIENCE) {
+      scrollDown();
       sight.remove();
     } else {
       requestAnimationFrame(look);

@@ -199,6 +199,7 @@ def show(page: Page, project: Project, answers: list[str]) -> list[Locator]:
             conversation.writelines(map(to_line, question_and_answer(number, answer)))
     page.reload()
     expect(messages(page).filter(has_text=f"Question {turns + len(answers) - 1}.")).to_have_count(1)
+    expect(messages(page).last.get_by_test_id("stMarkdown")).not_to_have_count(0)  # the answer
     places = messages(page).filter(has=page.get_by_test_id("stMarkdown"))
     first = places.count() - len(answers)
     return [places.nth(first + n).get_by_test_id("stMarkdown") for n in range(len(answers))]

@@ -84,6 +84,7 @@ def sidebar(page: Page) -> Any:
 
 
 def session_of(page: Page) -> str:
+    expect(sidebar(page)).to_contain_text(re.compile("Session [0-9a-f]{8}"))
     found = re.search(r"Session ([0-9a-f]{8})", sidebar(page).inner_text())
     assert found
     return found[1]
@@ -91,6 +92,7 @@ def session_of(page: Page) -> str:
 
 def hostname_of(page: Page) -> str:
     """Return the name of the host that serves the page, as its sidebar tells."""
+    expect(sidebar(page)).to_contain_text("Hostname")
     found = re.search(r"Hostname (\S+)", sidebar(page).inner_text())
     assert found
     return found[1]

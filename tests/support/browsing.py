@@ -19,8 +19,6 @@ needs_browser = [
 SCREENSHOTS = BUILD / "screenshots"
 # Chromium as root needs no sandbox, and it must not ask for the outside world.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-# A page that a test answers itself counts as coming from the internet, so it could not connect here.
-FLAGS += ["--disable-features=LocalNetworkAccessChecks"]
 LONG = 20_000  # milliseconds
 
 
@@ -57,6 +55,8 @@ def drop_cookies(route: Route) -> None:
 
 def block_cookies(visitor: BrowserContext) -> None:
     """Let the browser keep no cookie from now on."""
+    # A page that a test answers itself counts as coming from the internet.
+    visitor.grant_permissions(["local-network-access"])
     visitor.add_init_script(NO_COOKIES)
     visitor.route(re.compile(r"^[^?]*:[0-9]+/(\?.*)?$"), drop_cookies)
 

@@ -5,6 +5,7 @@ The page covers it with its own messages. Until then, its text stands where the 
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from markdown_it.token import Token
 
 from chatbot.conversations import Conversation, Turn, is_conversation_id
 from chatbot.page import wording
+from chatbot.page.state import TURNS_SHOWN
 from chatbot.sessions import Session
 from chatbot.storage import StorageError
 from chatbot.syntax import parse
 
-TURNS = 25  # at most; the page draws as many
 LENGTH = 12_000  # characters of all turns: more than a screen shows
 PART = 4_000  # characters of a single prompt or answer, its end
 
@@ -28,13 +29,23 @@ _TAGS = {
 _recent: deque[Conversation] = deque(maxlen=64)
 
 
-def draw(folder: Path, chat: str) -> str:
-    """Return the newest turns of a conversation, as the content of an element.
+@dataclass(frozen=True)
+class Sight:
+    """What there is to see.
+
+    turns: the newest ones as HTML, the content of an element; "" if there are none.
+    messages: how many the page is going to draw; these may be more.
+    """
+
+    turns: str = ""
+    messages: int = 0
+
+
+def draw(folder: Path, chat: str) -> Sight:
+    """Draw the newest turns of a conversation, unless it can't be read.
 
     folder: of the person's session.
     chat: the conversation's id, as the address has it; otherwise the newest one is drawn.
-
-    Returns "" if there is nothing to draw, or it can't be read.
     """
     session = Session(folder)
     try:
@@ -43,14 +54,15 @@ def draw(folder: Path, chat: str) -> str:
         conversation = session.conversation(chat)
         conversation.refresh()
     except (StorageError, ValueError):
-        return ""
+        return Sight()
     _recent.append(conversation)
     drawn: list[str] = []
-    for turn in reversed(conversation.turns[-TURNS:]):
+    shown = conversation.turns[-TURNS_SHOWN:]
+    for turn in reversed(shown):
         if sum(map(len, drawn)) > LENGTH:
             break
         drawn.append(_turn(turn))
-    return "".join(reversed(drawn))
+    return Sight("".join(reversed(drawn)), 2 * len(shown))
 
 
 def _turn(turn: Turn) -> str:

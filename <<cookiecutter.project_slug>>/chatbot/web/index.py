@@ -61,7 +61,7 @@ class Index:
         self._before_sight, root, end = f"{head_end}{body}".partition('<div id="root">')
         self._after_sight = f"{root}{end}"
         self._readers = ThreadPoolExecutor(READERS, "first-sight")
-        self._stuck: set[Future[str]] = set()
+        self._stuck: set[Future[first_sight.Sight]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not is_page(scope):
@@ -104,16 +104,16 @@ class Index:
         folder = session_folder(self._sessions, key)
         reading = self._readers.submit(first_sight.draw, folder, chat)
         try:
-            turns = await asyncio.wait_for(asyncio.wrap_future(reading), PATIENCE)
+            sight = await asyncio.wait_for(asyncio.wrap_future(reading), PATIENCE)
         except TimeoutError:
             if not reading.cancelled():  # a thread waits for the storage
                 self._stuck.add(reading)
                 reading.add_done_callback(self._stuck.discard)
             return ""
-        if not turns:
+        if not sight.turns:
             return ""
-        messages = {"messages": str(turns.count("<section>"))}
-        return _element("div", messages, f'<div class="turns">{turns}</div>', 'id="first-sight"')
+        told = {"messages": str(sight.messages)}
+        return _element("div", told, f'<div class="turns">{sight.turns}</div>', 'id="first-sight"')
 
 
 def late_files(folder: Path, html: str) -> list[str]:

@@ -39,9 +39,12 @@
   // colors. What is out of sight may take its time.
   const PATIENCE = 3000; // milliseconds from the end of the page's run
   const find = (selector) => [...document.querySelectorAll(selector)];
-  const scrollDown = () => {
+  const isScrolledDown = () => {
     const [scrolled] = find('[data-testid="stAppScrollToBottomContainer"]');
-    if (scrolled) scrolled.scrollTop = scrolled.scrollHeight;
+    if (!scrolled || scrolled.scrollTop + scrolled.clientHeight > scrolled.scrollHeight - 2) return true;
+    scrolled.dispatchEvent(new Event("wheel")); // ends Streamlit's own scrolling, as a person's would
+    scrolled.scrollTop = scrolled.scrollHeight;
+    return false; // it counts if it is still so in the next frame
   };
   const isInSight = (element) => {
     const { top, bottom } = element.getBoundingClientRect();
@@ -50,8 +53,10 @@
   const isDrawn = (count) => {
     const messages = find('[data-testid="stChatMessageContent"]');
     if (messages.length < count || !messages.every((each) => each.textContent)) return false;
-    scrollDown();
-    return !find('[data-testid="stChatMessage"] [data-testid="stSkeleton"]').some(isInSight);
+    const waits = find('main [data-testid="stSkeleton"]').some(
+      (each) => isInSight(each) || !each.closest('[data-testid="stChatMessage"]'),
+    );
+    return isScrolledDown() && !waits;
   };
   let ended = Infinity;
   const look = () => {
@@ -63,7 +68,6 @@
     const [app] = find('[data-testid="stApp"]');
     if (app?.dataset.testScriptState === "notRunning") ended = Math.min(ended, performance.now());
     if (isDrawn(sight.dataset.messages) || performance.now() > ended + PATIENCE) {
-      scrollDown();
       sight.remove();
     } else {
       requestAnimationFrame(look);

@@ -205,13 +205,23 @@ def test_the_page_is_compressed(site: Site) -> None:
     assert b'<div id="root">' in gzip.decompress(page.body)
 
 
-@pytest.mark.parametrize("path", ["/", "/some/page", "/%3Cscript%3E", "/static-page"])
+@pytest.mark.parametrize(
+    "path", ["/", "/index.html", "/some/page", "/v1.2", "/%3Cscript%3E", "/static-page"]
+)
 def test_the_page_has_many_addresses(site: Site, path: str) -> None:
     assert b'<div id="root">' in site.get(path).body
 
 
 @pytest.mark.parametrize(
-    "path", ["/_stcore/health", "/a/_stcore/health", "/media/x", "/component/x/y", "/favicon.png"]
+    "path",
+    [
+        "/_stcore/health",
+        "/a/_stcore/health",
+        "/media/x",
+        "/component/x/y",
+        "/favicon.png",
+        "/manifest.json",
+    ],
 )
 def test_the_parts_of_the_page_are_streamlits(site: Site, path: str) -> None:
     assert site.get(path).body == b"Streamlit's answer"

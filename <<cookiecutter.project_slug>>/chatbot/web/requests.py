@@ -3,8 +3,9 @@
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-# First words of the addresses that Streamlit serves beside the page.
+# First words of the addresses that Streamlit serves beside the page; all others lead to the page.
 _PARTS = ("_stcore", "app", "auth", "component", "media", "oauth2callback", "static", "vendor")
+_FILES = ("favicon.png", "manifest.json")
 
 
 def is_page(scope: Scope) -> bool:
@@ -12,7 +13,7 @@ def is_page(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
         return False
     _, first, *others = scope["path"].split("/")
-    return first not in _PARTS and "_stcore" not in others and "." not in scope["path"]
+    return first not in (*_PARTS, *_FILES) and "_stcore" not in others
 
 
 def is_https(headers: Headers) -> bool:

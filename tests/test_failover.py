@@ -24,7 +24,7 @@ from support.browsing import (
     sidebar,
     text_of,
 )
-from support.cluster import HAPROXY, Cluster
+from support.cluster import HAPROXY, SERVED_BY, Cluster
 from support.rendering import Bake
 
 pytestmark = [
@@ -77,13 +77,13 @@ def answer(page: Page) -> Any:
 
 def open_elsewhere(cluster: Cluster, browser: Browser, page: Page) -> Page:
     """Open the page's conversation on a second device, which the other task serves."""
-    while True:  # the balancer gives the tasks their turns
-        context = browser.new_context(storage_state=without_stickiness(page.context))
-        context.set_default_timeout(LONG)
-        other = open_page(context, page.url)
-        if hostname_of(other) != hostname_of(page):
-            return other
-        context.close()
+    context = browser.new_context(storage_state=without_stickiness(page.context))
+    context.set_default_timeout(LONG)
+    wanted = cluster.other_than(page)
+    context.add_cookies([{"name": SERVED_BY, "value": wanted, "url": cluster.address}])
+    other = open_page(context, page.url)
+    assert hostname_of(other) == wanted
+    return other
 
 
 def without_stickiness(context: BrowserContext) -> Any:

@@ -19,6 +19,7 @@ from support.waiting import wait_until_healthy
 
 HAPROXY = shutil.which("haproxy")
 TASKS = ("task-one", "task-two")
+SERVED_BY = "served-by"  # the cookie of a browser whose pages a certain task shall serve
 
 
 class Cluster:
@@ -74,6 +75,9 @@ class Cluster:
     ) -> Iterator[None]:
         """Run the balancer, with or without stickiness, until the block ends.
 
+        The cookie SERVED_BY names the task that serves a browser's pages. Without stickiness, that
+        is the one with the WebSocket; all other requests take their turns.
+
         target_group: the properties of the one on AWS, which the balancer then behaves like.
         """
         port = free_port()
@@ -82,6 +86,9 @@ class Cluster:
             text = re.sub(r"\n *cookie .*", "", text)
         if target_group:
             text = behaving_as_on_aws(text, target_group)
+        for number, name in enumerate(TASKS, start=1):
+            wanted = f"use-server task-{number} if {{ req.cook({SERVED_BY}) {name} }}"
+            text += f"    {wanted}\n" if sticky else f"    {wanted} {{ path /_stcore/stream }}\n"
         configuration = self._control / "haproxy.cfg"
         configuration.write_text(text)
         one, two = (f"127.0.0.1:{each}" for each in self._ports.values())

@@ -23,7 +23,7 @@ from support.two_clients import TOOL, between_clients
 ROUNDS = {10: 9, 100: 3, 1_000: 3, 5_000: 3}  # of visits, by number of messages
 SHORT = 10  # messages of the conversation that is also visited from afar, and with an empty cache
 FAR_ROUNDS = 7
-SESSIONS = (1, 10, 50)
+SESSIONS = (1, 10, 20)
 
 
 def say(text: str) -> None:

@@ -18,6 +18,8 @@ from support.projects import Project, clean_environment
 from support.serving import free_port
 from support.waiting import wait_until_healthy
 
+# As in the image: else each run ends with a look at all modules' files, for as long as a page takes.
+WATCHES_NO_FILES = {"STREAMLIT_SERVER_FILE_WATCHER_TYPE": "none"}
 WAIT = 600_000  # milliseconds; a busy machine needs minutes for 5,000 messages
 
 
@@ -73,7 +75,7 @@ def serve(project: Project, name: str, folder: Path) -> Iterator[App]:
     script = "server.py" if name == "template" else Path(__file__).with_name("baseline.py")
     port = free_port()
     address = f"http://localhost:{port}"
-    environment = clean_environment() | {
+    environment = clean_environment() | WATCHES_NO_FILES | {
         "CHATBOT_SESSIONS_DIR": str(folder),
         "CHATBOT_BACKEND": "demo",
         "PYTHONPATH": str(project.path),

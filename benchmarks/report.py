@@ -21,7 +21,7 @@ baseline was written for this comparison (`benchmarks/baseline.py`) and has ever
 installs. Both use the same demo model and the same Streamlit.
 
 One run on one machine ({machine}), {date}. Times depend on the machine, so compare the ratios.
-This command generates the page, in about 12 minutes on a machine that does nothing else:
+This command generates the page, in about 20 minutes on a machine that does nothing else:
 
 ```bash
 python3 dev.py benchmark
@@ -52,6 +52,8 @@ Messages have 500 characters.
   the answer in four pieces, each on the disk before it is shown; the baseline loads and saves the
   session once. Bytes are those of the process's system calls. Figures are medians of 15 turns.
   NFS is the Linux kernel's, with a round trip of 1.35 ms.
+- **Both servers** run as in the image, so neither watches its source files for changes. Where
+  Streamlit does that, as on a developer's machine, each run costs both the same time more.
 - **Visits** are those of a person who already has a conversation. For a *new tab* and a *reload*
   of that tab, Chromium has the app's files in its cache; for a *cold* visit, its cache is empty.
   *Near* is the same machine. *Far* is behind a relay (`benchmarks/far.py`) with a round trip of

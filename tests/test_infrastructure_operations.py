@@ -25,6 +25,13 @@ def test_a_deployment_that_fails_is_taken_back_while_the_old_tasks_go_on(
         assert service["HealthCheckGracePeriodSeconds"] >= 30
 
 
+# What the metrics of answers are called: tests/test_metrics.py of the project has the same names.
+SEARCH = re.compile(
+    r"""SEARCH\('\{Chatbot,Model,Stack\} MetricName="(?P<name>\w+)" Stack="(?P<stack>[^"]+)"',"""
+    r""" '(Sum|p90)', 300\)"""
+)
+
+
 def attributes(resource: Mapping[str, Any], kind: str) -> dict[str, str]:
     return {each["Key"]: each["Value"] for each in resource[f"{kind}Attributes"]}
 
@@ -104,9 +111,15 @@ def test_every_alarm_reaches_the_address_that_was_given(stacks: list[RenderedSta
 def test_the_dashboard_shows_this_stack(stacks: list[RenderedStack]) -> None:
     for stack in stacks:
         widgets = json.loads(stack["Dashboard"]["DashboardBody"])["widgets"]
-        assert len(widgets) == 6
+        assert len(widgets) == 10
         places = {(widget["x"], widget["y"]) for widget in widgets}
         assert len(places) == len(widgets)
         assert {widget["properties"]["region"] for widget in widgets} == {"us-east-1"}
-        namespaces = {metric[0] for widget in widgets for metric in widget["properties"]["metrics"]}
+        shown = [metric for widget in widgets for metric in widget["properties"]["metrics"]]
+        namespaces = {metric[0] for metric in shown if isinstance(metric[0], str)}
         assert {"AWS/ApplicationELB", "AWS/ECS", "ECS/ContainerInsights", "AWS/EFS"} <= namespaces
+        found = {SEARCH.fullmatch(metric[0]["expression"]) for metric in shown if len(metric) == 1}
+        assert {(each["stack"], each["name"]) for each in found if each} == {
+            (variables(stack)["CHATBOT_METRICS"], name)
+            for name in ("InputTokens", "OutputTokens", "Cost", "FirstWord", "Failures")
+        }

@@ -26,6 +26,7 @@ from pathlib import Path
 from chatbot.context import stream_answer
 from chatbot.conversations import Conversation, Turn, new_turn_id
 from chatbot.journals import DeletedError
+from chatbot.metrics import Outcome
 from chatbot.models import Backend, Cancellation, Finish, Model, ModelError, Text
 from chatbot.records import Beat, Claim, End, Prompt, Record
 from chatbot.records import Text as TextRecord
@@ -60,13 +61,21 @@ class Assistant:
     id: names it as a writer, in the conversations' files.
     models: those on offer by their keys, the default one first.
     system_prompt: what a model is told before each conversation.
+    report: is told how each answer went that this process has written.
     """
 
-    def __init__(self, backend: Backend, models: dict[str, Model], system_prompt: str) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        models: dict[str, Model],
+        system_prompt: str,
+        report: Callable[[Outcome], None] = lambda outcome: None,
+    ) -> None:
         self.id = f"{socket.gethostname()}/{secrets.token_hex(4)}"
         self.backend = backend
         self.models = models
         self.system_prompt = system_prompt
+        self.report = report
         self._running: dict[tuple[Path, str], _Writer] = {}
         self._closing = False
 
@@ -250,6 +259,8 @@ class _Writer:
         self._arrived: queue.SimpleQueue[Text | Finish | ModelError | None] = queue.SimpleQueue()
         self._done = threading.Event()
         self._cancellation = Cancellation()
+        self._begun = time.monotonic()
+        self._first_word: float | None = None  # seconds until it came
         self._saver = threading.Thread(target=self._save, name=f"save-{claim.turn}", daemon=True)
 
     def begin(self, decide: Callable[[Claim], list[Record]], *, create: bool = False) -> bool:
@@ -314,6 +325,8 @@ class _Writer:
             )
             with closing(stream) as events:
                 for event in events:
+                    if self._first_word is None and isinstance(event, Text):
+                        self._first_word = time.monotonic() - self._begun
                     self._arrived.put(event)
                     if self._done.is_set():
                         return
@@ -347,6 +360,20 @@ class _Writer:
         self._cancellation.cancel()
         self._unregister()
         self._assistant._begin_waiting(self._conversation)
+        self._report()
+
+    def _report(self) -> None:
+        """Tell how the answer went, whoever ended it; not if another attempt follows."""
+        try:
+            turn = self._conversation.turn(self._claim.turn)
+        except DeletedError:
+            return
+        if turn.ended and turn.attempt == self._claim.attempt:
+            model = self._assistant.model(self._claim.model)
+            seconds = time.monotonic() - self._begun
+            self._assistant.report(
+                Outcome(model, turn.state, turn.code, seconds, self._first_word, turn.usage)
+            )
 
     def _gather(self) -> list[Record]:
         """Collect what arrives within SAVE_EVERY; a beat if nothing comes for BEAT_EVERY."""

@@ -1,5 +1,6 @@
 """The models on offer, and what a backend has to do to answer for one."""
 
+import math
 import threading
 import tomllib
 from collections.abc import Callable, Generator
@@ -24,6 +25,7 @@ class Model:
     context_window: tokens of a conversation and its answer together.
     inference: Converse's inferenceConfig, without what the model refuses.
     additional: Converse's additionalModelRequestFields.
+    input_price, output_price: US dollars for a million tokens, if they are known.
     """
 
     key: str
@@ -32,14 +34,18 @@ class Model:
     context_window: int
     inference: dict[str, Any] = field(default_factory=dict)
     additional: dict[str, Any] = field(default_factory=dict)
+    input_price: float = 0
+    output_price: float = 0
 
 
-_TYPES = {
+_TYPES: dict[str, type | tuple[type, ...]] = {
     "name": str,
     "id": str,
     "context_window": int,
     "inference": dict,
     "additional": dict,
+    "input_price": (int, float),
+    "output_price": (int, float),
 }
 
 
@@ -58,6 +64,9 @@ def load_models(path: Path = ROOT / "models.toml") -> dict[str, Model]:
             raise SettingsError("models_no_table", file=path.name, name=key)
         for name, type_ in _TYPES.items():
             if name in table and not isinstance(table[name], type_):
+                raise SettingsError("models_wrong_type", file=path.name, name=name, table=key)
+        for name in ("input_price", "output_price"):
+            if not 0 <= table.get(name, 0) < math.inf:
                 raise SettingsError("models_wrong_type", file=path.name, name=name, table=key)
         try:
             models[key] = Model(key=key, **table)

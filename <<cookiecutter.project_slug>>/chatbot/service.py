@@ -5,7 +5,7 @@ import gc
 from dataclasses import dataclass
 from threading import Lock
 
-from chatbot import retention
+from chatbot import metrics, retention
 from chatbot.answers import Assistant
 from chatbot.bedrock import Bedrock
 from chatbot.demo import Demo
@@ -36,7 +36,8 @@ def start() -> Service:
             settings = load_settings()
             retention.start(settings.sessions_dir, settings.retention_days)
             backend = Demo() if settings.backend == "demo" else Bedrock(settings.region)
-            assistant = Assistant(backend, load_models(), settings.system_prompt)
+            report = metrics.reporter(settings.metrics)
+            assistant = Assistant(backend, load_models(), settings.system_prompt, report)
             atexit.register(assistant.close)
             _service = Service(settings, assistant)
             gc.collect()

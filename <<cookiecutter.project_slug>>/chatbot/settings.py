@@ -40,6 +40,8 @@ class Settings:
         spaces between them).
     drain_seconds: how long a task goes on after SIGTERM while its load balancer turns to other
         tasks; 0 ends it at once (CHATBOT_DRAIN_SECONDS).
+    metrics: the name under which CloudWatch adds up how answers go; empty tells it nothing
+        (CHATBOT_METRICS).
     region: of Bedrock (AWS_REGION, which ECS sets but boto3 does not read); None leaves it to
         boto3's own configuration, as the credentials and AWS_ENDPOINT_URL_BEDROCK_RUNTIME are.
     """
@@ -52,6 +54,7 @@ class Settings:
     retention_days: int
     frame_ancestors: tuple[str, ...]
     drain_seconds: int
+    metrics: str
     region: str | None
 
 
@@ -86,5 +89,6 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         retention_days=int(days),
         frame_ancestors=sites,
         drain_seconds=int(drain),
+        metrics=clean(variable("CHATBOT_METRICS", "")),
         region=variable("AWS_REGION", "") or None,
     )

@@ -82,6 +82,8 @@ def test_the_models_that_ship_are_valid() -> None:
         ("a = 1", "'a' is outside of a table"),
         ("[a]\nname = 'A'", "needs name, id and context_window"),
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 'big'", "wrong type"),
+        ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\ninput_price = -1", "wrong type"),
+        ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\noutput_price = nan", "wrong type"),
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\ncolour = 'red'", "needs name, id"),
     ],
 )

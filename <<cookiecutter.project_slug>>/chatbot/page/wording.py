@@ -88,7 +88,7 @@ _SETTINGS = {
     "models_no_table": "{file}: {name!r} is outside of a table.",
     "models_wrong_type": "{file}: {name!r} in [{table}] has the wrong type.",
     "models_wrong_fields": "{file}: [{table}] needs name, id and context_window, and may have "
-    "inference and additional.",
+    "inference, additional, input_price and output_price.",
     "models_none": "{file} offers no model; it needs at least one table.",
     "other": "A setting can't be used.",
 }

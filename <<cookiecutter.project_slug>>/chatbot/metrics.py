@@ -1,0 +1,80 @@
+"""Metrics: one line in the log for each answer, from which CloudWatch makes its metrics.
+
+The lines have CloudWatch's embedded metric format. They name no person and hold no text.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from chatbot.models import Model
+
+NAMESPACE = "Chatbot"
+TOKENS_SENT = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an answer went.
+
+    state, code: how it ended, and why, as in records.End.
+    seconds: from the question to the end.
+    first_word: seconds until the model's first word; None if there was none.
+    usage: tokens by kind, as the model reported them; it does not when it was stopped.
+    """
+
+    model: Model
+    state: str
+    code: str
+    seconds: float
+    first_word: float | None = None
+    usage: dict[str, int] = field(default_factory=dict)
+
+
+def to_line(outcome: Outcome, stack: str) -> str:
+    """Return the line for the log.
+
+    stack: tells this chatbot's metrics from those of others in the same account.
+
+    The metrics are InputTokens, OutputTokens, Cost (US dollars, if models.toml has the model's
+    prices), FirstWord, Duration (both in seconds), and Failures (0 or 1). What is unknown is left
+    out.
+    """
+    model = outcome.model
+    usage = {name: count for name, count in outcome.usage.items() if isinstance(count, int)}
+    values: dict[str, tuple[float | None, str]] = {
+        "FirstWord": (outcome.first_word, "Seconds"),
+        "Duration": (outcome.seconds, "Seconds"),
+        "Failures": (int(outcome.state == "failed"), "Count"),
+    }
+    if "outputTokens" in usage:
+        sent, written = sum(usage.get(name, 0) for name in TOKENS_SENT), usage["outputTokens"]
+        cost = (sent * model.input_price + written * model.output_price) / 1_000_000
+        values["InputTokens"] = (sent, "Count")
+        values["OutputTokens"] = (written, "Count")
+        values["Cost"] = (cost or None, "None")
+    known = {name: (value, unit) for name, (value, unit) in values.items() if value is not None}
+    metrics = [{"Name": name, "Unit": unit} for name, (_value, unit) in known.items()]
+    described = {"Namespace": NAMESPACE, "Dimensions": [["Stack", "Model"]], "Metrics": metrics}
+    line = {
+        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [described]},
+        "Stack": stack,
+        "Model": model.key,
+        "State": outcome.state,
+        "Code": outcome.code,
+        **{name: round(value, 6) for name, (value, _unit) in known.items()},
+    }
+    return json.dumps(line)
+
+
+def reporter(stack: str) -> Callable[[Outcome], None]:
+    """Return what writes the lines to the log; without a stack, it writes nothing."""
+
+    def report(outcome: Outcome) -> None:
+        if stack:
+            with suppress(OSError):  # a log that takes no more must not stop the answers
+                print(f"{to_line(outcome, stack)}\n", end="", flush=True)
+
+    return report

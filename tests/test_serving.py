@@ -131,6 +131,23 @@ def test_the_page_takes_over_from_the_first_sight_without_a_jump(
     assert gaps == [], frames[begun:]  # at no moment was there nothing
 
 
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_page_that_is_never_painted_is_loaded_all_the_same(
+    site: str, project: Project, visitor: BrowserContext, hidden: bool
+) -> None:
+    key = new_key()
+    keep_conversation(project, key, [ANSWER])
+    page = return_to(visitor, site, key)
+    page.add_init_script("window.requestAnimationFrame = () => 0;")
+    if hidden:  # then even timers may come late
+        page.add_init_script("""Object.defineProperty(document, "hidden", {get: () => true});
+            const real = setTimeout;
+            window.setTimeout = (action, time, ...rest) =>
+                time === 100 ? 0 : real(action, time, ...rest);""")
+    page.goto(site)
+    expect(page.get_by_test_id("stApp")).to_be_attached()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_first_sight_comes_without_any_script_in_the_pages_colors(
     site: str, project: Project, browser: Browser, scheme: str

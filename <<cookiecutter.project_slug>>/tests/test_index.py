@@ -233,6 +233,24 @@ def test_the_title_is_there_at_once(serve: Serve) -> None:
     assert "<title>Ask &amp; &quot;Learn&quot; &lt;/title&gt;</title>" in page
 
 
+def test_the_first_sight_waits_for_no_file(
+    site: Site, conversation: Conversation, key: str
+) -> None:
+    """If Streamlit writes its index.html otherwise one day, this says so."""
+    append(conversation, Prompt("t1", "Hello"))
+    page = site.get("/", Cookie=f"chatbot_session={key}").body.decode()
+    before, found, after = page.partition('id="first-sight"')
+    assert found
+    assert "stylesheet" not in before and "stylesheet" in after
+    assert not re.findall(r"<script[^>]+src=", page)
+    [start] = re.findall(r'data-start="\./([^"]+)"', before)
+    assert f'<link rel="modulepreload" crossorigin href="./{start}">' in before
+    fonts = re.findall(r"@font-face{font-family:([^;]+);[^}]*url\(\./([^)]+)\)", before)
+    assert {family for family, _ in fonts} == {"Source Sans", "Source Code Pro"}
+    for file in (start, *(file for _, file in fonts)):
+        assert (STREAMLITS_FILES / file).exists()
+
+
 def test_what_the_page_loads_late_is_asked_for_at_once(site: Site) -> None:
     """If Streamlit names its files otherwise one day, this says so."""
     page = site.get("/").body.decode()

@@ -26,6 +26,11 @@ PATIENCE = 2.0  # seconds that a page waits for its first sight
 READERS = 4  # threads that read first sights, at most
 
 _IMPORT = re.compile(r"(?:from|import) ?[\"'`]\./([^\"'`]+\.js)[\"'`]")
+# Streamlit's own first script. The page's script starts it, when the first sight is painted.
+_START = re.compile(r'<script type="module" crossorigin src="([^"]+)"></script>')
+# A style sheet in the head delays all that is painted, and this one comes after the scripts.
+_STYLESHEET = re.compile(r'<link rel="stylesheet"[^>]* href="\./([^"]+)"[^>]*>')
+_FONT = re.compile(r"@font-face\{[^}]*font-family:Source (?:Sans|Code Pro);[^}]*\}")
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -56,10 +61,13 @@ class Index:
         )
         html = html.replace("<title>Streamlit</title>", f"<title>{escape(title)}</title>")
         head, head_end, body = html.partition("</head>")
-        style = f"<style>{_variables(colors)}{STYLE}</style>"
-        self._before_script = f"{head}{''.join(links)}{style}"
+        self._start = "".join(_START.findall(head)[:1])
+        head = _START.sub(r'<link rel="modulepreload" crossorigin href="\1">', head)
+        sheets = "".join(each[0] for each in _STYLESHEET.finditer(head))
+        style = f"<style>{fonts(static, head)}{_variables(colors)}{STYLE}</style>"
+        self._before_script = f"{_STYLESHEET.sub('', head)}{''.join(links)}{style}"
         self._before_sight, root, end = f"{head_end}{body}".partition('<div id="root">')
-        self._after_sight = f"{root}{end}"
+        self._after_sight = f"{sheets}{root}{end}"
         self._readers = ThreadPoolExecutor(READERS, "first-sight")
         self._stuck: set[Future[first_sight.Sight]] = set()
 
@@ -77,7 +85,8 @@ class Index:
         key = key if known else new_key()
         kept = self._cookie_attributes(is_https(request.headers))
         told = {"name": COOKIE, "key": key, "known": "yes" if known else "", "cookie": kept}
-        script = _element("script", told | {"lost": wording.NOTHING_KEPT}, SCRIPT)
+        told |= {"start": self._start, "lost": wording.NOTHING_KEPT}
+        script = _element("script", told, SCRIPT)
         parts = (self._before_script, script, self._before_sight, sight, self._after_sight)
         body = "".join(parts).encode("utf-8", "replace")
         # It is this person's alone, and old a moment later.
@@ -128,6 +137,16 @@ def late_files(folder: Path, html: str) -> list[str]:
             found.append(name)
             names += _IMPORT.findall((folder / name).read_text(encoding="utf-8"))
     return found
+
+
+def fonts(static: Path, html: str) -> str:
+    """Return the rules for the fonts of the first sight, from the style sheets in the HTML."""
+    rules = []
+    for name in _STYLESHEET.findall(html):
+        css = (static / name).read_text(encoding="utf-8")
+        parent = Path(name).parent.parent
+        rules += [rule.replace("url(../", f"url(./{parent}/") for rule in _FONT.findall(css)]
+    return "".join(rules)
 
 
 def inline_scripts(static: Path) -> list[str]:

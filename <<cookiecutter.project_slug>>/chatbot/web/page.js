@@ -1,9 +1,9 @@
 // Runs before Streamlit's own scripts, so that the first request for data already says whose it is.
 // The server says by this element: `name`, of the cookie and of the item in local storage; `key`, of
-// the session; `known`, whether the browser sent it; `cookie`, how the cookie is kept; `lost`, the
-// sentence for a browser that keeps nothing.
+// the session; `known`, whether the browser sent it; `cookie`, how the cookie is kept; `start`, where
+// Streamlit's first script is; `lost`, the sentence for a browser that keeps nothing.
 {
-  const { name, key, known, cookie, lost } = document.currentScript.dataset;
+  const { name, key, known, cookie, start, lost } = document.currentScript.dataset;
   const attempt = (action) => { try { return action(); } catch { return null; } };
 
   // Streamlit would ask the server for this before it connects.
@@ -11,6 +11,18 @@
     BACKEND_BASE_URL: location.origin,
     HOST_CONFIG: { allowedOrigins: [location.origin], useExternalAuthToken: false },
   };
+
+  // Streamlit's scripts keep the browser busy for a while, so it first gets to paint what is there.
+  // A page that is not in sight paints nothing.
+  addEventListener("DOMContentLoaded", () => {
+    const run = () => { if (start) import(new URL(start, document.baseURI)); };
+    if (!document.getElementById("first-sight") || document.hidden) {
+      run();
+    } else {
+      requestAnimationFrame(() => setTimeout(run));
+      setTimeout(run, 100); // milliseconds; the second of both does nothing
+    }
+  });
 
   // The cookie comes with each request, local storage stays when cookies are cleared: both are kept
   // alike. A key that the browser did not send is new, so one in local storage wins.

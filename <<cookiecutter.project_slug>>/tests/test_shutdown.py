@@ -120,7 +120,7 @@ def test_a_browser_that_does_not_read_its_answers_does_not_hold_up_the_end(
     start_server: StartServer,
 ) -> None:
     server = start_server()
-    script = re.search(r'src="\./(static/[^"]+)"', server.get("/")[1])
+    script = re.search(r'data-start="\./(static/[^"]+)"', server.get("/")[1])
     assert script
     request = f"GET /{script[1]} HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port)) as connection:

@@ -223,4 +223,4 @@ def remove_what_is_lacking(file: Path) -> None:
             return name
         return {key: without(each) for key, each in value.items()}
 
-    file.write_text(json.dumps(without(template), indent=1))
+    file.write_text(json.dumps(without(template), separators=(",", ":")))  # it has a greatest size

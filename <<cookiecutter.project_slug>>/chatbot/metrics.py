@@ -51,10 +51,11 @@ def to_line(outcome: Outcome, stack: str) -> str:
     }
     if "outputTokens" in usage:
         sent, written = sum(usage.get(name, 0) for name in TOKENS_SENT), usage["outputTokens"]
-        cost = (sent * model.input_price + written * model.output_price) / 1_000_000
         values["InputTokens"] = (sent, "Count")
         values["OutputTokens"] = (written, "Count")
-        values["Cost"] = (cost or None, "None")
+        if model.input_price and model.output_price:  # one alone would tell too little
+            cost = (sent * model.input_price + written * model.output_price) / 1_000_000
+            values["Cost"] = (cost, "None")
     known = {name: (value, unit) for name, (value, unit) in values.items() if value is not None}
     metrics = [{"Name": name, "Unit": unit} for name, (_value, unit) in known.items()]
     described = {"Namespace": NAMESPACE, "Dimensions": [["Stack", "Model"]], "Metrics": metrics}

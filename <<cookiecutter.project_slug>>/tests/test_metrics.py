@@ -1,6 +1,7 @@
 """What CloudWatch is told of each answer: how it went, but neither who asked nor what."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from queue import SimpleQueue
@@ -15,7 +16,7 @@ from chatbot.answers import Assistant
 from chatbot.bedrock import Bedrock
 from chatbot.conversations import Conversation, new_conversation_id
 from chatbot.metrics import Outcome
-from chatbot.models import load_models
+from chatbot.models import Model, load_models
 from chatbot.sessions import Session
 
 MODELS = load_models()
@@ -62,11 +63,17 @@ def written(capsys: pytest.CaptureFixture[str]) -> Callable[[Outcome], dict[str,
 def test_an_answer_tells_its_tokens_and_times(
     conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn, told: Told
 ) -> None:
-    bedrock.reply(0.2, "An answer", 0.2, " at last.")
-    assistant.ask(conversation, "Hello", MODEL.key)
+    more = Event()
+    bedrock.reply("An answer", more, 0.3, " at last.")
+    begun = time.monotonic()
+    turn = assistant.ask(conversation, "Hello", MODEL.key)
+    next(each for each in assistant.follow(conversation, turn) if each.turn.answer)
+    seen = time.monotonic() - begun
+    more.set()
     outcome = told.next()
     assert (outcome.model, outcome.state, outcome.code) == (MODEL, "complete", "end_turn")
-    assert outcome.first_word and 0.2 <= outcome.first_word <= outcome.seconds - 0.2
+    assert outcome.first_word and 0 < outcome.first_word <= seen
+    assert outcome.first_word < outcome.seconds
     assert outcome.usage["outputTokens"] > 0 and outcome.usage["inputTokens"] > 0
 
 
@@ -154,11 +161,11 @@ def test_what_is_unknown_is_left_out(
     assert line["Failures"] == 1
 
 
-def test_a_model_without_prices_has_no_cost(
-    written: Callable[[Outcome], dict[str, Any]],
+@pytest.mark.parametrize("model", [replace(MODEL, input_price=0), replace(MODEL, output_price=0)])
+def test_a_model_without_both_prices_has_no_cost(
+    written: Callable[[Outcome], dict[str, Any]], model: Model
 ) -> None:
-    free = replace(MODEL, input_price=0, output_price=0)
-    line = written(Outcome(free, "complete", "end_turn", 1, 1, {"outputTokens": 1}))
+    line = written(Outcome(model, "complete", "end_turn", 1, 1, {"outputTokens": 1}))
     assert "Cost" not in line and line["OutputTokens"] == 1
 
 

@@ -6,7 +6,7 @@ from chatbot import service
 from chatbot.answers import Assistant
 from chatbot.conversations import Turn
 from chatbot.markdown import as_text
-from chatbot.page import composer, messages, opening, sidebar, waiting, wording
+from chatbot.page import account, composer, messages, opening, sidebar, waiting, wording
 from chatbot.page.state import Tab, current_tab
 from chatbot.settings import Settings, SettingsError
 from chatbot.storage import StorageError
@@ -19,11 +19,12 @@ def draw_page(settings: Settings, assistant: Assistant) -> None:
     """
     tab = current_tab()
     composer.draw_input()
-    opening.begin_run(tab, settings.sessions_dir)
+    opening.begin_run(tab, settings)
     waiting.run_pending_action()
     opening.read_storage(tab)
     model = sidebar.chosen_model(tab, assistant.models)
     composer.send_outbox(tab, assistant, model)
+    account.end_if_over(tab)
     sidebar.keep_choices(tab, model)
 
     with st.sidebar:
@@ -35,6 +36,7 @@ def draw_sidebar(tab: Tab, settings: Settings, assistant: Assistant) -> None:
     """Draw the sidebar, from top to bottom."""
     st.title(as_text(settings.title), anchor=False)
     st.caption(f"Hostname `{settings.hostname}`  \nSession `{tab.session.id[:8]}`")
+    account.draw_account(tab)
     sidebar.draw_model(assistant.models)
     sidebar.draw_new_chat(tab)
     sidebar.draw_chats(tab)

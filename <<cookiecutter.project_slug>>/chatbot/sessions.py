@@ -14,8 +14,12 @@ from chatbot.records import Delete, Record, Value, to_line
 from chatbot.storage import list_files, mark_root_seen, require_root, storage_errors
 
 VALUES_FILE = "session.jsonl"
+SIGN_OUTS_FILE = "sign-outs.jsonl"
 # What shows, by its time, that a session is in use.
-_USED = re.compile(rf"{conversations.FILE.pattern}|{re.escape(VALUES_FILE)}|{attachments.FOLDER}")
+_USED = re.compile(
+    rf"{conversations.FILE.pattern}|{re.escape(VALUES_FILE)}|{attachments.FOLDER}"
+    rf"|{re.escape(SIGN_OUTS_FILE)}"
+)
 
 
 class Values(Journal):
@@ -56,6 +60,7 @@ class Session:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._values = open_journal(Values, folder / VALUES_FILE)
+        self._sign_outs = open_journal(Values, folder / SIGN_OUTS_FILE)
 
     @property
     def id(self) -> str:
@@ -132,13 +137,32 @@ class Session:
         """
         return attachments.load(self.folder, name)
 
+    def end_sign_in(self, sign_in: str) -> None:
+        """Keep in mind that the person signed out: copies of their cookies are of no use then.
+
+        sign_in: the id of what ends. Raises StorageError.
+        """
+        self._sign_outs.update(lambda: [Value(sign_in, True)], create=True)
+
+    def has_ended(self, sign_in: str) -> bool:
+        """Return whether the person signed out of this sign-in. Raises StorageError."""
+        self._sign_outs.refresh()
+        return sign_in in self._sign_outs.values
+
     def delete(self) -> None:
-        """Delete everything that is kept. Raises StorageError if something was not deleted."""
-        delete_session(self.folder)
+        """Delete everything that is kept, but for the sign-outs, which must go on to count.
+
+        Raises StorageError if something was not deleted.
+        """
+        delete_session(self.folder, everything=False)
 
 
-def delete_session(folder: Path, wanted: Callable[[], bool] = lambda: True) -> None:
+def delete_session(
+    folder: Path, wanted: Callable[[], bool] = lambda: True, *, everything: bool = True
+) -> None:
     """Delete everything in a session's folder, and the folder; other people's files stay.
+
+    everything: also what a person can't delete: the sign-outs.
 
     `wanted` is asked again before each file that shows the session's use, under its lock.
     Raises StorageError if something could not be deleted.
@@ -150,6 +174,8 @@ def delete_session(folder: Path, wanted: Callable[[], bool] = lambda: True) -> N
         if not wanted():
             return
         open_journal(Values, folder / VALUES_FILE).delete(wanted)
+        if everything:
+            open_journal(Values, folder / SIGN_OUTS_FILE).delete(wanted)
         now = _list_attachments(folder)  # what was attached meanwhile stays
         attachments.delete(folder, [name for name in now if attached.get(name) == now[name]])
         with suppress(OSError):  # there is something that is not ours, or is new

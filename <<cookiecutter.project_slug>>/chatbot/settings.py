@@ -3,8 +3,8 @@
 import os
 import re
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatbot.errors import ChatbotError
@@ -13,15 +13,47 @@ from chatbot.text import clean
 ROOT = Path(__file__).resolve().parent.parent
 BACKENDS = ("bedrock", "demo")
 RETENTION_DAYS = 90
+SIGN_IN_HOURS = 12
+ADDRESS = "https://chat.example.com"
 SITE = "https://intranet.example.com"
 # A site that may show the page in a frame: https, or http on this machine; "*." stands for all of
 # its subdomains.
 _SITE = re.compile(r"(https://(\*\.)?|http://)[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", re.IGNORECASE)
+# Where browsers find the chatbot: without a path, as the page's own requests have none.
+_ADDRESS = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", re.IGNORECASE)
+# The settings that make people sign in, if there is one of them.
+_PROVIDER = tuple(
+    f"CHATBOT_SIGN_IN_{each}" for each in ("METADATA_URL", "CLIENT_ID", "CLIENT_SECRET")
+)
 SYSTEM_PROMPT = "You are a helpful assistant for the staff of a company. Answer in Markdown."
 
 
 class SettingsError(ChatbotError):
     """The chatbot was started with settings, or a models.toml, that it can't use."""
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """How people sign in: with a provider that speaks OpenID Connect.
+
+    address: where browsers find the chatbot (CHATBOT_ADDRESS); the provider has to know it, with
+        "/oauth2callback" behind it.
+    metadata_url: what the provider publishes about itself (CHATBOT_SIGN_IN_METADATA_URL).
+    client_id, client_secret: what the provider calls the chatbot, and how the chatbot proves that
+        it is that one (CHATBOT_SIGN_IN_CLIENT_ID, CHATBOT_SIGN_IN_CLIENT_SECRET).
+    hours: after so many hours, a person has to sign in again (CHATBOT_SIGN_IN_HOURS).
+    groups: only their members may use the chatbot; empty for everybody whom the provider knows
+        (CHATBOT_SIGN_IN_GROUPS, with spaces between them).
+    admin_groups: their members see what everybody uses; empty for nobody (CHATBOT_ADMIN_GROUPS).
+    """
+
+    address: str
+    metadata_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    hours: int = SIGN_IN_HOURS
+    groups: frozenset[str] = frozenset()
+    admin_groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -40,6 +72,7 @@ class Settings:
         spaces between them).
     drain_seconds: how long a task goes on after SIGTERM while its load balancer turns to other
         tasks; 0 ends it at once (CHATBOT_DRAIN_SECONDS).
+    sign_in: how people sign in; None if nobody has to.
     metrics: the name under which CloudWatch adds up how answers go; empty tells it nothing
         (CHATBOT_METRICS).
     region: of Bedrock (AWS_REGION, which ECS sets but boto3 does not read); None leaves it to
@@ -54,6 +87,7 @@ class Settings:
     retention_days: int
     frame_ancestors: tuple[str, ...]
     drain_seconds: int
+    sign_in: SignIn | None
     metrics: str
     region: str | None
 
@@ -64,7 +98,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     Raises SettingsError, with the name of the setting as its code, for a value it can't use.
     """
 
-    def variable(name: str, default: str) -> str:
+    def variable(name: str, default: str = "") -> str:
         return environment.get(name, "").strip() or default
 
     backend = variable("CHATBOT_BACKEND", "bedrock")
@@ -89,6 +123,42 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         retention_days=int(days),
         frame_ancestors=sites,
         drain_seconds=int(drain),
+        sign_in=_load_sign_in(variable, int(days)),
         metrics=clean(variable("CHATBOT_METRICS", "")),
         region=variable("AWS_REGION", "") or None,
+    )
+
+
+def makes_people_sign_in(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether there is a setting that does so, even if it can't be used."""
+    return any(environment.get(name, "").strip() for name in _PROVIDER)
+
+
+def _load_sign_in(variable: Callable[..., str], retention_days: int) -> SignIn | None:
+    """Read how people sign in. Half of the settings are a mistake, which must let nobody in."""
+    names = (*_PROVIDER, "CHATBOT_ADDRESS")
+    values = {name: variable(name) for name in names}
+    if not any(values[name] for name in _PROVIDER):
+        return None
+    if missing := [name for name in names if not values[name]]:
+        raise SettingsError("sign_in", missing=" and ".join(missing))
+    metadata_url, client_id, client_secret, address = values.values()
+    address = address.rstrip("/").lower()
+    if not _ADDRESS.fullmatch(address):
+        raise SettingsError("address", value=address, example=ADDRESS)
+    if not metadata_url.startswith(("https://", "http://")):
+        raise SettingsError("metadata_url", value=metadata_url)
+    hours = variable("CHATBOT_SIGN_IN_HOURS", str(SIGN_IN_HOURS))
+    if not re.fullmatch("[1-9][0-9]{0,2}", hours):
+        raise SettingsError("sign_in_hours", value=hours, example=SIGN_IN_HOURS)
+    if 0 < retention_days * 24 < int(hours):  # a session keeps who has signed out of it
+        raise SettingsError("sign_in_too_long", value=hours, days=retention_days)
+    return SignIn(
+        address,
+        metadata_url,
+        client_id,
+        client_secret,
+        int(hours),
+        frozenset(variable("CHATBOT_SIGN_IN_GROUPS").split()),
+        frozenset(variable("CHATBOT_ADMIN_GROUPS").split()),
     )

@@ -1,23 +1,30 @@
-"""What a run of the page begins with: this browser's session, its chats, the one that is open."""
-
-from pathlib import Path
+"""What a run of the page begins with: whose session it is, its chats, the one that is open."""
 
 import streamlit as st
 
 from chatbot.conversations import is_conversation_id, new_conversation_id
-from chatbot.identity import session_folder
-from chatbot.page import browser
+from chatbot.identity import Person, session_folder
+from chatbot.page import account, browser
 from chatbot.page.state import Tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.sessions import Session
+from chatbot.settings import Settings
 from chatbot.storage import StorageError
 
 
-def begin_run(tab: Tab, sessions_dir: Path) -> None:
-    """Open this browser's session, and forget what went wrong in the run before."""
+def begin_run(tab: Tab, settings: Settings) -> None:
+    """Open the session of the person, or of this browser; forget what went wrong in the run before.
+
+    Ends the script's run if that is not known yet, or no more.
+    """
     tab.slow_notice = st.empty()
     tab.storage_error = tab.not_sent = None
-    tab.session = Session(session_folder(sessions_dir, browser.session_key(tab)))
+    owner: str | Person
+    if settings.sign_in:
+        owner = account.begin_run(tab, settings.sign_in, settings.sessions_dir)
+    else:
+        owner = browser.session_key(tab)
+    tab.session = Session(session_folder(settings.sessions_dir, owner))
 
 
 def read_storage(tab: Tab) -> None:

@@ -6,4 +6,6 @@ HTML beside it.
 
 SCROLL_HERE = """document.querySelector("[data-testid=stHtml] [id^=turns-]").scrollIntoView();"""
 
-SCRIPTS = (SCROLL_HERE,)
+RELOAD = """location.reload();"""
+
+SCRIPTS = (SCROLL_HERE, RELOAD)

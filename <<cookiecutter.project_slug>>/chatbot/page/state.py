@@ -8,7 +8,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from chatbot.conversations import Conversation, new_conversation_id
+from chatbot.identity import Person
 from chatbot.sessions import ConversationSummary, Session
+from chatbot.sign_in import SignedIn
 from chatbot.storage import StorageError
 
 TURNS_SHOWN = 25  # of the newest ones; each further click on "Show earlier" adds as many
@@ -27,7 +29,9 @@ class Unsent:
 class Tab:
     """What one browser tab remembers.
 
-    browser_key: the key that this browser holds, "" until it is known.
+    signed_in: who signed in; None until it is known, and where nobody has to.
+    sign_in_over: whether that is too long ago, so that they have to sign in again.
+    browser_key: the key that this browser holds, "" until it is known, and where people sign in.
     asked_browser: when the browser was asked for its key, by time.monotonic; 0 if it was not.
     new_conversation: id of the conversation that this tab has begun and sent nothing to, or "".
     chats: the list of conversations, as it was last read.
@@ -52,6 +56,8 @@ class Tab:
     session, conversation (the one shown, with all that was read of it).
     """
 
+    signed_in: SignedIn | None = None
+    sign_in_over: bool = False
     browser_key: str = ""
     asked_browser: float = 0.0
     new_conversation: str = ""
@@ -76,6 +82,11 @@ class Tab:
     slow_notice: DeltaGenerator = field(init=False)
     session: Session = field(init=False)
     conversation: Conversation = field(init=False)
+
+    @property
+    def person(self) -> Person | None:
+        """Who uses this tab; None where nobody has to sign in."""
+        return self.signed_in.person if self.signed_in else None
 
     def open_conversation(self, conversation_id: str) -> None:
         """Show this conversation from now on, its newest turns first."""

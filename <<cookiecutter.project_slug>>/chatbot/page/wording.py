@@ -84,6 +84,15 @@ _SETTINGS = {
     "{example}, with spaces between them.",
     "drain_seconds": "CHATBOT_DRAIN_SECONDS is {value!r}; it must be a whole number of seconds, "
     "such as {example}, or 0 to end at once.",
+    "sign_in": "To have people sign in, set {missing} as well.",
+    "address": "CHATBOT_ADDRESS is {value!r}; it must be where browsers find the chatbot, such as "
+    "{example}, without a path.",
+    "metadata_url": "CHATBOT_SIGN_IN_METADATA_URL is {value!r}; it must be the provider's address "
+    "that ends with /.well-known/openid-configuration.",
+    "sign_in_hours": "CHATBOT_SIGN_IN_HOURS is {value!r}; it must be a whole number of hours from "
+    "1 to 999, such as {example}.",
+    "sign_in_too_long": "CHATBOT_SIGN_IN_HOURS is {value!r}, which is more than the {days} days of "
+    "CHATBOT_RETENTION_DAYS; it must not be.",
     "models_unreadable": "{file} can't be read: {reason}.",
     "models_no_table": "{file}: {name!r} is outside of a table.",
     "models_wrong_type": "{file}: {name!r} in [{table}] has the wrong type.",
@@ -100,6 +109,11 @@ NOTHING_KEPT = (
     "these chats."
 )
 WAITING = "Begins when the answer above has ended."
+
+
+def signed_in_as(name: str) -> str:
+    """Return the line that says who signed in."""
+    return f"Signed in as {name}"
 
 
 def error(error: ChatbotError) -> str:

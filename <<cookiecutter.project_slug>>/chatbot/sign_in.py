@@ -1,0 +1,97 @@
+"""Who signed in: what Streamlit needs for it, and what its cookie says afterwards.
+
+Streamlit talks to the provider, with Authlib, and keeps what the provider said of a person in a
+signed cookie, which every task can check. web/gate.py asks for it in front of everything.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+from streamlit.auth_util import get_cookie_with_chunks
+from streamlit.user_info import generate_login_redirect_url
+from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+
+from chatbot.identity import Person
+from chatbot.settings import SignIn
+from chatbot.text import clean
+
+LOGIN, CALLBACK, SIGN_OUT = "/auth/login", "/oauth2callback", "/auth/logout"  # Streamlit's own
+COOKIE = USER_COOKIE_NAME
+NAME_LENGTH = 200  # characters
+
+# Claims that hold a person's name or groups; which of them there are depends on the provider.
+_NAMES = ("email", "preferred_username", "name", "cognito:username")
+_GROUPS = ("groups", "roles", "cognito:groups")
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A person who signed in.
+
+    id: tells this sign-in from the person's other ones.
+    """
+
+    person: Person
+    id: str
+
+
+def cookie_secret() -> str:
+    """Return what signs cookies: STREAMLIT_SERVER_COOKIE_SECRET, else this process's own."""
+    return str(st.get_option("server.cookieSecret"))
+
+
+def secrets(sign_in: SignIn) -> dict[str, Any]:
+    """Return the secrets that Streamlit needs for st.login, st.user and st.logout."""
+    return {
+        "auth": {
+            "redirect_uri": f"{sign_in.address}{CALLBACK}",
+            # Without it, Streamlit signs what the callback needs with a secret of the process.
+            "cookie_secret": cookie_secret(),
+            "client_id": sign_in.client_id,
+            "client_secret": sign_in.client_secret,
+            "server_metadata_url": sign_in.metadata_url,
+            # Some providers, such as Cognito, know PKCE but don't say so.
+            "client_kwargs": {"code_challenge_method": "S256"},
+        }
+    }
+
+
+def login_address() -> str:
+    """Return the address on this server that leads to the provider; it is good for two minutes."""
+    return generate_login_redirect_url("default")
+
+
+def read_cookie(cookies: Mapping[str, str], sign_in: SignIn) -> SignedIn | None:
+    """Return who signed in, as the cookie says; None if nobody did, or too long ago."""
+
+    def content(name: str) -> bytes | None:
+        value = cookies.get(name, "")
+        return decode_signed_value(cookie_secret(), name, value, sign_in.hours / 24)
+
+    try:
+        claims = json.loads(get_cookie_with_chunks(content, COOKIE) or b"null")
+    except ValueError:
+        return None
+    if not isinstance(claims, dict) or not (claims.get("iss") and claims.get("sub")):
+        return None
+    return SignedIn(_person(claims), str(claims.get("nonce") or claims.get("iat")))
+
+
+def may_enter(person: Person, sign_in: SignIn) -> bool:
+    """Return whether the person is in one of the groups that may use the chatbot."""
+    return not sign_in.groups or not sign_in.groups.isdisjoint(person.groups)
+
+
+def _person(claims: Mapping[str, Any]) -> Person:
+    issuer, subject = clean(str(claims["iss"])), clean(str(claims["sub"]))
+    name = next((claims[each] for each in _NAMES if claims.get(each)), subject)
+    groups: set[str] = set()
+    for each in _GROUPS:
+        told = claims.get(each)
+        told = told if isinstance(told, list) else [told]  # of one group, some send only its name
+        groups |= {group for group in told if isinstance(group, str)}
+    return Person(issuer, subject, clean(str(name))[:NAME_LENGTH], frozenset(groups))

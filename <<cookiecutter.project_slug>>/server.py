@@ -4,6 +4,7 @@
 """
 
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,12 +12,14 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
-from chatbot import service
+from chatbot import service, sign_in
 from chatbot.page import wording
 from chatbot.page.scripts import SCRIPTS
 from chatbot.page.theme import colors
-from chatbot.settings import Settings, SettingsError, load_settings
+from chatbot.settings import Settings, SettingsError, load_settings, makes_people_sign_in
+from chatbot.web import gate
 from chatbot.web.admission import Admission
+from chatbot.web.gate import Gate
 from chatbot.web.headers import SecurityHeaders
 from chatbot.web.index import Index, inline_scripts
 from chatbot.web.shutdown import BalancerHealth, Shutdown
@@ -43,24 +46,46 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
 
 
 def load_settings_or_defaults() -> Settings:
-    """Return the settings; if one of them can't be used, the page says so, but it must come."""
+    """Return the settings; if one of them can't be used, the page says so, but it must come.
+
+    Where people have to sign in, the server ends instead: a mistake must not open the page to all.
+    """
     try:
         return load_settings()
-    except SettingsError:
+    except SettingsError as error:
+        if makes_people_sign_in():
+            sys.exit(f"The chatbot can't start. {wording.error(error)}")
         return load_settings({})
+
+
+def gates(settings: Settings) -> list[Middleware]:
+    """Return what keeps those out who have not signed in."""
+    if settings.sign_in is None:
+        return []
+    return [
+        Middleware(
+            Gate,
+            settings=settings.sign_in,
+            sessions=settings.sessions_dir,
+            title=settings.title,
+            colors=colors(),
+        )
+    ]
 
 
 settings = load_settings_or_defaults()
 app = st.App(
     "streamlit_app.py",
     lifespan=lifespan,
+    secrets=sign_in.secrets(settings.sign_in) if settings.sign_in else None,
     middleware=[
         Middleware(Admission),
         Middleware(
             SecurityHeaders,
-            scripts=[*inline_scripts(STREAMLITS_FILES), *SCRIPTS],
+            scripts=[*inline_scripts(STREAMLITS_FILES), *SCRIPTS, gate.SCRIPT],
             frame_ancestors=settings.frame_ancestors,
         ),
+        *gates(settings),
         Middleware(StaticFiles, folder=STREAMLITS_FILES / "static"),
         Middleware(
             Index,

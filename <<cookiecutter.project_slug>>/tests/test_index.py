@@ -190,12 +190,12 @@ def test_code_that_is_cut_is_still_code(site: Site, conversation: Conversation, 
 def test_a_storage_that_does_not_answer_does_not_keep_the_page(
     site: Site, conversation: Conversation, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatbot.web.index.PATIENCE", 0.1)
+    monkeypatch.setattr("chatbot.web.patience.LIMIT", 0.1)
     with conversation.lock:  # as long as somebody else reads it, and waits
         for _ in range(6):
             page = site.get("/", Cookie=f"chatbot_session={key}")
             assert page.status == 200 and b'id="first-sight"' not in page.body
-        monkeypatch.setattr("chatbot.web.index.PATIENCE", 600)  # enough have waited
+        monkeypatch.setattr("chatbot.web.patience.LIMIT", 600)  # enough have waited
         assert site.get("/", Cookie=f"chatbot_session={key}").status == 200
 
 

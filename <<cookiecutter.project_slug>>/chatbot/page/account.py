@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import streamlit as st
 
@@ -53,7 +54,7 @@ def draw_account(tab: Tab) -> None:
             st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
 
 
-def _leave() -> None:
-    """Show nothing, and have the browser load the page again, for which the gate asks to sign in."""
+def _leave() -> NoReturn:
+    """Show nothing, and have the browser load the page anew, for which the gate asks to sign in."""
     st.html(f"<script>{RELOAD}</script>", unsafe_allow_javascript=True)
     st.stop()

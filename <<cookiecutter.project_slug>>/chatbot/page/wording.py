@@ -1,5 +1,7 @@
 """Every sentence for people, by the code of what happened."""
 
+import re
+
 from chatbot.conversations import Turn
 from chatbot.errors import ChatbotError, Facts
 from chatbot.models import ModelError
@@ -108,7 +110,31 @@ NOTHING_KEPT = (
     "Your browser keeps no data of this page. When you reload or close it, you can't come back to "
     "these chats."
 )
+SIGN_IN = "Please sign in."
+PROVIDER_SILENT = "The sign-in service does not answer at the moment. Wait a minute and try again."
 WAITING = "Begins when the answer above has ended."
+
+
+def may_not_enter(name: str) -> str:
+    """Return the sentence for who signed in but is in no group that may use the chatbot."""
+    return f"{name} may not use this chatbot. Ask whoever runs it, or sign in as somebody else."
+
+
+def not_signed_in(error: str, *, has_cookies: bool) -> str:
+    """Return the sentence about a sign-in that failed.
+
+    error: the provider's code, from the address. Anybody may have made that up, so only what looks
+        like a code is shown.
+    has_cookies: whether the browser has kept the cookie of the attempt.
+    """
+    if re.fullmatch("[a-z_]{1,40}", error):
+        return f"You were not signed in. The sign-in service says: {error}."
+    if not has_cookies:
+        return (
+            "You were not signed in. It took too long, or your browser keeps no cookies of this "
+            "site, which it must."
+        )
+    return "You were not signed in."
 
 
 def signed_in_as(name: str) -> str:

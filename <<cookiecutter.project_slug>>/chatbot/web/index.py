@@ -1,10 +1,8 @@
 """The page's HTML: Streamlit's own, completed by what makes it come sooner and know its browser."""
 
-import asyncio
 import gzip
 import re
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from html import escape
 from pathlib import Path
 
@@ -15,15 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chatbot.identity import COOKIE, is_key, new_key, session_folder
 from chatbot.page import wording
 from chatbot.web import first_sight
-from chatbot.web.requests import is_https, is_page
+from chatbot.web.patience import StorageThreads
+from chatbot.web.requests import is_https, is_page, person_of
 
 SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 # What the page loads only once its script has run, by the first word of its file's name.
 LATE = ("Button.", "ChatInput.", "Html.", "Selectbox.")
 FOUR_HUNDRED_DAYS = 34_560_000  # seconds; the longest life that browsers grant to a cookie
-PATIENCE = 2.0  # seconds that a page waits for its first sight
-READERS = 4  # threads that read first sights, at most
 
 _IMPORT = re.compile(r"(?:from|import) ?[\"'`]\./([^\"'`]+\.js)[\"'`]")
 # Streamlit's own first script. The page's script starts it, when the first sight is painted.
@@ -68,8 +65,7 @@ class Index:
         self._before_script = f"{_STYLESHEET.sub('', head)}{''.join(links)}{style}"
         self._before_sight, root, end = f"{head_end}{body}".partition('<div id="root">')
         self._after_sight = f"{sheets}{root}{end}"
-        self._readers = ThreadPoolExecutor(READERS, "first-sight")
-        self._stuck: set[Future[first_sight.Sight]] = set()
+        self._threads = StorageThreads("first-sight")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not is_page(scope):
@@ -79,18 +75,25 @@ class Index:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        key = request.cookies.get(COOKIE, "")
-        known = is_key(key)
-        sight = await self._first_sight(key, request.query_params.get("chat", "")) if known else ""
-        key = key if known else new_key()
-        kept = self._cookie_attributes(is_https(request.headers))
-        told = {"name": COOKIE, "key": key, "known": "yes" if known else "", "cookie": kept}
+        headers = {"cache-control": "no-store"}  # it is one person's alone, and old a moment later
+        person = person_of(request.scope)
+        folder: Path | None
+        if person:
+            folder = session_folder(self._sessions, person)
+            told = {"session": folder.name}
+        else:
+            key = request.cookies.get(COOKIE, "")
+            known = is_key(key)
+            key = key if known else new_key()
+            kept = self._cookie_attributes(is_https(request.headers))
+            headers["set-cookie"] = f"{COOKIE}={key}; {kept}"
+            folder = session_folder(self._sessions, key) if known else None
+            told = {"name": COOKIE, "key": key, "known": "yes" if known else "", "cookie": kept}
         told |= {"start": self._start, "lost": wording.NOTHING_KEPT}
         script = _element("script", told, SCRIPT)
+        sight = await self._first_sight(folder, request.query_params.get("chat", ""))
         parts = (self._before_script, script, self._before_sight, sight, self._after_sight)
         body = "".join(parts).encode("utf-8", "replace")
-        # It is this person's alone, and old a moment later.
-        headers = {"cache-control": "no-store", "set-cookie": f"{COOKIE}={key}; {kept}"}
         if "gzip" in request.headers.get("accept-encoding", ""):
             headers["content-encoding"] = "gzip"
             body = gzip.compress(body, compresslevel=5)
@@ -106,18 +109,13 @@ class Index:
             return f"{attributes}; samesite=none; secure; partitioned"
         return f"{attributes}; samesite=lax{'; secure' if is_secure else ''}"
 
-    async def _first_sight(self, key: str, chat: str) -> str:
+    async def _first_sight(self, folder: Path | None, chat: str) -> str:
         """Return the element with the newest turns, or "" if they can't be read at once."""
-        if len(self._stuck) >= READERS:
+        if folder is None:
             return ""
-        folder = session_folder(self._sessions, key)
-        reading = self._readers.submit(first_sight.draw, folder, chat)
         try:
-            sight = await asyncio.wait_for(asyncio.wrap_future(reading), PATIENCE)
+            sight = await self._threads.run(first_sight.draw, folder, chat)
         except TimeoutError:
-            if not reading.cancelled():  # a thread waits for the storage
-                self._stuck.add(reading)
-                reading.add_done_callback(self._stuck.discard)
             return ""
         if not sight.turns:
             return ""

@@ -1,9 +1,10 @@
 // Runs before Streamlit's own scripts, so that the first request for data already says whose it is.
-// The server says by this element: `name`, of the cookie and of the item in local storage; `key`, of
-// the session; `known`, whether the browser sent it; `cookie`, how the cookie is kept; `start`, where
-// Streamlit's first script is; `lost`, the sentence for a browser that keeps nothing.
+// The server says by this element: `start`, where Streamlit's first script is. If people sign in:
+// `session`, the public id of the person's. Else: `name`, of the cookie and of the item in local
+// storage; `key`, of the session; `known`, whether the browser sent it; `cookie`, how the cookie is
+// kept; `lost`, the sentence for a browser that keeps nothing.
 {
-  const { name, key, known, cookie, start, lost } = document.currentScript.dataset;
+  const { start, session, name, key, known, cookie, lost } = document.currentScript.dataset;
   const attempt = (action) => { try { return action(); } catch { return null; } };
 
   // Streamlit would ask the server for this before it connects.
@@ -26,25 +27,72 @@
 
   // The cookie comes with each request, local storage stays when cookies are cleared: both are kept
   // alike. A key that the browser did not send is new, so one in local storage wins.
-  const stored = attempt(() => JSON.parse(localStorage.getItem(name))[name]);
-  const mine = known || !/^k[0-9a-f]{32}$/.test(stored) ? key : stored;
-  if (mine !== key) attempt(() => { document.cookie = `${name}=${mine}; ${cookie}`; });
-  attempt(() => localStorage.setItem(name, JSON.stringify({ [name]: mine })));
-  if (!attempt(() => document.cookie.includes(mine))) {
-    const address = new URL(location.href);
-    if (!address.searchParams.has("cookies")) {
-      address.searchParams.set("cookies", "blocked");
-      location.replace(address); // so that the page asks local storage for the key
-    } else if (!attempt(() => localStorage.getItem(name).includes(mine))) {
-      addEventListener("DOMContentLoaded", () => {
-        const sentence = document.createElement("p");
-        sentence.role = "status";
-        sentence.id = "nothing-kept";
-        sentence.textContent = lost;
-        document.body.append(sentence);
-      });
+  const keepKey = () => {
+    const stored = attempt(() => JSON.parse(localStorage.getItem(name))[name]);
+    const mine = known || !/^k[0-9a-f]{32}$/.test(stored) ? key : stored;
+    if (mine !== key) attempt(() => { document.cookie = `${name}=${mine}; ${cookie}`; });
+    attempt(() => localStorage.setItem(name, JSON.stringify({ [name]: mine })));
+    if (!attempt(() => document.cookie.includes(mine))) {
+      const address = new URL(location.href);
+      if (!address.searchParams.has("cookies")) {
+        address.searchParams.set("cookies", "blocked");
+        location.replace(address); // so that the page asks local storage for the key
+      } else if (!attempt(() => localStorage.getItem(name).includes(mine))) {
+        addEventListener("DOMContentLoaded", () => {
+          const sentence = document.createElement("p");
+          sentence.role = "status";
+          sentence.id = "nothing-kept";
+          sentence.textContent = lost;
+          document.body.append(sentence);
+        });
+      }
     }
-  }
+  };
+  if (key) keepKey();
+
+  // A person who signs out, or in as somebody else, does so in all tabs of the browser. A sign-in that
+  // is too old is noticed when the person comes back to the tab, and when the connection is lost.
+  const followSignIn = () => {
+    const NAME = "chatbot_signed_in"; // web/gate.js empties it
+    const DRAFT = "chatbot_draft"; // what was typed and not sent; each tab has its own
+    const input = () => document.querySelector('[data-testid="stChatInputTextArea"]');
+    const leave = () => {
+      const draft = JSON.stringify({ session, text: input()?.value ?? "" });
+      attempt(() => sessionStorage.setItem(DRAFT, draft));
+      location.reload();
+    };
+    const check = async () => {
+      const answer = await fetch("_stcore/host-config").catch(() => null);
+      if (answer?.status === 401 || answer?.status === 403) leave();
+    };
+    attempt(() => localStorage.setItem(NAME, session));
+    addEventListener("storage", (event) => {
+      if (event.key === NAME && event.newValue !== session) leave();
+    });
+    addEventListener("focus", check);
+    document.addEventListener("visibilitychange", () => document.hidden || check());
+    addEventListener("pageshow", (event) => event.persisted && leave()); // found by going back
+    window.WebSocket = class extends WebSocket {
+      constructor(...details) {
+        super(...details);
+        this.addEventListener("close", check);
+      }
+    };
+
+    const draft = attempt(() => JSON.parse(sessionStorage.getItem(DRAFT)));
+    attempt(() => sessionStorage.removeItem(DRAFT));
+    if (draft?.session !== session || !draft.text) return;
+    const waiting = setInterval(() => {
+      if (!input()) return;
+      clearInterval(waiting);
+      if (input().value) return;
+      // React hears of a new value only from the browser's own setter.
+      const { set } = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value");
+      set.call(input(), draft.text);
+      input().dispatchEvent(new Event("input", { bubbles: true }));
+    }, 100);
+  };
+  if (session) followSignIn();
 
   // The first sight goes when the page has drawn its messages, or had time to draw something else.
   // Until then it covers that Streamlit scrolls down slowly, and that code grows when it gets its

@@ -3,6 +3,8 @@
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from chatbot.identity import Person
+
 # First words of the addresses that Streamlit serves beside the page; all others lead to the page.
 _PARTS = ("_stcore", "app", "auth", "component", "media", "oauth2callback", "static", "vendor")
 _FILES = ("favicon.png", "manifest.json")
@@ -24,3 +26,14 @@ def is_https(headers: Headers) -> bool:
     """
     told = headers.get("cloudfront-forwarded-proto") or headers.get("x-forwarded-proto", "")
     return told.split(",")[0].strip().lower() == "https"
+
+
+def person_of(scope: Scope) -> Person | None:
+    """Return who signed in, as the gate has found out; None where nobody has to."""
+    person = scope.get("state", {}).get("person")
+    return person if isinstance(person, Person) else None
+
+
+def set_person(scope: Scope, person: Person) -> None:
+    """Tell the middleware behind the gate who signed in."""
+    scope.setdefault("state", {})["person"] = person

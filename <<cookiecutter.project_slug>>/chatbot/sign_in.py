@@ -62,15 +62,16 @@ def secrets(sign_in: SignIn) -> dict[str, Any]:
 
 def login_address() -> str:
     """Return the address on this server that leads to the provider; it is good for two minutes."""
-    return generate_login_redirect_url("default")
+    return str(generate_login_redirect_url("default"))
 
 
 def read_cookie(cookies: Mapping[str, str], sign_in: SignIn) -> SignedIn | None:
     """Return who signed in, as the cookie says; None if nobody did, or too long ago."""
 
     def content(name: str) -> bytes | None:
-        value = cookies.get(name, "")
-        return decode_signed_value(cookie_secret(), name, value, sign_in.hours / 24)
+        value, days = cookies.get(name, ""), sign_in.hours / 24
+        signed: bytes | None = decode_signed_value(cookie_secret(), name, value, days)
+        return signed
 
     try:
         claims = json.loads(get_cookie_with_chunks(content, COOKIE) or b"null")

@@ -136,7 +136,7 @@ def test_a_person_signs_in_across_tasks_and_finds_their_chats(
     for _ in range(2):
         assert "A question of Alice" in browser.get("/").body
         page = browser.page()
-        assert "Signed in as alice" in page and "A question of Alice" in page
+        assert "Signed in as alice@example.com" in page and "A question of Alice" in page
 
 
 def test_the_page_of_a_person_knows_no_key_of_a_browser(browser: Browser) -> None:

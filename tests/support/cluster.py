@@ -27,14 +27,16 @@ class Cluster:
 
     address: the balancer's, where people go.
     folder: where the tasks keep the sessions.
+    environment: the tasks' variables, when they start.
     """
 
-    def __init__(self, project: Project, folder: Path, environment: dict[str, str]) -> None:
-        self.address = ""
+    def __init__(self, project: Project, folder: Path, environment: Mapping[str, str]) -> None:
+        self._port = free_port()
+        self.address = f"http://localhost:{self._port}"
         self.folder = folder / "sessions"
         self._project = project
         project.dev("test", "--version")  # makes the environment, which both would make at once
-        self._environment = environment | {"CHATBOT_SESSIONS_DIR": str(self.folder)}
+        self.environment = {**environment, "CHATBOT_SESSIONS_DIR": str(self.folder)}
         self._ports = {name: free_port() for name in TASKS}
         self._servers: dict[str, Server] = {}
         self._control = folder
@@ -44,7 +46,7 @@ class Cluster:
         for name, port in self._ports.items():
             if name not in self._servers or self._servers[name].process.poll() is not None:
                 own_name = unshare("uts", 'hostname "$0" && exec "$@"', name)
-                self._servers[name] = start(self._project, port, self._environment, own_name)
+                self._servers[name] = start(self._project, port, self.environment, own_name)
         for server in self._servers.values():
             wait_until_healthy(server.address, server.process)
 
@@ -80,7 +82,6 @@ class Cluster:
 
         target_group: the properties of the one on AWS, which the balancer then behaves like.
         """
-        port = free_port()
         text = self._project.read("infra/haproxy.cfg")
         if not sticky:
             text = re.sub(r"\n *cookie .*", "", text)
@@ -92,12 +93,11 @@ class Cluster:
         configuration = self._control / "haproxy.cfg"
         configuration.write_text(text)
         one, two = (f"127.0.0.1:{each}" for each in self._ports.values())
-        places = {"LISTEN": f"127.0.0.1:{port}", "TASK_1": one, "TASK_2": two}
+        places = {"LISTEN": f"127.0.0.1:{self._port}", "TASK_1": one, "TASK_2": two}
         haproxy = subprocess.Popen(
             [str(HAPROXY), "-q", "-db", "-f", configuration], env=os.environ | places, text=True
         )
         try:
-            self.address = f"http://localhost:{port}"
             wait_until_healthy(self.address, haproxy)
             yield
         finally:

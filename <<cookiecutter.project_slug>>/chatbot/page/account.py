@@ -8,7 +8,6 @@ import streamlit as st
 
 from chatbot import sign_in
 from chatbot.identity import Person, session_folder
-from chatbot.markdown import as_text
 from chatbot.page import wording
 from chatbot.page.scripts import RELOAD
 from chatbot.page.state import Tab
@@ -50,7 +49,7 @@ def draw_account(tab: Tab) -> None:
     """Say who signed in, with a button to sign out."""
     if tab.person:
         with st.container(key="account", gap="xxsmall"):
-            st.caption(wording.signed_in_as(as_text(tab.person.name)))
+            st.text(wording.signed_in_as(tab.person.name))
             st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
 
 

@@ -17,6 +17,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 CLIENT_ID, CLIENT_SECRET = "chatbot", "secret-of-the-chatbot"
+PEOPLE = ("alice", "bob", "carol", "dan", "eve", "frank", "grace", "heidi", "ivan", "judy")
 ALICE = {"sub": "alice", "email": "alice@example.com"}
 
 
@@ -38,7 +39,7 @@ class Provider(ThreadingHTTPServer):
     def __init__(self, address: str) -> None:
         """address: of the chatbot; codes are sent to its callback only."""
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.url = f"http://localhost:{self.server_port}"
         self.address = address
         self.key = RSAKey.generate_key(2048, {"kid": "1", "use": "sig", "alg": "RS256"})
         self.codes: dict[str, dict[str, str]] = {}
@@ -112,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _choose(self, asked: dict[str, str]) -> None:
         links = (
             f'<p><a href="/authorize?{html.escape(urlencode({**asked, "who": name}))}">{name}</a>'
-            for name in ("alice", "bob", "carol")
+            for name in PEOPLE
         )
         self._send(200, "text/html", f"<h1>Who are you?</h1>{''.join(links)}".encode())
 

@@ -100,3 +100,60 @@ def test_bytes_that_are_no_text_do_not_break_the_page() -> None:
     names = ("CHATBOT_TITLE", "CHATBOT_HOSTNAME", "CHATBOT_SYSTEM_PROMPT")
     settings = load_settings(dict.fromkeys(names, "A\udcff"))
     assert {settings.title, settings.hostname, settings.system_prompt} == {"A\ufffd"}
+
+
+PROVIDER = {
+    "CHATBOT_ADDRESS": "https://Chat.example.com/",
+    "CHATBOT_SIGN_IN_METADATA_URL": "https://id.example.com/.well-known/openid-configuration",
+    "CHATBOT_SIGN_IN_CLIENT_ID": "chatbot",
+    "CHATBOT_SIGN_IN_CLIENT_SECRET": "very secret",
+}
+
+
+def test_people_sign_in_where_a_provider_is_named() -> None:
+    sign_in = load_settings(PROVIDER).sign_in
+    assert sign_in and sign_in.address == "https://chat.example.com"
+    assert (sign_in.hours, sign_in.groups, sign_in.admin_groups) == (12, frozenset(), frozenset())
+    groups = {"CHATBOT_SIGN_IN_GROUPS": " staff  managers ", "CHATBOT_ADMIN_GROUPS": "it"}
+    chosen = load_settings(PROVIDER | groups | {"CHATBOT_SIGN_IN_HOURS": "1"}).sign_in
+    assert chosen and chosen.groups == {"staff", "managers"}
+    assert (chosen.hours, chosen.admin_groups) == (1, {"it"})
+    assert "very secret" not in repr(sign_in)
+
+
+def test_nobody_signs_in_where_none_is_named() -> None:
+    assert load_settings({"CHATBOT_ADDRESS": PROVIDER["CHATBOT_ADDRESS"]}).sign_in is None
+
+
+@pytest.mark.parametrize("missing", list(PROVIDER))
+def test_half_of_a_sign_in_is_a_mistake(missing: str) -> None:
+    for value in ("", "  "):
+        with pytest.raises(SettingsError) as caught:
+            load_settings(PROVIDER | {missing: value})
+        assert f"set {missing} as well" in wording.error(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CHATBOT_ADDRESS", "chat.example.com"),
+        ("CHATBOT_ADDRESS", "https://chat.example.com/path"),
+        ("CHATBOT_ADDRESS", "https://user@chat.example.com"),
+        ("CHATBOT_SIGN_IN_METADATA_URL", "id.example.com"),
+        ("CHATBOT_SIGN_IN_HOURS", "0"),
+        ("CHATBOT_SIGN_IN_HOURS", "1.5"),
+        ("CHATBOT_SIGN_IN_HOURS", "1000"),
+    ],
+)
+def test_a_sign_in_that_can_not_work_is_a_mistake(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(PROVIDER | {name: value})
+    assert name in wording.error(caught.value) and value in wording.error(caught.value)
+
+
+def test_a_sign_in_does_not_outlive_what_is_kept_of_it() -> None:
+    hours = {"CHATBOT_SIGN_IN_HOURS": "25"}
+    with pytest.raises(SettingsError):
+        load_settings(PROVIDER | hours | {"CHATBOT_RETENTION_DAYS": "1"})
+    for days in ("2", "0"):
+        assert load_settings(PROVIDER | hours | {"CHATBOT_RETENTION_DAYS": days}).sign_in

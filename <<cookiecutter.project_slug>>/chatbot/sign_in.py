@@ -12,15 +12,21 @@ from typing import Any
 import streamlit as st
 from streamlit.auth_util import get_cookie_with_chunks
 from streamlit.user_info import generate_login_redirect_url
-from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
-from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+from streamlit.web.server.starlette.starlette_app_utils import (
+    decode_signed_value,
+    generate_xsrf_token_string,
+)
+from streamlit.web.server.starlette.starlette_server_config import (
+    USER_COOKIE_NAME,
+    XSRF_COOKIE_NAME,
+)
 
 from chatbot.identity import Person
 from chatbot.settings import SignIn
 from chatbot.text import clean
 
 LOGIN, CALLBACK, SIGN_OUT = "/auth/login", "/oauth2callback", "/auth/logout"  # Streamlit's own
-COOKIE = USER_COOKIE_NAME
+COOKIE, XSRF_COOKIE = USER_COOKIE_NAME, XSRF_COOKIE_NAME
 NAME_LENGTH = 200  # characters
 
 # Claims that hold a person's name or groups; which of them there are depends on the provider.
@@ -63,6 +69,15 @@ def secrets(sign_in: SignIn) -> dict[str, Any]:
 def login_address() -> str:
     """Return the address on this server that leads to the provider; it is good for two minutes."""
     return str(generate_login_redirect_url("default"))
+
+
+def new_xsrf_token() -> str:
+    """Return a value of XSRF_COOKIE, which the page needs to connect as a person.
+
+    Streamlit gives it with files that this page does not ask for before it connects; without it,
+    st.user knows nobody.
+    """
+    return str(generate_xsrf_token_string())
 
 
 def read_cookie(cookies: Mapping[str, str], sign_in: SignIn) -> SignedIn | None:

@@ -10,7 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
+from streamlit.web.server.starlette.starlette_app_utils import (
+    create_signed_value,
+    validate_xsrf_token,
+)
 from support.provider import Provider, provider
 from support.tasks import Browser, run, running_tasks, start_task
 from websockets.exceptions import InvalidStatus
@@ -142,7 +145,18 @@ def test_a_person_signs_in_across_tasks_and_finds_their_chats(
 def test_the_page_of_a_person_knows_no_key_of_a_browser(browser: Browser) -> None:
     browser.sign_in()
     page = browser.get("/")
-    assert not page.set_cookies and "data-key" not in page.body
+    assert "chatbot_session" not in browser.cookies and "data-key" not in page.body
+
+
+def test_the_page_brings_what_streamlit_needs_to_know_the_person(browser: Browser) -> None:
+    """Without this token, st.user is nobody in the first run, though the gate lets it pass."""
+    browser.sign_in()
+    browser.cookies.pop("_streamlit_xsrf", None)
+    browser.get("/")
+    token = browser.cookies["_streamlit_xsrf"]
+    assert validate_xsrf_token(token, token)
+    browser.get("/")
+    assert browser.cookies["_streamlit_xsrf"] == token
 
 
 def test_the_address_survives_the_sign_in(browser: Browser) -> None:

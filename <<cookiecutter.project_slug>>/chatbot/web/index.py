@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chatbot import sign_in
 from chatbot.identity import COOKIE, is_key, new_key, session_folder
 from chatbot.page import wording
 from chatbot.web import first_sight
@@ -81,6 +82,9 @@ class Index:
         if person:
             folder = session_folder(self._sessions, person)
             told = {"session": folder.name}
+            if sign_in.XSRF_COOKIE not in request.cookies:
+                kept = f"path=/; samesite=lax{'; secure' if is_https(request.headers) else ''}"
+                headers["set-cookie"] = f"{sign_in.XSRF_COOKIE}={sign_in.new_xsrf_token()}; {kept}"
         else:
             key = request.cookies.get(COOKIE, "")
             known = is_key(key)

@@ -31,7 +31,7 @@ class Cluster:
     """
 
     def __init__(self, project: Project, folder: Path, environment: Mapping[str, str]) -> None:
-        self._port = free_port()
+        self._port, self.https_port = free_port(), free_port()
         self.address = f"http://localhost:{self._port}"
         self.folder = folder / "sessions"
         self._project = project
@@ -73,7 +73,10 @@ class Cluster:
 
     @contextmanager
     def balanced(
-        self, sticky: bool, target_group: Mapping[str, Any] | None = None
+        self,
+        sticky: bool,
+        target_group: Mapping[str, Any] | None = None,
+        certificate: Path | None = None,
     ) -> Iterator[None]:
         """Run the balancer, with or without stickiness, until the block ends.
 
@@ -81,10 +84,17 @@ class Cluster:
         is the one with the WebSocket; all other requests take their turns.
 
         target_group: the properties of the one on AWS, which the balancer then behaves like.
+        certificate: a file with one, and its key; with it, https_port answers, too.
         """
         text = self._project.read("infra/haproxy.cfg")
         if not sticky:
             text = re.sub(r"\n *cookie .*", "", text)
+        if certificate:
+            text = text.replace(
+                'bind "${LISTEN}"\n',
+                f'bind "${{LISTEN}}"\n    bind 127.0.0.1:{self.https_port} ssl crt {certificate}\n'
+                "    http-request set-header CloudFront-Forwarded-Proto https if { ssl_fc }\n",
+            )
         if target_group:
             text = behaving_as_on_aws(text, target_group)
         for number, name in enumerate(TASKS, start=1):

@@ -6,7 +6,7 @@ from chatbot import service
 from chatbot.answers import Assistant
 from chatbot.conversations import Turn
 from chatbot.markdown import as_text
-from chatbot.page import account, composer, messages, opening, sidebar, waiting, wording
+from chatbot.page import account, composer, messages, opening, sidebar, usage, waiting, wording
 from chatbot.page.state import Tab, current_tab
 from chatbot.settings import Settings, SettingsError
 from chatbot.storage import StorageError
@@ -40,6 +40,9 @@ def draw_sidebar(tab: Tab, settings: Settings, assistant: Assistant) -> None:
     sidebar.draw_model(assistant.models)
     sidebar.draw_new_chat(tab)
     sidebar.draw_chats(tab)
+    usage.draw_usage(tab, assistant)
+    if settings.sign_in:
+        usage.draw_everyones_usage(tab, settings.sessions_dir, settings.sign_in.admin_groups)
 
 
 def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
@@ -50,6 +53,7 @@ def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
     turns, below = st.container(), st.container()  # an answer in progress keeps the turns busy
     with below:
         messages.draw_notes(tab.conversation, assistant, model)
+        composer.draw_refusal(tab)
         composer.draw_unsent(tab)
     with turns:
         messages.draw_turns(

@@ -23,11 +23,21 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chatbot.context import stream_answer
+from chatbot import usage
+from chatbot.context import estimate_tokens, stream_answer
 from chatbot.conversations import Conversation, Turn, new_turn_id
 from chatbot.journals import DeletedError
 from chatbot.metrics import Outcome
-from chatbot.models import Backend, Cancellation, Finish, Model, ModelError, Text
+from chatbot.models import (
+    Backend,
+    Cancellation,
+    Finish,
+    Model,
+    ModelError,
+    Text,
+    Tokens,
+    count_tokens,
+)
 from chatbot.records import Beat, Claim, End, Prompt, Record
 from chatbot.records import Text as TextRecord
 from chatbot.storage import StorageError
@@ -62,6 +72,7 @@ class Assistant:
     models: those on offer by their keys, the default one first.
     system_prompt: what a model is told before each conversation.
     report: is told how each answer went that this process has written.
+    daily_tokens: after how many a person can ask nothing more on that day (UTC); 0 is no limit.
     """
 
     def __init__(
@@ -70,12 +81,14 @@ class Assistant:
         models: dict[str, Model],
         system_prompt: str,
         report: Callable[[Outcome], None] = lambda outcome: None,
+        daily_tokens: int = 0,
     ) -> None:
         self.id = f"{socket.gethostname()}/{secrets.token_hex(4)}"
         self.backend = backend
         self.models = models
         self.system_prompt = system_prompt
         self.report = report
+        self.daily_tokens = daily_tokens
         self._running: dict[tuple[Path, str], _Writer] = {}
         self._closing = False
 
@@ -97,9 +110,12 @@ class Assistant:
         after: ids of turns whose answers are not stopped; this answer begins when they have ended.
 
         Returns the turn's id, which is new unless one is given; asking again under the same id does
-        nothing. Raises StorageError, such as DeletedError, if the prompt was not saved.
+        nothing. Raises StorageError, such as DeletedError, if the prompt was not saved, and
+        usage.LimitError if the day's tokens are used up.
         """
         turn_id = turn_id or new_turn_id()
+        if all(turn.id != turn_id for turn in conversation.turns):
+            self._require_tokens(conversation)
 
         def decide(claim: Claim) -> list[Record]:
             if conversation.deleted:
@@ -130,7 +146,11 @@ class Assistant:
             writer.release()  # otherwise it would find out only when it has something to append
 
     def retry(self, conversation: Conversation, turn_id: str, model: str) -> None:
-        """Begin a failed answer again, or continue the part that there is. Raises StorageError."""
+        """Begin a failed answer again, or continue the part that there is.
+
+        Raises StorageError, and usage.LimitError if the day's tokens are used up.
+        """
+        self._require_tokens(conversation)
         self._claim(conversation, conversation.turn(turn_id), model, ("failed",))
 
     def follow(self, conversation: Conversation, turn_id: str) -> Iterator[Progress]:
@@ -183,6 +203,10 @@ class Assistant:
         deadline = time.monotonic() + RELEASE_TIMEOUT
         for writer in writers:
             writer.wait(deadline - time.monotonic())
+
+    def _require_tokens(self, conversation: Conversation) -> None:
+        if self.daily_tokens:
+            usage.require_tokens(conversation.path.parent, self.daily_tokens)
 
     def _is_abandoned(self, conversation: Conversation, turn: Turn, silence: float) -> bool:
         if self._closing:  # the pages that this process still serves leave it to the next one
@@ -259,6 +283,9 @@ class _Writer:
         self._arrived: queue.SimpleQueue[Text | Finish | ModelError | None] = queue.SimpleQueue()
         self._done = threading.Event()
         self._cancellation = Cancellation()
+        self._sent: list[Turn] = []  # nothing until the model is asked
+        self._received: list[str] = []
+        self._told: Finish | ModelError | None = None  # by the model, at the end
         self._begun = time.monotonic()
         self._first_word: float | None = None  # seconds until it came
         self._saver = threading.Thread(target=self._save, name=f"save-{claim.turn}", daemon=True)
@@ -276,6 +303,7 @@ class _Writer:
             claimed = self._claim in records
             if claimed:  # nobody may see the claim without its writer, and take it for abandoned
                 self._assistant._running[self._place] = self
+                self._prepare_usage()
             return records
 
         try:
@@ -320,23 +348,28 @@ class _Writer:
         assistant = self._assistant
         model, system = assistant.model(self._claim.model), assistant.system_prompt
         try:
-            stream = stream_answer(
-                assistant.backend, model, self._turns(), system, self._cancellation
-            )
+            self._sent = self._turns()
+            stream = stream_answer(assistant.backend, model, self._sent, system, self._cancellation)
             with closing(stream) as events:
                 for event in events:
-                    if self._first_word is None and isinstance(event, Text):
-                        self._first_word = time.monotonic() - self._begun
+                    if isinstance(event, Text):
+                        if self._first_word is None:
+                            self._first_word = time.monotonic() - self._begun
+                        self._received.append(event.text)
+                    else:
+                        self._told = event
                     self._arrived.put(event)
                     if self._done.is_set():
                         return
         except DeletedError:
             return  # the other thread finds out by itself
         except ModelError as error:
+            self._told = error
             self._arrived.put(error)
         except Exception as error:
             log.exception("The backend raised something other than a ModelError")
-            self._arrived.put(ModelError("bug", error=type(error).__name__))
+            self._told = ModelError("bug", error=type(error).__name__)
+            self._arrived.put(self._told)
 
     def _turns(self) -> list[Turn]:
         """Return the turns up to this one, as they are now. Raises DeletedError."""
@@ -356,11 +389,44 @@ class _Writer:
             self._finish()
 
     def _finish(self) -> None:
-        self._done.set()
+        tokens = self._count_tokens()  # what arrives from now on is not in the answer
         self._cancellation.cancel()
+        self._record_usage(tokens)  # before a process that ends stops waiting for this
+        self._done.set()
         self._unregister()
         self._assistant._begin_waiting(self._conversation)
         self._report()
+
+    def _prepare_usage(self) -> None:
+        """Make the file for what this attempt uses, under the conversation's lock.
+
+        So whoever deletes the session deletes the file after the conversation, and whoever comes
+        later finds no conversation to answer in.
+        """
+        try:
+            usage.prepare(self._conversation.path.parent)
+        except StorageError as error:
+            log.warning("The usage of an answer can't be recorded: %s", error)
+
+    def _count_tokens(self) -> Tokens | None:
+        """Return what this attempt has used; None if the model was not asked, or refused."""
+        if isinstance(self._told, Finish):
+            told = count_tokens(self._told.usage)
+            if told or not self._told.sent_turns:
+                return told
+        if not self._sent or (isinstance(self._told, ModelError) and not self._received):
+            return None
+        model = self._assistant.model(self._claim.model)
+        received = "".join(self._received)
+        return estimate_tokens(self._sent, model, self._assistant.system_prompt, received)
+
+    def _record_usage(self, tokens: Tokens | None) -> None:
+        if tokens:
+            try:
+                model = self._assistant.model(self._claim.model)
+                usage.record(self._conversation.path.parent, model, tokens)
+            except StorageError as error:
+                log.warning("The usage of an answer was not recorded: %s", error)
 
     def _report(self) -> None:
         """Tell how the answer went, whoever ended it; not if another attempt follows."""

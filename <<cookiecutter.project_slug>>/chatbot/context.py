@@ -1,15 +1,26 @@
 """What a model is sent of a conversation: the turns that fit its window, as Converse wants them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from chatbot.conversations import Turn
-from chatbot.models import Backend, Cancellation, Events, Finish, Message, Model, Text, TooLongError
+from chatbot.models import (
+    Backend,
+    Cancellation,
+    Events,
+    Finish,
+    Message,
+    Model,
+    Text,
+    Tokens,
+    TooLongError,
+    count_tokens,
+)
 from chatbot.text import Joiner, is_blank
 
 BYTES_PER_TOKEN = 2  # of UTF-8 that no model has counted: English has 4, but hex digits have 2
 ANSWER_TOKENS = 4096  # room for an answer, if models.toml has no maxTokens
-_COUNTS = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens", "outputTokens")
 
 # How answers end that were withheld. Whoever withheld them judges all that a model is sent, so with
 # such a turn in it every later request would end in the same way.
@@ -72,16 +83,33 @@ def count_fitting_turns(turns: Sequence[Turn], model: Model, system: str) -> int
     The model has counted the tokens of what it was sent for an earlier answer. All else is
     estimated by its length.
     """
-    counted, tokens = _find_count(turns, model)
-    counted_bytes = sum(_count_bytes(turns[number]) for number in counted) or 1
     room = model.context_window - model.inference.get("maxTokens", ANSWER_TOKENS)
     room -= len(system.encode()) // BYTES_PER_TOKEN
-    for fitting, number in enumerate(reversed(range(len(turns)))):
-        size = _count_bytes(turns[number])
-        room -= size * tokens // counted_bytes if number in counted else size // BYTES_PER_TOKEN
+    for fitting, tokens in enumerate(_estimate_each(turns, model)):
+        room -= tokens
         if room < 0:
             return max(1, fitting)
     return len(turns)
+
+
+def estimate_tokens(turns: Sequence[Turn], model: Model, system: str, received: str) -> Tokens:
+    """Return how many tokens an answer took of which the model told nothing: it was broken off.
+
+    turns: as `stream_answer` got them. received: what has arrived of the answer.
+    """
+    sent = len(system.encode()) // BYTES_PER_TOKEN
+    fitting = count_fitting_turns(turns, model, system)
+    sent += sum(islice(_estimate_each(turns, model), fitting))
+    return Tokens(sent, len(received.encode()) // BYTES_PER_TOKEN)
+
+
+def _estimate_each(turns: Sequence[Turn], model: Model) -> Iterator[int]:
+    """Yield how many tokens each turn has, the newest first: counted by the model, or estimated."""
+    counted, tokens = _find_count(turns, model)
+    counted_bytes = sum(_count_bytes(turns[number]) for number in counted) or 1
+    for number in reversed(range(len(turns))):
+        size = _count_bytes(turns[number])
+        yield size * tokens // counted_bytes if number in counted else size // BYTES_PER_TOKEN
 
 
 def _find_count(turns: Sequence[Turn], model: Model) -> tuple[range, int]:
@@ -90,10 +118,10 @@ def _find_count(turns: Sequence[Turn], model: Model) -> tuple[range, int]:
     Other models may have more tokens for the same text. A request that was blocked says nothing.
     """
     for number, turn in reversed(list(enumerate(turns))):
-        counts = [turn.usage.get(name) for name in _COUNTS]
-        tokens = sum(count for count in counts if isinstance(count, int) and count > 0)
-        if tokens and turn.sent_turns > 0 and turn.model == model.key and not _is_withheld(turn):
-            return range(max(0, number + 1 - turn.sent_turns), number + 1), tokens
+        tokens = count_tokens(turn.usage)
+        told = tokens.all if tokens and turn.model == model.key else 0
+        if told and turn.sent_turns > 0 and not _is_withheld(turn):
+            return range(max(0, number + 1 - turn.sent_turns), number + 1), told
     return range(0), 0
 
 

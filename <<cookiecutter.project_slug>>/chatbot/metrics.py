@@ -9,10 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from chatbot.models import Model
+from chatbot.models import Model, count_tokens
 
 NAMESPACE = "Chatbot"
-TOKENS_SENT = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
 
 
 @dataclass(frozen=True)
@@ -43,19 +42,15 @@ def to_line(outcome: Outcome, stack: str) -> str:
     out.
     """
     model = outcome.model
-    usage = {name: count for name, count in outcome.usage.items() if isinstance(count, int)}
     values: dict[str, tuple[float | None, str]] = {
         "FirstWord": (outcome.first_word, "Seconds"),
         "Duration": (outcome.seconds, "Seconds"),
         "Failures": (int(outcome.state == "failed"), "Count"),
     }
-    if "outputTokens" in usage:
-        sent, written = sum(usage.get(name, 0) for name in TOKENS_SENT), usage["outputTokens"]
-        values["InputTokens"] = (sent, "Count")
-        values["OutputTokens"] = (written, "Count")
-        if model.input_price and model.output_price:  # one alone would tell too little
-            cost = (sent * model.input_price + written * model.output_price) / 1_000_000
-            values["Cost"] = (cost, "None")
+    if tokens := count_tokens(outcome.usage):
+        values["InputTokens"] = (tokens.sent, "Count")
+        values["OutputTokens"] = (tokens.written, "Count")
+        values["Cost"] = (model.cost(tokens), "None")
     known = {name: (value, unit) for name, (value, unit) in values.items() if value is not None}
     metrics = [{"Name": name, "Unit": unit} for name, (_value, unit) in known.items()]
     described = {"Namespace": NAMESPACE, "Dimensions": [["Stack", "Model"]], "Metrics": metrics}

@@ -3,7 +3,7 @@
 import math
 import threading
 import tomllib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,6 +36,39 @@ class Model:
     additional: dict[str, Any] = field(default_factory=dict)
     input_price: float = 0
     output_price: float = 0
+
+    def cost(self, tokens: "Tokens") -> float | None:
+        """Return what the tokens cost, in US dollars; None if a price is not known."""
+        if not (self.input_price and self.output_price):  # one alone would tell too little
+            return None
+        price = tokens.sent * self.input_price + tokens.written * self.output_price
+        return price / 1_000_000
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """How many tokens a model was sent, cached ones included, and how many it wrote."""
+
+    sent: int = 0
+    written: int = 0
+
+    @property
+    def all(self) -> int:
+        return self.sent + self.written
+
+
+_SENT = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+
+
+def count_tokens(usage: Mapping[str, object]) -> Tokens | None:
+    """Return the tokens of an answer, as its model reported them; None if it did not.
+
+    usage: tokens by kind, which may come from a file that somebody else wrote.
+    """
+    counts = {name: count for name, count in usage.items() if isinstance(count, int) and count > 0}
+    if not isinstance(usage.get("outputTokens"), int):
+        return None
+    return Tokens(sum(counts.get(name, 0) for name in _SENT), counts.get("outputTokens", 0))
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {

@@ -95,11 +95,42 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """What a process used for an answer, or for the part of it that it wrote.
+
+    day: when that ended, by UTC, such as "2026-11-26".
+    model: the key of the model, as in models.toml.
+    sent, written: tokens that the model was sent, cached ones included, and that it wrote; if it
+        did not report them, they are estimated by the length of the text.
+    cost: US dollars; 0 if the model's prices are not known.
+    """
+
+    day: str
+    model: str
+    sent: int
+    written: int
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose usage it is, from here on: somebody who has signed in.
+
+    issuer, subject: who it is, as the sign-in provider says.
+    name: for people to read; it may change.
+    """
+
+    issuer: str
+    subject: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """The file is about to be deleted."""
 
 
-Record = Prompt | Claim | Text | Beat | End | Value | Delete
+Record = Prompt | Claim | Text | Beat | End | Value | Used | Owner | Delete
 KINDS: dict[str, type[Record]] = {
     "prompt": Prompt,
     "claim": Claim,
@@ -107,6 +138,8 @@ KINDS: dict[str, type[Record]] = {
     "beat": Beat,
     "end": End,
     "value": Value,
+    "used": Used,
+    "owner": Owner,
     "delete": Delete,
 }
 _TYPES = {kind: name for name, kind in KINDS.items()}

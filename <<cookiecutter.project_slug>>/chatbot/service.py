@@ -37,7 +37,9 @@ def start() -> Service:
             retention.start(settings.sessions_dir, settings.retention_days)
             backend = Demo() if settings.backend == "demo" else Bedrock(settings.region)
             report = metrics.reporter(settings.metrics)
-            assistant = Assistant(backend, load_models(), settings.system_prompt, report)
+            assistant = Assistant(
+                backend, load_models(), settings.system_prompt, report, settings.daily_tokens
+            )
             atexit.register(assistant.close)
             _service = Service(settings, assistant)
             gc.collect()

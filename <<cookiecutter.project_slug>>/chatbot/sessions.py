@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatbot import attachments, conversations
+from chatbot import attachments, conversations, usage
 from chatbot.conversations import Conversation, is_conversation_id, title_of
 from chatbot.journals import Journal, open_journal
 from chatbot.records import Delete, Record, Value, to_line
@@ -16,10 +16,8 @@ from chatbot.storage import list_files, mark_root_seen, require_root, storage_er
 VALUES_FILE = "session.jsonl"
 SIGN_OUTS_FILE = "sign-outs.jsonl"
 # What shows, by its time, that a session is in use.
-_USED = re.compile(
-    rf"{conversations.FILE.pattern}|{re.escape(VALUES_FILE)}|{attachments.FOLDER}"
-    rf"|{re.escape(SIGN_OUTS_FILE)}"
-)
+_OTHERS = (VALUES_FILE, SIGN_OUTS_FILE, usage.FILE, attachments.FOLDER)
+_USED = re.compile("|".join([conversations.FILE.pattern, *map(re.escape, _OTHERS)]))
 
 
 class Values(Journal):
@@ -55,12 +53,15 @@ class Session:
     `session.set("name", value)`, or `session["name"] = value`, keeps any JSON value;
     `session.get("name")` brings it back. `session.attach(content)` keeps a file's content;
     `session.attachment(name)` brings it back.
+
+    usage: how many tokens the person has used, as it was last refreshed.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._values = open_journal(Values, folder / VALUES_FILE)
         self._sign_outs = open_journal(Values, folder / SIGN_OUTS_FILE)
+        self.usage = open_journal(usage.Usage, folder / usage.FILE)
 
     @property
     def id(self) -> str:
@@ -150,7 +151,7 @@ class Session:
         return sign_in in self._sign_outs.values
 
     def delete(self) -> None:
-        """Delete everything that is kept, but for the sign-outs, which must go on to count.
+        """Delete everything that is kept, but for the sign-outs and the usage, which must count on.
 
         Raises StorageError if something was not deleted.
         """
@@ -162,7 +163,7 @@ def delete_session(
 ) -> None:
     """Delete everything in a session's folder, and the folder; other people's files stay.
 
-    everything: also what a person can't delete: the sign-outs.
+    everything: also what a person can't delete: the sign-outs, and the usage.
 
     `wanted` is asked again before each file that shows the session's use, under its lock.
     Raises StorageError if something could not be deleted.
@@ -174,8 +175,9 @@ def delete_session(
         if not wanted():
             return
         open_journal(Values, folder / VALUES_FILE).delete(wanted)
-        if everything:
+        if everything:  # the usage after the conversations: answers.py relies on it
             open_journal(Values, folder / SIGN_OUTS_FILE).delete(wanted)
+            open_journal(usage.Usage, folder / usage.FILE).delete(wanted)
         now = _list_attachments(folder)  # what was attached meanwhile stays
         attachments.delete(folder, [name for name in now if attached.get(name) == now[name]])
         with suppress(OSError):  # there is something that is not ours, or is new

@@ -15,6 +15,7 @@ BACKENDS = ("bedrock", "demo")
 RETENTION_DAYS = 90
 SIGN_IN_HOURS = 12
 ADDRESS = "https://chat.example.com"
+DAILY_TOKENS = 100_000  # an example
 SITE = "https://intranet.example.com"
 # A site that may show the page in a frame: https, or http on this machine; "*." stands for all of
 # its subdomains.
@@ -75,6 +76,8 @@ class Settings:
     sign_in: how people sign in; None if nobody has to.
     metrics: the name under which CloudWatch adds up how answers go; empty tells it nothing
         (CHATBOT_METRICS).
+    daily_tokens: after how many tokens a person can ask nothing more on that day (UTC); 0 is no
+        limit (CHATBOT_DAILY_TOKENS).
     region: of Bedrock (AWS_REGION, which ECS sets but boto3 does not read); None leaves it to
         boto3's own configuration, as the credentials and AWS_ENDPOINT_URL_BEDROCK_RUNTIME are.
     """
@@ -89,6 +92,7 @@ class Settings:
     drain_seconds: int
     sign_in: SignIn | None
     metrics: str
+    daily_tokens: int
     region: str | None
 
 
@@ -114,6 +118,9 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     drain = variable("CHATBOT_DRAIN_SECONDS", "0")
     if not re.fullmatch("[0-9]{1,3}", drain):
         raise SettingsError("drain_seconds", value=drain, example=20)
+    tokens = variable("CHATBOT_DAILY_TOKENS", "0")
+    if not re.fullmatch("[0-9]{1,12}", tokens):
+        raise SettingsError("daily_tokens", value=tokens, example=DAILY_TOKENS)
     return Settings(
         sessions_dir=Path(variable("CHATBOT_SESSIONS_DIR", str(ROOT / "session_data"))),
         backend=backend,
@@ -125,6 +132,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         drain_seconds=int(drain),
         sign_in=_load_sign_in(variable, int(days)),
         metrics=clean(variable("CHATBOT_METRICS", "")),
+        daily_tokens=int(tokens),
         region=variable("AWS_REGION", "") or None,
     )
 

@@ -400,7 +400,7 @@ def test_a_person_deletes_everything_that_is_kept(open_page: OpenPage, session: 
     click(page, "Delete everything")
     click(page, "Delete for good")
     assert read_messages(page) == []
-    assert not session.folder.exists()
+    assert [each.name for each in session.folder.iterdir()] == ["usage.jsonl"]
     say(page, "A new life")
     assert [entry.title for entry in session.conversations()] == ["A new life"]
 

@@ -11,9 +11,11 @@ from chatbot.records import (
     Claim,
     Delete,
     End,
+    Owner,
     Prompt,
     Record,
     Text,
+    Used,
     Value,
     from_line,
     to_line,
@@ -26,6 +28,8 @@ EXAMPLES: list[Record] = [
     Beat("t1", 1),
     End("t1", 1, "complete", "end_turn", {"messages": 9}, {"outputTokens": 3}, 5),
     Value("settings", {"größe": [1, 2.5, None]}),
+    Used("2026-11-26", "nova", 1200, 300, 0.0125),
+    Owner("https://login.example.com", "0a1b", "Ada Lovelace"),
     Delete(),
 ]
 

@@ -61,6 +61,19 @@ def test_another_drain_is_refused_with_an_example(seconds: str) -> None:
     assert f"CHATBOT_DRAIN_SECONDS is '{seconds}'" in sentence and "such as 20, or 0" in sentence
 
 
+@pytest.mark.parametrize(("tokens", "limit"), [("0", 0), ("250000", 250_000), ("", 0)])
+def test_a_day_has_a_number_of_tokens(tokens: str, limit: int) -> None:
+    assert load_settings({"CHATBOT_DAILY_TOKENS": tokens}).daily_tokens == limit
+
+
+@pytest.mark.parametrize("tokens", ["-1", "1.5", "100,000", "1e6", "many", "9" * 13])
+def test_another_limit_of_tokens_is_refused_with_an_example(tokens: str) -> None:
+    with pytest.raises(SettingsError, match="daily_tokens") as caught:
+        load_settings({"CHATBOT_DAILY_TOKENS": tokens})
+    sentence = wording.error(caught.value)
+    assert f"CHATBOT_DAILY_TOKENS is '{tokens}'" in sentence and "such as 100000, or 0" in sentence
+
+
 def test_an_unknown_backend_is_named_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="backend") as caught:
         load_settings({"CHATBOT_BACKEND": "magic"})

@@ -80,10 +80,11 @@ def test_an_ordinary_end_needs_no_comment(code: str) -> None:
 
 
 def test_every_code_in_the_source_has_its_sentence() -> None:
-    found: dict[str, set[str]] = {"Model": set(), "Storage": set(), "Settings": set()}
+    kinds = ("Model", "Storage", "Settings", "Limit")
+    found: dict[str, set[str]] = {kind: set() for kind in kinds}
     for file in (ROOT / "chatbot").glob("*.py"):
         source = file.read_text(encoding="utf-8")
-        for kind, code in re.findall(r'\b(Model|Storage|Settings)Error\(\s*"(\w+)"', source):
+        for kind, code in re.findall(r'\b(Model|Storage|Settings|Limit)Error\(\s*"(\w+)"', source):
             found[kind].add(code)
     for name in ("bedrock", "storage"):
         source = (ROOT / "chatbot" / f"{name}.py").read_text(encoding="utf-8")
@@ -97,6 +98,7 @@ def test_every_code_in_the_source_has_its_sentence() -> None:
     assert found["Model"] <= set(wording._MODEL)
     assert found["Storage"] <= set(wording._STORAGE)
     assert found["Settings"] <= set(wording._SETTINGS)
+    assert found["Limit"] <= set(wording._LIMITS)
 
 
 @pytest.mark.parametrize(

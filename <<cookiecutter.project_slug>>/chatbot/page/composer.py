@@ -1,15 +1,19 @@
 """The input, and messages that are not saved yet."""
 
+from contextlib import suppress
+
 import streamlit as st
 
 from chatbot.answers import Assistant
 from chatbot.conversations import new_turn_id
 from chatbot.journals import DeletedError
 from chatbot.page import opening, wording
+from chatbot.page.clock import time_zone
 from chatbot.page.state import Tab, Unsent, current_tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.storage import StorageError
 from chatbot.text import is_blank
+from chatbot.usage import LimitError, remember
 
 PROMPT_LENGTH = 50_000  # characters
 _INPUT = "prompt"  # the key of the input
@@ -77,15 +81,30 @@ def send_outbox(tab: Tab, assistant: Assistant, model: str) -> None:
         except DeletedError:  # in another tab, since this run began
             opening.begin_conversation(tab)
             continue
-        except StorageError as error:
+        except (StorageError, LimitError) as error:
             tab.not_sent = error
             return
+        _remember_person(tab)
         del tab.outbox[0]
         tab.sent.add(unsent.turn_id)
         tab.batch = [*tab.batch, unsent.turn_id] if tab.outbox else []
         tab.new_conversation = ""
         tab.open_conversation(tab.conversation.id)
     opening.read_chats(tab)
+
+
+def _remember_person(tab: Tab) -> None:
+    """Keep whose usage it is, with the first message: who only looks leaves nothing."""
+    if tab.person and tab.remembered != tab.person:
+        with suppress(StorageError):  # it is tried again with the next message
+            run_interruptibly(remember, tab.session.folder, tab.person)
+            tab.remembered = tab.person
+
+
+def draw_refusal(tab: Tab) -> None:
+    """Say why an answer is not tried again."""
+    if tab.refused:
+        st.error(wording.error(tab.refused, time_zone()), icon=":material/error:")
 
 
 def draw_unsent(tab: Tab) -> None:
@@ -97,7 +116,7 @@ def draw_unsent(tab: Tab) -> None:
         for unsent in tab.outbox:
             with st.chat_message("user"):
                 st.text(unsent.prompt)
-        st.error(wording.not_sent(tab.not_sent), icon=":material/error:")
+        st.error(wording.not_sent(tab.not_sent, time_zone()), icon=":material/error:")
         with st.container(horizontal=True):
             st.button("Send again", icon=":material/refresh:")  # as each run of the page does
             st.button("Discard", on_click=tab.outbox.clear)

@@ -18,7 +18,7 @@ def begin_run(tab: Tab, settings: Settings) -> None:
     Ends the script's run if that is not known yet, or no more.
     """
     tab.slow_notice = st.empty()
-    tab.storage_error = tab.not_sent = None
+    tab.storage_error = tab.not_sent = tab.refused = None
     owner: str | Person
     if settings.sign_in:
         owner = account.begin_run(tab, settings.sign_in, settings.sessions_dir)

@@ -96,11 +96,12 @@ def _draw_delete_everything(tab: Tab) -> None:
         "Delete everything",
         icon=":material/delete_forever:",
         type="tertiary",
-        help="All conversations, and all else that is kept for this browser",
+        help=wording.DELETE_EVERYTHING,
         on_click=tab.ask_to_confirm,
         args=(EVERYTHING,),
     )
     if tab.confirming == EVERYTHING:
+        st.caption(wording.USAGE_STAYS)
         _draw_confirmation(tab, tab.session.delete)
 
 

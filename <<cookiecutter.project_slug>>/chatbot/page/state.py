@@ -8,10 +8,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from chatbot.conversations import Conversation, new_conversation_id
+from chatbot.errors import ChatbotError
 from chatbot.identity import Person
 from chatbot.sessions import ConversationSummary, Session
 from chatbot.sign_in import SignedIn
 from chatbot.storage import StorageError
+from chatbot.usage import LimitError, Row
 
 TURNS_SHOWN = 25  # of the newest ones; each further click on "Show earlier" adds as many
 EVERYTHING = "everything"  # what `Tab.confirming` is, when it is no conversation's id
@@ -40,6 +42,8 @@ class Tab:
     confirming: the conversation about to be deleted by its id, EVERYTHING, or "".
     model_read: whether the select box shows the person's choice, instead of a default.
     kept: the choices that are known to be on the disk, by name.
+    remembered: who is known to be named in the session's usage.
+    everyones_usage: what this tab has read of it; None if it has not.
 
     pending: what the next run does first, because somebody clicked a button.
     outbox: messages that are not saved yet, the oldest first.
@@ -51,6 +55,7 @@ class Tab:
 
     storage_error: why something could not be read or done in this run.
     not_sent: why the outbox could not be sent in this run.
+    refused: the limit that kept an answer from being tried again in this run.
 
     Set at the beginning of each run: slow_notice (the place for a sentence about slow storage),
     session, conversation (the one shown, with all that was read of it).
@@ -67,6 +72,8 @@ class Tab:
     confirming: str = ""
     model_read: bool = False
     kept: dict[str, Any] = field(default_factory=dict)
+    remembered: Person | None = None
+    everyones_usage: list[Row] | None = None
 
     pending: tuple[Callable[..., object], tuple[object, ...]] | None = None
     outbox: list[Unsent] = field(default_factory=list)
@@ -77,7 +84,8 @@ class Tab:
     watched: set[str] = field(default_factory=set)
 
     storage_error: StorageError | None = None
-    not_sent: StorageError | None = None
+    not_sent: ChatbotError | None = None
+    refused: LimitError | None = None
 
     slow_notice: DeltaGenerator = field(init=False)
     session: Session = field(init=False)

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar, cast
 from chatbot.page import wording
 from chatbot.page.state import current_tab
 from chatbot.storage import StorageError
+from chatbot.usage import LimitError
 
 SLOW_AFTER = 2.0  # seconds until the page says that it waits for the storage
 
@@ -63,4 +64,6 @@ def run_pending_action() -> None:
             run_interruptibly(action, *arguments)
         except StorageError as error:
             tab.storage_error = error
+        except LimitError as error:
+            tab.refused = error
         tab.pending = None

@@ -1,11 +1,13 @@
 """Every sentence for people, by the code of what happened."""
 
 import re
+from datetime import UTC, datetime, tzinfo
 
 from chatbot.conversations import Turn
 from chatbot.errors import ChatbotError, Facts
 from chatbot.models import ModelError
 from chatbot.settings import SettingsError
+from chatbot.usage import LimitError
 
 _STORAGE = {
     "full": "there is no room left in the folder for conversations",
@@ -95,6 +97,8 @@ _SETTINGS = {
     "1 to 999, such as {example}.",
     "sign_in_too_long": "CHATBOT_SIGN_IN_HOURS is {value!r}, which is more than the {days} days of "
     "CHATBOT_RETENTION_DAYS; it must not be.",
+    "daily_tokens": "CHATBOT_DAILY_TOKENS is {value!r}; it must be a whole number of tokens, such "
+    "as {example}, or 0 for no limit.",
     "models_unreadable": "{file} can't be read: {reason}.",
     "models_no_table": "{file}: {name!r} is outside of a table.",
     "models_wrong_type": "{file}: {name!r} in [{table}] has the wrong type.",
@@ -102,6 +106,11 @@ _SETTINGS = {
     "inference, additional, input_price and output_price.",
     "models_none": "{file} offers no model; it needs at least one table.",
     "other": "A setting can't be used.",
+}
+
+_LIMITS = {
+    "daily_tokens": "You have used today's {limit:,} tokens. You can ask again at {time}.",
+    "other": "You can't ask anything at the moment.",
 }
 
 SLOW_STORAGE = "The storage of conversations is slow at the moment. Nothing is lost."
@@ -112,6 +121,10 @@ NOTHING_KEPT = (
 )
 SIGN_IN = "Please sign in."
 PROVIDER_SILENT = "The sign-in service does not answer at the moment. Wait a minute and try again."
+DELETE_EVERYTHING = "All conversations, and all else that is kept about you but your usage"
+USAGE_STAYS = "How many tokens you have used stays known; no text does."
+ADMINISTRATORS_ONLY = "Only administrators may see what everybody has used."
+NOBODY = "Nothing is kept of that person."
 WAITING = "Begins when the answer above has ended."
 
 
@@ -142,8 +155,11 @@ def signed_in_as(name: str) -> str:
     return f"Signed in as {name}"
 
 
-def error(error: ChatbotError) -> str:
-    """Return the sentence for what went wrong."""
+def error(error: ChatbotError, zone: tzinfo = UTC) -> str:
+    """Return the sentence for what went wrong, with times as in this time zone."""
+    if isinstance(error, LimitError):
+        time = _time(error.facts["until"], zone)
+        return _fill(_LIMITS, error.code, error.facts | {"time": time})
     if isinstance(error, SettingsError):
         sentences = _SETTINGS
     elif isinstance(error, ModelError):
@@ -188,9 +204,19 @@ def unsaved(storage_error: ChatbotError) -> str:
     return f"{error(storage_error)} The answer goes on as soon as it can be saved."
 
 
-def not_sent(storage_error: ChatbotError) -> str:
-    """Return the sentence about a message that can't be saved."""
-    return f"Your message was not sent. {error(storage_error)}"
+def not_sent(cause: ChatbotError, zone: tzinfo = UTC) -> str:
+    """Return the sentence about a message that was not saved, with times as in this time zone."""
+    return f"Your message was not sent. {error(cause, zone)}"
+
+
+def used_today(tokens: int, limit: int) -> str:
+    """Return the sentence about the tokens of this day, whose limit is 0 if there is none."""
+    return f"Today (UTC): {tokens:,}{f' of {limit:,}' if limit else ''} tokens."
+
+
+def more_rows(rows: int) -> str:
+    """Return the sentence about rows of a table that are not shown."""
+    return f"The download has {rows:,} more."
 
 
 def too_long(characters: int, limit: int) -> str:
@@ -199,6 +225,11 @@ def too_long(characters: int, limit: int) -> str:
         f"Your message was not sent: it has {characters:,} characters, and a message may have up "
         f"to {limit:,}. Shorten it below, or send it in parts."
     )
+
+
+def unwritten(cause: str | None) -> str:
+    """Return the sentence about an output that takes no more."""
+    return f"The output can't be written: {cause or 'unknown'}."
 
 
 def damaged(lines: int) -> str:
@@ -215,6 +246,11 @@ def untitled(conversation_id: str) -> str:
     """Return the title of a conversation whose own can't be read: when it was begun."""
     day, time = conversation_id[:8], conversation_id[9:13]
     return f"Conversation of {day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:]} UTC"
+
+
+def _time(seconds: str | int, zone: tzinfo) -> str:
+    time = f"{datetime.fromtimestamp(int(seconds), zone):%H:%M}"
+    return f"{time} UTC" if zone is UTC else time
 
 
 def _fill(sentences: dict[str, str], code: str, facts: Facts) -> str:

@@ -24,6 +24,7 @@ from chatbot.web.headers import SecurityHeaders
 from chatbot.web.index import Index, inline_scripts
 from chatbot.web.shutdown import BalancerHealth, Shutdown
 from chatbot.web.static_files import StaticFiles
+from chatbot.web.usage_csv import UsageCsv
 
 log = logging.getLogger(__name__)
 shutdown = Shutdown()
@@ -86,6 +87,11 @@ app = st.App(
             frame_ancestors=settings.frame_ancestors,
         ),
         *gates(settings),
+        Middleware(
+            UsageCsv,
+            sessions=settings.sessions_dir,
+            admin_groups=settings.sign_in.admin_groups if settings.sign_in else frozenset(),
+        ),
         Middleware(StaticFiles, folder=STREAMLITS_FILES / "static"),
         Middleware(
             Index,

@@ -5,9 +5,10 @@ from starlette.types import Scope
 
 from chatbot.identity import Person
 
-# First words of the addresses that Streamlit serves beside the page; all others lead to the page.
+# First words of the addresses that are served beside the page; all others lead to the page.
 _PARTS = ("_stcore", "app", "auth", "component", "media", "oauth2callback", "static", "vendor")
-_FILES = ("favicon.png", "manifest.json")
+USAGE_CSV = "usage.csv"  # what administrators download
+_FILES = ("favicon.png", "manifest.json", USAGE_CSV)
 
 
 def is_page(scope: Scope) -> bool:

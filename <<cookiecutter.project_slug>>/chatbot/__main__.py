@@ -71,8 +71,9 @@ def _run(arguments: argparse.Namespace, root: Path) -> None:
     if arguments.action == "export":
         _export(root, person, is_text=arguments.base64)
     elif arguments.action == "erase":
+        erased = people.erase(root, person)
         print("Erased:")
-        _print(people.erase(root, person))
+        _print(erased)
     else:
         _print(people.find(root, person))
 
@@ -92,8 +93,10 @@ def _print(kept: Kept) -> None:
     print(f"Chats:     {kept.chats}")
     print(f"Files:     {kept.files}, {kept.size} bytes")
     print(f"Last used: {_time(kept.used)}")
-    cost = f", {total.cost:.2f} US dollars" if total.cost else ""
-    print(f"Usage:     {total.answers} answers, {total.tokens} tokens{cost}")
+    print(f"Answers:   {total.answers}")
+    print(f"Tokens:    {total.sent} sent, {total.written} written")
+    if total.cost:
+        print(f"Cost:      {total.cost:.2f} US dollars")
 
 
 def _time(seconds: float) -> str:

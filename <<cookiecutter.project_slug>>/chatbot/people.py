@@ -128,6 +128,8 @@ def list_people(root: Path) -> Iterator[tuple[Owner, float]]:
 
     Raises StorageError.
     """
+    with storage_errors():
+        root.stat()
     for folder, used in read_everyone(root):
         if used.owner:
             yield used.owner, last_used(folder)

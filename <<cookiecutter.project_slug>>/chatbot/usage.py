@@ -5,6 +5,7 @@ stays when the person deletes the chats: otherwise that would give the day's tok
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,7 +18,7 @@ from chatbot.identity import Person, is_session_folder
 from chatbot.journals import DeletedError, Journal, open_journal
 from chatbot.models import Model, Tokens
 from chatbot.records import Delete, Owner, Record, Used
-from chatbot.storage import StorageError, storage_errors
+from chatbot.storage import StorageError, require_root, storage_errors
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +167,12 @@ def read_everyone(root: Path) -> Iterator[tuple[Path, Usage]]:
     sessions can't be read.
     """
     with storage_errors():
-        folders = sorted(each for each in root.glob("*") if is_session_folder(each.name))
+        try:
+            names = os.listdir(root)
+        except FileNotFoundError:
+            require_root(root)  # it is made when the first person asks
+            names = []
+    folders = [root / name for name in sorted(names) if is_session_folder(name)]
     with ThreadPoolExecutor(READERS, "usage") as pool:
         for folder, used in zip(folders, pool.map(_read, folders), strict=True):
             if used is not None and (used.totals or used.owner):

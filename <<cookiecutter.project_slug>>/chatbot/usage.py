@@ -5,7 +5,6 @@ stays when the person deletes the chats: otherwise that would give the day's tok
 """
 
 import logging
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -168,11 +167,10 @@ def read_everyone(root: Path) -> Iterator[tuple[Path, Usage]]:
     """
     with storage_errors():
         try:
-            names = os.listdir(root)
+            folders = sorted(each for each in root.iterdir() if is_session_folder(each.name))
         except FileNotFoundError:
             require_root(root)  # it is made when the first person asks
-            names = []
-    folders = [root / name for name in sorted(names) if is_session_folder(name)]
+            folders = []
     with ThreadPoolExecutor(READERS, "usage") as pool:
         for folder, used in zip(folders, pool.map(_read, folders), strict=True):
             if used is not None and (used.totals or used.owner):

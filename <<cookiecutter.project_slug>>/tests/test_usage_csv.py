@@ -66,7 +66,8 @@ def read(answer: Answer) -> list[list[str]]:
 def test_an_administrator_gets_names_and_numbers(tmp_path: Path, get: Get) -> None:
     ada = Owner("https://login.example.com", "0a1b", "Ada Lovelace, Größe")
     use(tmp_path, ada, Used("2026-11-25", "nova", 10, 2), Used("2026-11-26", "nova", 7, 3, 0.25))
-    browser = use(tmp_path, None, Used("2026-11-26", "nova", 1, 1), Used("2026-11-26", "nova", 1, 2))
+    day = "2026-11-26"
+    browser = use(tmp_path, None, Used(day, "nova", 1, 1), Used(day, "nova", 1, 2))
     answer = get(ADMIN)
     columns, *lines = read(answer)
     assert len(columns) == 8

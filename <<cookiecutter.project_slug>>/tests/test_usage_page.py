@@ -184,9 +184,7 @@ def test_who_deletes_everything_is_told_that_the_numbers_stay(open_page: OpenPag
     assert "How many tokens you have used stays" in page.sidebar.caption[-1].value
 
 
-def test_usage_is_a_persons_once_they_have_asked(
-    open_page: OpenPage, sign_in_as: SignInAs
-) -> None:
+def test_usage_is_a_persons_once_they_have_asked(open_page: OpenPage, sign_in_as: SignInAs) -> None:
     session = sign_in_as(ADA)
     page = open_page()
     assert sections(page) == ["My usage"]

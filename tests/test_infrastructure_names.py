@@ -17,12 +17,15 @@ LOCAL = {  # names within a resource that has none of its own, and names of AWS'
     "AWS::ECS::Service": {"ContainerName"},
     "AWS::ECS::TaskDefinition": {"Name", "OperatingSystemFamily"},
     "AWS::CloudFront::Distribution": {"DomainName"},
+    "AWS::Cognito::UserPool": {"Name"},
     "AWS::IAM::Role": {"PolicyName"},
 }
 
 
 def test_two_stacks_in_one_account_have_no_name_in_common(structures: list[Infrastructure]) -> None:
     for each in structures:
+        if not each.is_default("cpu_architecture"):
+            continue
         sparse, *_, rich = each.stacks()
         for stack in (sparse, rich):
             one = names_in(each.create(name="one", **stack.parameters))

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hooks.options import tag
 from support.cloudformation import RefusedError
 from support.rendering import InfrastructureRenderer
-from support.stacks import Infrastructure, RenderedStack
+from support.stacks import ENCRYPTED, REQUIRED, Infrastructure, RenderedStack
 
+METADATA = "/.well-known/openid-configuration"
+OIDC_SECRET = REQUIRED["OidcClientSecretArn"]
 BY_THE_SCRIPT = {"ImageUri", "CloudFrontPrefixListId"}  # deployment.sh passes these
 
 
@@ -40,7 +42,8 @@ def test_every_parameter_is_described_in_a_group_and_says_what_it_accepts(
         ("AllowedCidr", "10.1.2.0/24", "10.1.2.0"),
         ("AlarmEmail", "ä.b+c@example.com", "team"),
         ("CloudFrontPrefixListId", "pl-0a", "com.amazonaws.global.cloudfront.origin-facing"),
-        ("DomainName", "", "https://chat.example.com"),
+        ("DailyTokens", "0", "-1"),
+        ("DomainName", "chat.example.com", "https://chat.example.com"),
         ("FileSystemId", "fs-0a", "fs-"),
         ("FrameAncestors", "", "*"),
         ("FrameAncestors", "https://intranet", "http://intranet"),
@@ -50,10 +53,21 @@ def test_every_parameter_is_described_in_a_group_and_says_what_it_accepts(
         ("LogDays", "7", "8"),
         ("MaxTasks", "100", "101"),
         ("MinTasks", "1", "0"),
+        ("OidcClientId", "0oa1b2-c3.d4", ""),
+        ("OidcClientSecretArn", OIDC_SECRET, "the secret itself"),
+        ("OidcClientSecretArn", OIDC_SECRET, OIDC_SECRET.rpartition("-")[0]),
+        ("OidcMetadataUrl", f"https://login.example.com{METADATA}", "https://login.example.com"),
+        (
+            "OidcMetadataUrl",
+            f"https://example.com/a/v2.0{METADATA}",
+            f"http://example.com{METADATA}",
+        ),
         ("RetentionDays", "0", "-1"),
+        ("SignInHours", "1", "0"),
         ("TaskSize", "4096/16384", "256/4096"),
         ("TimeZone", "America/Argentina/Buenos_Aires", "Berlin time"),
         ("TimeZone", "UTC", "+02:00"),
+        ("UserPoolId", "eu-central-1_AbC123", "AbC123"),
         ("VpcCidr", "10.0.0.0/22", "10.0.0.0/23"),
     ],
 )
@@ -63,9 +77,10 @@ def test_a_wrong_value_is_refused_before_anything_is_made(
     having = [each for each in structures if name in each.template["Parameters"]]
     assert having
     for each in having:
-        assert each.create(**{name: good})
-        with pytest.raises(RefusedError):
-            each.create(**{name: wrong})
+        more = ENCRYPTED if name == "DomainName" else {}
+        assert each.create(**more | {name: good})
+        with pytest.raises(RefusedError, match=f"{name} "):
+            each.create(**more | {name: wrong})
 
 
 def test_the_parameters_file_names_parameters_and_needs_only_what_is_the_teams(
@@ -82,8 +97,9 @@ def test_the_parameters_file_names_parameters_and_needs_only_what_is_the_teams(
         assert needed - BY_THE_SCRIPT == {
             name for name in given if given[name] == "" and "Default" not in declared[name]
         }
-        filled = {name: value for name, value in given.items() if name not in needed}
+        filled = {name: value for name, value in given.items() if name not in each.required}
         assert each.create(**filled)
+        assert {*ENCRYPTED} <= {*given} or not each.needs_certificate
         if needed - BY_THE_SCRIPT:
             with pytest.raises(RefusedError):
                 each.create(**given)

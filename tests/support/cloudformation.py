@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import NAMESPACE_DNS, uuid5
 
 ACCOUNT = "111122223333"
 NO_VALUE = object()
@@ -69,6 +70,12 @@ class Stack:
 
     def __repr__(self) -> str:
         return f"<stack with {dict(self.parameters)}>"
+
+    @property
+    def id(self) -> str:
+        """An ARN with a UUID, which is another one for each name."""
+        stack = f"{self.name}/{uuid5(NAMESPACE_DNS, self.name)}"
+        return f"arn:aws:cloudformation:{self.region}:{ACCOUNT}:stack/{stack}"
 
     def __getitem__(self, name: str) -> Any:
         """Return the properties of a resource."""
@@ -143,7 +150,9 @@ class Stack:
             "AWS::NoValue": NO_VALUE,
             "AWS::Partition": "aws",
             "AWS::Region": self.region,
+            "AWS::StackId": self.id,
             "AWS::StackName": self.name,
+            "AWS::URLSuffix": "amazonaws.com",
         }
         if name in pseudo:
             return pseudo[name]

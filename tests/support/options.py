@@ -15,6 +15,7 @@ DEFAULTS = {
 
 MODELS: tuple[str, ...] = tuple(PROMPTS["models"])
 NETWORKS: tuple[str, ...] = tuple(PROMPTS["network"])
+SIGN_INS: tuple[str, ...] = tuple(PROMPTS["sign_in"])
 REGIONS = ("us-east-1", "eu-central-1", "ap-southeast-2", "sa-east-1")  # one of each geography
 VALUES: dict[str, tuple[Any, ...]] = {
     "license": tuple(PROMPTS["license"]),
@@ -22,15 +23,17 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "models": MODELS,
     "network": NETWORKS,
     "use_cloudfront": (True, False),
+    "sign_in": SIGN_INS,
     "use_autoscaling": (True, False),
     "cpu_architecture": tuple(PROMPTS["cpu_architecture"]),
     "ci": tuple(PROMPTS["ci"]),
 }
 # What decides which resources there are, and with which properties.
-STRUCTURE = ("network", "use_cloudfront", "use_autoscaling", "cpu_architecture")
+STRUCTURE = ("network", "use_cloudfront", "use_autoscaling", "cpu_architecture", "sign_in")
 NOTHING_BY_DEFAULT = {  # of what changes the files for AWS
     "network": "existing VPC",
     "use_cloudfront": False,
+    "sign_in": "none",
     "use_autoscaling": False,
     "cpu_architecture": "x86-64",
     "models": "both",
@@ -47,9 +50,10 @@ def combine(*names: str) -> Iterator[dict[str, Any]]:
 def combine_all() -> Iterator[dict[str, Any]]:
     """Yield every combination of the options that change what is rendered.
 
-    The license and the CI are combined with each other only, and take turns: no file depends on
-    one of them and on another option but the README, in which their parts do not meet.
+    The license, the CI and how people sign in are combined with each other, and take turns beside
+    the others: within each structure, every way to sign in meets every CI, model and region.
     """
-    papers = cycle(combine("license", "ci"))
-    for options in combine(*STRUCTURE, "models", "aws_region"):
-        yield options | next(papers)
+    structure = [name for name in STRUCTURE if name != "sign_in"]
+    turns = cycle(combine("license", "ci", "sign_in"))
+    for options in combine(*structure, "models", "aws_region"):
+        yield options | next(turns)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from cookiecutter.environment import StrictEnvironment
 from jinja2 import Environment, FileSystemLoader
 from pytest_cookies.plugin import Cookies
 
-from support.options import CONTEXT, DEFAULTS, STRUCTURE, combine
+from support.options import CONTEXT, DEFAULTS, SIGN_INS, STRUCTURE, combine
 from support.paths import ROOT, TEMPLATE
 from support.projects import Project
 from support.stacks import FILES_FOR_AWS, Infrastructure
@@ -87,10 +88,17 @@ class InfrastructureRenderer:
         return Infrastructure(chosen, files)
 
     def render_all(self) -> Iterator[Infrastructure]:
-        """Render every combination of options that changes these files, each content once."""
+        """Render every combination of options that changes these files, each content once.
+
+        Beside other models and regions than the defaults, the ways to sign in take turns.
+        """
         seen = set()
+        turns = cycle(SIGN_INS)
         for options in combine(*STRUCTURE, "models", "aws_region"):
             infrastructure = self(**options)
+            has_turn = options["sign_in"] == next(turns)
+            if not has_turn and not infrastructure.is_default("models", "aws_region"):
+                continue
             content = tuple(infrastructure.files.values())
             if content not in seen:
                 seen.add(content)

@@ -44,6 +44,12 @@ def variables(stack: Stack) -> dict[str, str]:
     return {each["Name"]: each["Value"] for each in container(stack)["Environment"]}
 
 
+def secrets(stack: Stack) -> list[dict[str, str]]:
+    """Return the variables whose values ECS reads from Secrets Manager."""
+    found: list[dict[str, str]] = container(stack)["Secrets"]
+    return found
+
+
 def statements(stack: Stack) -> Iterator[dict[str, Any]]:
     """Yield everything that is allowed to a role, with lists of actions and resources."""
     for role in stack.of("IAM::Role").values():

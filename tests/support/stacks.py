@@ -28,6 +28,9 @@ REQUIRED = {  # parameters without a default, where they exist
     "LoadBalancerSubnetB": "subnet-b",
     "TaskSubnetA": "subnet-c",
     "TaskSubnetB": "subnet-d",
+    "OidcMetadataUrl": "https://login.example.com/team/.well-known/openid-configuration",
+    "OidcClientId": "0oa1-client",
+    "OidcClientSecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:chatbot-AbCd12",
 }
 CERTIFICATE = f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/1"
 ENCRYPTED = {"CertificateArn": CERTIFICATE, "DomainName": "chat.example.com"}
@@ -37,6 +40,7 @@ OPTIONAL = (  # each is given or left out, where its first parameter exists
     {"TimeZone": "Europe/Berlin", "OfficeOpens": "6", "OfficeCloses": "21", "TasksAtNight": "0"},
     {"AlarmEmail": "team@example.com"},
     {"FileSystemId": "fs-0123456789abcdef0"},
+    {"UserPoolId": "us-east-1_AbCd12345"},
     {"ExecEnabled": "true"},
     {"TaskPublicAddress": "ENABLED"},
 )
@@ -67,12 +71,30 @@ class Infrastructure:
     def new_vpc(self) -> bool:
         return bool(self.options["network"] == "new VPC")
 
-    def create(self, *, name: str = "team-chatbot", **given: str) -> "RenderedStack":
-        """Make a stack with the parameters given and those that have no default."""
+    @property
+    def cognito(self) -> bool:
+        return bool(self.options["sign_in"] == "Amazon Cognito")
+
+    @property
+    def signs_in(self) -> bool:
+        return bool(self.options["sign_in"] != "none")
+
+    @property
+    def needs_certificate(self) -> bool:
+        """Whether people sign in, and HTTPS comes only with a certificate."""
+        return self.signs_in and not self.cloudfront
+
+    @property
+    def required(self) -> dict[str, str]:
+        """Values for the parameters that a team has to set."""
         declared = self.template["Parameters"]
         required = {key: value for key, value in REQUIRED.items() if key in declared}
+        return required | (ENCRYPTED if self.needs_certificate else {})
+
+    def create(self, *, name: str = "team-chatbot", **given: str) -> "RenderedStack":
+        """Make a stack with the parameters given and those that a team has to set."""
         region = self.options["aws_region"]
-        parameters = check_parameters(self.template, required | given, region, name)
+        parameters = check_parameters(self.template, self.required | given, region, name)
         return RenderedStack(self.template, parameters, region, name, infrastructure=self)
 
     def stacks(self) -> Iterator["RenderedStack"]:
@@ -82,6 +104,7 @@ class Infrastructure:
             {name: value for name, value in choice.items() if name in declared}
             for choice in OPTIONAL
             if next(iter(choice)) in declared
+            and not (choice is ENCRYPTED and self.needs_certificate)
         ]
         for chosen in product((False, True), repeat=len(choices)):
             given: dict[str, str] = {}

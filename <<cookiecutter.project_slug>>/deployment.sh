@@ -5,6 +5,10 @@
 # You can run any verb again after a failure: it continues from what it finds.
 # Progress goes to stderr; stdout has only the result, such as the address.
 set -euo pipefail
+<% set cognito, sign_in = cookiecutter.sign_in == "Amazon Cognito", cookiecutter.sign_in != "none" %>
+<% if sign_in %>
+here=$PWD
+<% endif %>
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage="Usage: ./deployment.sh [verb] [options]
@@ -14,22 +18,51 @@ Verbs:
   status          show what is running, and what is wrong with it
   logs            show the logs of the last hour
   rollback [TAG]  return to the image pushed before the current one, or to the one with that tag
+<% if cognito %>
+  invite E-MAIL   invite a person; again, if the person has not signed in yet
+  remove E-MAIL   let a person sign in no more
+  people find|export|erase E-MAIL
+                  show, save or delete all that is kept about a person
+  destroy         delete everything except the conversations and the people
+<% elif sign_in %>
+  people find|export|erase --subject SUBJECT
+                  show, save or delete all that is kept about a person
   destroy         delete everything except the conversations
+<% else %>
+  destroy         delete everything except the conversations
+<% endif %>
 
 Options:
   --stack-name NAME  the stack; by default STACK_NAME, or << cookiecutter.project_slug >>
   --region REGION    the AWS region; by default AWS_REGION, AWS_DEFAULT_REGION, or << cookiecutter.aws_region >>
   --profile NAME     the AWS profile with the credentials; by default AWS_PROFILE
   --role-arn ARN     the role for CloudFormation to use; by default CLOUDFORMATION_ROLE_ARN, or none
-  --dry-run          deploy, rollback, destroy: run the checks and show each step, but change nothing
+  --dry-run          deploy, rollback, destroy<< ", invite, remove, people" if cognito else ", people" if sign_in else "" >>: run the checks and show each step, but change nothing
   --allow-dirty      deploy: include uncommitted changes, under an image tag that says so
-  --yes              deploy: allow the file system to be replaced; destroy: do not ask
+  --yes              deploy: allow the file system to be replaced; destroy<< ", people erase" if sign_in else "" >>: do not ask
   -f, --follow       logs: keep printing new lines
+<% if cognito %>
+  --group NAME       invite: also put the person into this group, which is made if it does not exist
+  --subject SUBJECT  people: the person's subject in the user pool, in place of the e-mail address
+  --issuer ISSUER    people: an earlier issuer of the subject; by default the one of the stack
+  --keep-data        destroy: keep the conversations and the user pool (the default)
+  --delete-data      destroy: delete the file system with the conversations and the user pool too
+<% else %>
+<% if sign_in %>
+  --subject SUBJECT  people: the person's claim sub, as the provider shows it
+  --issuer ISSUER    people: an earlier issuer of the subject; by default the one of the stack
+<% endif %>
   --keep-data        destroy: keep the file system with the conversations (the default)
   --delete-data      destroy: delete the file system too
+<% endif %>
   -h, --help         show this help"
 
 verb="" wanted_tag="" options=""
+<% if cognito %>
+action="" email="" group="" subject="" issuer=""
+<% elif sign_in %>
+action="" subject="" issuer=""
+<% endif %>
 stack=${STACK_NAME:-<< cookiecutter.project_slug >>}
 region=${AWS_REGION:-${AWS_DEFAULT_REGION:-<< cookiecutter.aws_region >>}}
 role_arn=${CLOUDFORMATION_ROLE_ARN:-}
@@ -41,6 +74,9 @@ tab=$'\t' newline=$'\n'
 state="Nothing was changed." # what an interruption leaves behind
 explained=""                 # whether the reason for a failure has been shown
 errors=$(mktemp)
+<% if sign_in %>
+output=$(mktemp) # what a task has said, which may be a person's chats
+<% endif %>
 
 # Messages, and how the script ends.
 
@@ -65,7 +101,7 @@ begin() {
 
 leave() {
   local code=$?
-  rm -f "$errors"
+  rm -f "$errors"<< ' "$output"' if sign_in else "" >>
   case $code in
     0 | 2) exit "$code" ;;
     130 | 143)
@@ -88,19 +124,26 @@ parse() {
     word=$1
     shift
     case $word in
-      --stack-name=* | --region=* | --profile=* | --role-arn=*)
+      --stack-name=* | --region=* | --profile=* | --role-arn=*<< " | --group=*" if cognito else "" >><< " | --subject=* | --issuer=*" if sign_in else "" >>)
         set -- "${word#*=}" "$@"
         word=${word%%=*}
         ;;
     esac
     case $word in
-      --stack-name | --region | --profile | --role-arn)
+      --stack-name | --region | --profile | --role-arn<< " | --group" if cognito else "" >><< " | --subject | --issuer" if sign_in else "" >>)
         case ${1:-} in "" | -*) misuse "$word needs a value; --help shows how." ;; esac
         case $word in
           --stack-name) stack=$1 ;;
           --region) region=$1 ;;
           --profile) export AWS_PROFILE=$1 ;;
           --role-arn) role_arn=$1 ;;
+<% if cognito %>
+          --group) group=$1 options="$options $word" ;;
+<% endif %>
+<% if sign_in %>
+          --subject) subject=$1 options="$options $word" ;;
+          --issuer) issuer=$1 options="$options $word" ;;
+<% endif %>
         esac
         shift
         ;;
@@ -115,17 +158,25 @@ parse() {
         exit
         ;;
       -*) misuse "There is no option $word; --help lists the options." ;;
-      deploy | status | logs | rollback | destroy)
+      deploy | status | logs | rollback | destroy<< " | invite | remove" if cognito else "" >><< " | people" if sign_in else "" >>)
         [ -z "$verb" ] || misuse "One verb at a time: $verb or $word?"
         verb=$word
         ;;
       *)
         if [ "$verb" = rollback ] && [ -z "$wanted_tag" ]; then
           wanted_tag=$word
+<% if sign_in %>
+        elif [ "$verb" = people ] && [ -z "$action" ]; then
+          action=$word
+<% endif %>
+<% if cognito %>
+        elif [[ $verb =~ ^(invite|remove|people)$ ]] && [ -z "$email" ]; then
+          email=$word
+<% endif %>
         elif [ -n "$verb" ]; then
           misuse "$verb does not know what to do with \"$word\"; --help shows how."
         else
-          misuse "There is no verb \"$word\"; use deploy, status, logs, rollback or destroy."
+          misuse "There is no verb \"$word\"; use deploy, status, logs, rollback<< ", invite, remove" if cognito else "" >><< ", people" if sign_in else "" >> or destroy."
         fi
         ;;
     esac
@@ -140,6 +191,13 @@ check_command_line() {
     case "$verb $option" in
       deploy\ --dry-run | deploy\ --allow-dirty | deploy\ --yes | logs\ -f | logs\ --follow) ;;
       rollback\ --dry-run | destroy\ --dry-run | destroy\ --yes | destroy\ --*-data) ;;
+<% if cognito %>
+      invite\ --group | invite\ --dry-run | remove\ --dry-run) ;;
+<% endif %>
+<% if sign_in %>
+      people\ --subject | people\ --issuer | people\ --dry-run) ;;
+      people\ --yes) [ "$action" = erase ] || misuse "people $action has no option --yes; it deletes nothing." ;;
+<% endif %>
       *) misuse "$verb has no option $option; --help shows which verb has it." ;;
     esac
   done
@@ -149,7 +207,39 @@ check_command_line() {
   fi
   [[ $region =~ ^[a-z]+(-[a-z]+)+-[0-9]+$ ]] || misuse "\"$region\" is not an AWS region; for example: eu-central-1."
   [[ $poll_seconds =~ ^[0-9]+(\.[0-9]+)?$ ]] || misuse "POLL_SECONDS must be a number of seconds, not \"$poll_seconds\"."
+<% if sign_in %>
+  check_person
+<% endif %>
 }
+<% if sign_in %>
+
+check_person() {
+<% if cognito %>
+  local address='^[^@[:space:]]+@[^@[:space:]]+$' word='^[^[:space:]"\\]+$' each
+  case $verb in
+    invite | remove)
+      [[ $email =~ $address ]] || misuse "$verb needs an e-mail address, such as ann@example.com."
+      ;;
+    people)
+      [[ $action =~ ^(find|export|erase)$ ]] || misuse "people needs one of find, export and erase; --help shows how."
+      [ -z "$email" ] || [[ $email =~ $address ]] || misuse "\"$email\" is not an e-mail address; for example: ann@example.com."
+      [ -n "$email$subject" ] || misuse "people $action needs an e-mail address, or --subject if the person was removed."
+      [ -z "$email" ] || [ -z "$subject" ] || misuse "Either an e-mail address or --subject, not both."
+      ;;
+  esac
+  for each in "$group" "$subject" "$issuer"; do
+<% else %>
+  local word='^[^[:space:]"\\]+$' each
+  if [ "$verb" = people ]; then
+    [[ $action =~ ^(find|export|erase)$ ]] || misuse "people needs one of find, export and erase; --help shows how."
+    [ -n "$subject" ] || misuse "people $action needs --subject, the person's claim \"sub\"."
+  fi
+  for each in "$subject" "$issuer"; do
+<% endif %>
+    [ -z "$each" ] || [[ $each =~ $word ]] || misuse "\"$each\" must have no spaces, quotes or backslashes."
+  done
+}
+<% endif %>
 
 # Checks, which list everything that is missing at once.
 
@@ -221,6 +311,10 @@ check_files() {
   prefix_list=$(aws ec2 describe-managed-prefix-lists --query 'PrefixLists[0].PrefixListId' \
     --filters Name=prefix-list-name,Values=com.amazonaws.global.cloudfront.origin-facing)
   [ "$prefix_list" != None ] || lacks "CloudFront publishes no list of its addresses in $region"
+<% endif %>
+<% if sign_in and not cookiecutter.use_cloudfront %>
+  grep -q ':acm:.*:certificate/' infra/parameters.json ||
+    lacks "To sign in, browsers need HTTPS: enter DomainName and its certificate, CertificateArn, in infra/parameters.json"
 <% endif %>
   # The CLI generates this skeleton without calling AWS, but only if it can read the lists.
   aws cloudformation create-change-set --generate-cli-skeleton output --stack-name x --change-set-name x \
@@ -415,7 +509,7 @@ change_stack() {
   esac
 }
 
-# Show the changes as a table; refuse to replace the file system that holds the conversations.
+# Show the changes as a table; refuse to replace the file system that holds the conversations<< ", or the user pool" if cognito else "" >>.
 show_changes() {
   local action name type replacement lost=""
   printf '  %-7s  %-28s  %-44s  %s\n' Action Resource Type Replacement >&2
@@ -423,16 +517,21 @@ show_changes() {
     [ -n "$name" ] || continue # only outputs change
     printf '  %-7s  %-28s  %-44s  %s\n' "$action" "$name" "$type" "$replacement" >&2
     case "$name $action $replacement" in
-      "FileSystem Remove "* | "FileSystem "*" True" | "FileSystem "*" Conditional") lost=yes ;;
+      "FileSystem Remove "* | "FileSystem "*" True" | "FileSystem "*" Conditional") lost="the file system that holds the conversations" ;;
+<% if cognito %>
+      "UserPool Remove "* | "UserPool "*" True" | "UserPool "*" Conditional")
+        lost="${lost:+$lost and }the user pool with the people to whom the conversations belong"
+        ;;
+<% endif %>
     esac
   done < <(printf '%s\n' "$3")
   [ -n "$lost" ] || return 0
   if [ -z "$yes" ]; then
     aws cloudformation delete-change-set --stack-name "$1" --change-set-name "$2"
-    die "This would replace the file system that holds the conversations.
+    die "This would replace $lost.
 Nothing was changed. To deploy without those conversations: ./deployment.sh deploy --yes"
   fi
-  say "Replacing the file system, as --yes allows"
+  say "Replacing $lost, as --yes allows"
 }
 
 # Deploy.
@@ -468,15 +567,24 @@ dry_deploy() {
 }
 
 # A new stack starts without conversations, unless FileSystemId names a file system that was kept.
+<% if cognito %>
+# The same holds for people and UserPoolId.
+<% endif %>
 mention_kept_data() {
-  local kept
+  local files pools=""
   look_up "$stack"
   [ -z "$status" ] || return 0
-  kept=$(kept_file_systems)
-  if [ -n "$kept" ] && ! grep -q '"fs-' infra/parameters.json; then
-    say "An earlier stack's conversations are kept in ${kept//$newline/, }, and the new stack will start without them."
-    tell_how_to_adopt "${kept%%"$newline"*}"
-  fi
+  files=$(kept_file_systems)
+  ! grep -q '"fs-' infra/parameters.json || files=""
+  [ -z "$files" ] ||
+    say "An earlier stack's conversations are kept in ${files//$newline/, }, and the new stack will start without them."
+<% if cognito %>
+  pools=$(kept_user_pools)
+  ! grep -q '"UserPoolId"' infra/parameters.json || pools=""
+  [ -z "$pools" ] ||
+    say "An earlier stack's people, to whom its conversations belong, are kept in ${pools//$newline/, }, and the new stack will start without them."
+<% endif %>
+  tell_how_to_adopt "$files" "$pools"
 }
 
 build() {
@@ -545,7 +653,7 @@ explain_service() {
     sort | uniq -c | sed 's/^/    /' >&2 || true
 }
 
-# The other verbs: status, logs, rollback, destroy.
+# The other verbs: status, logs, rollback<< ", invite, remove" if cognito else "" >><< ", people" if sign_in else "" >>, destroy.
 
 require_stack() {
   check aws
@@ -629,23 +737,193 @@ rollback() {
   finish
 }
 
+<% if cognito %>
+require_pool() {
+  require_stack
+  pool=$(fact UserPoolId)
+  [ -n "$pool" ] || die "The stack $stack has no user pool yet; it is $status."
+}
+
+# Print something about the person's account, or nothing if there is none.
+ask_account() {
+  ask UserNotFoundException aws cognito-idp admin-get-user --user-pool-id "$pool" --username "$email" --query "$1"
+}
+
+# Set subject, which is what the chatbot knows a person by.
+find_subject() {
+  subject=$(ask_account "UserAttributes[?Name=='sub'].[Value]")
+  [ -n "$subject" ] || die "There is no $email in the user pool $pool."
+}
+
+invite() {
+  local state invitation=(--message-action RESEND)
+  require_pool
+  state=$(ask_account UserStatus)
+  [ -n "$state" ] || invitation=(--user-attributes "Name=email,Value=$email" "Name=email_verified,Value=true")
+  if [ -n "$dry_run" ]; then
+    say "Would ${state:+again }invite $email${group:+ into the group $group}; nothing was changed"
+    return
+  fi
+  case $state in
+    "" | FORCE_CHANGE_PASSWORD) # is new, or has not signed in yet
+      begin "Inviting $email" "The invitation may have been sent."
+      aws cognito-idp admin-create-user --user-pool-id "$pool" --username "$email" \
+        --desired-delivery-mediums EMAIL "${invitation[@]}" >/dev/null
+      say "$email gets an e-mail with a password that is valid for 7 days, for $(fact Address)"
+      ;;
+    *) say "$email has signed in before, and needs no invitation" ;;
+  esac
+  [ -n "$group" ] || return 0
+  ask GroupExistsException aws cognito-idp create-group --user-pool-id "$pool" --group-name "$group" >/dev/null
+  aws cognito-idp admin-add-user-to-group --user-pool-id "$pool" --username "$email" --group-name "$group"
+  say "$email is in the group $group"
+}
+
+remove() {
+  require_pool
+  find_subject
+  if [ -n "$dry_run" ]; then
+    say "Would remove $email, whose subject is $subject; nothing was changed"
+    return
+  fi
+  aws cognito-idp admin-delete-user --user-pool-id "$pool" --username "$email"
+  say "$email can sign in no more; who is signed in stays so for SignInHours at most."
+  say "The chats are kept. To delete them: ./deployment.sh people erase --subject $subject"
+}
+
+<% endif %>
+<% if sign_in %>
+people() {
+  local person file
+  require_stack
+  [ -n "$(fact Service)" ] || die "The stack $stack has no tasks yet; it is $status."
+<% if cognito %>
+  person=${email:-$subject}
+  if [ -z "$subject" ]; then
+    require_pool
+    find_subject
+  fi
+<% else %>
+  person=$subject
+<% endif %>
+  issuer=${issuer:-$(fact Issuer)}
+  file=$here/$(printf %s "$person" | LC_ALL=C tr -c 'A-Za-z0-9@._+-' -)-export.tar.gz
+  case $action in
+    export) [ ! -e "$file" ] || die "$file is there already; move it away first." ;;
+    erase) say "This deletes all that is kept about $person in the stack $stack: chats, files and usage." ;;
+  esac
+  if [ -n "$dry_run" ]; then
+    say "Would run a task for the subject $subject of $issuer; nothing was changed"
+    return
+  fi
+  [ "$action" != erase ] || confirm
+  run_task
+  case $code in
+    0) ;;
+    None) die "The task did not run: $reason" ;;
+    *)
+      cat "$output" >&2
+      [ "$code" = 1 ] || die "The task ended with the exit code $code: $reason"
+      explained=yes
+      exit 1
+      ;;
+  esac
+  if [ "$action" = export ]; then
+    save_export "$file"
+  else
+    cat "$output"
+  fi
+}
+
+# Run `python -m chatbot people` in a task of its own, with the image, role, files and network of the service.
+# Sets code, reason and stream; what the task said is in the file $output.
+run_task() {
+  local cluster network words task what tries
+  cluster=$(fact Cluster)
+  network=$(aws ecs describe-services --cluster "$cluster" --services "$(fact Service)" \
+    --query 'services[0].networkConfiguration' --output json)
+  words="\"$action\", \"--issuer\", \"$issuer\", \"--subject\", \"$subject\""
+  [ "$action" != export ] || words="$words, \"--base64\""
+  begin "Running a task, which takes a minute" "The task may still run, and what it says stays in the log."
+  IFS=$tab read -r task reason < <(aws ecs run-task --cluster "$cluster" --task-definition "$(fact TaskDefinition)" \
+    --launch-type FARGATE --network-configuration "$network" --overrides "{\"containerOverrides\": [{\"name\":
+    \"chatbot\", \"command\": [\"python\", \"-m\", \"chatbot\", \"people\", $words]}]}" \
+    --query '[tasks[0].taskArn, failures[0].reason]') || exit 1
+  [ "$task" != None ] || die "AWS runs no task: $reason"
+  while :; do
+    IFS=$tab read -r what code reason < <(aws ecs describe-tasks --cluster "$cluster" --tasks "$task" \
+      --query "tasks[0].[lastStatus, containers[?name=='chatbot'] | [0].exitCode, stoppedReason || '-']") || exit 1
+    [ "$what" != STOPPED ] || break
+    sleep "$poll_seconds"
+  done
+  [ "$code" != None ] || return 0
+  stream=chatbot/chatbot/${task##*/}
+  for tries in 1 2 3 4 5 6 7 8 9 10 11 12; do # the last lines reach the log a little later
+    ask ResourceNotFoundException aws logs filter-log-events --log-group-name "$(fact LogGroup)" \
+      --log-stream-names "$stream" --query 'events[].[message]' >"$output"
+    case $action$code in
+      export0) ! grep -q '^-----END EXPORT-----' "$output" || return 0 ;;
+      *) ! grep -q . "$output" || return 0 ;;
+    esac
+    [ "$tries" = 12 ] || sleep "$poll_seconds"
+  done
+}
+
+# Save what is between the marks in the file $1, and take it out of the log.
+save_export() {
+  local whole=yes
+  begin "Saving $1" "The log stream $stream still holds the export."
+  (umask 077 && sed -n '/^-----BEGIN EXPORT-----/,/^-----END EXPORT-----/{ /^-----/!p; }' "$output" |
+    base64 --decode >"$1" && gzip -t "$1") 2>/dev/null || whole=""
+  [ -n "$whole" ] || rm -f "$1"
+  aws logs delete-log-stream --log-group-name "$(fact LogGroup)" --log-stream-name "$stream" ||
+    die "${whole:+The export is in $1. }The log still holds it too. To delete it there:
+  aws logs delete-log-stream --region $region --log-group-name $(fact LogGroup) --log-stream-name $stream"
+  [ -n "$whole" ] || die "The export did not reach the log as a whole, and was not saved. Run the same command again."
+  printf '%s\n' "$1"
+}
+
+<% endif %>
 # List the file systems that stacks of this name left behind; they still have CloudFormation's tags.
 kept_file_systems() {
   aws efs describe-file-systems --query "FileSystems[?Tags[?Key=='aws:cloudformation:stack-name' &&
     Value=='$stack']].[FileSystemId]"
 }
 
+<% if cognito %>
+# A pool has the stack's name, but CloudFormation's tags are not in the list of pools.
+kept_user_pools() {
+  aws cognito-idp list-user-pools --max-results 60 --query "UserPools[?Name=='$stack'].[Id]"
+}
+
+<% endif %>
+# Of several, show the first one.
 tell_how_to_adopt() {
-  say "To use them again, add this line to infra/parameters.json before you deploy:"
-  printf '  { "ParameterKey": "FileSystemId", "ParameterValue": "%s" },\n' "$1" >&2
+  local line='  { "ParameterKey": "%s", "ParameterValue": "%s" },\n'
+  [ -n "$1$2" ] || return 0
+  say "To use them again, add this to infra/parameters.json before you deploy:"
+  # shellcheck disable=SC2059 # the format
+  [ -z "$1" ] || printf "$line" FileSystemId "${1%%"$newline"*}" >&2
+  # shellcheck disable=SC2059 # as above
+  [ -z "$2" ] || printf "$line" UserPoolId "${2%%"$newline"*}" >&2
 }
 
 destroy() {
-  local files fate
+  local files pools="" fate
   check aws
   look_up "$stack"
   files=$(fact FileSystem)
   [ -n "$files" ] || files=$(kept_file_systems)
+<% if cognito %>
+  pools=$(fact UserPoolId)
+  [ -n "$pools" ] || pools=$(kept_user_pools)
+  case $delete_data$pools in
+    yes*"$newline"*)
+      die "Several user pools were left behind, and only you can tell which one to delete: ${pools//$newline/, }
+To delete one: aws cognito-idp delete-user-pool --region $region --user-pool-id ID"
+      ;;
+  esac
+<% endif %>
   case $delete_data$files in
     yes*"$newline"*)
       die "Several file systems were left behind, and only you can tell which one to delete: ${files//$newline/, }
@@ -656,6 +934,9 @@ To delete one: aws efs delete-file-system --region $region --file-system-id ID"
   fate=kept
   [ -z "$delete_data" ] || fate=deleted
   [ -z "$files" ] || say "The conversations, in the file system ${files//$newline/, }, are $fate."
+<% if cognito %>
+  [ -z "$pools" ] || say "The people, in the user pool ${pools//$newline/, }, are $fate."
+<% endif %>
   if [ -n "$dry_run" ]; then
     say "Nothing was changed"
     return
@@ -663,12 +944,21 @@ To delete one: aws efs delete-file-system --region $region --file-system-id ID"
   confirm
   remove_stack "$stack"
   remove_stack "$stack-registry"
-  [ -n "$files" ] || return 0
   if [ -z "$delete_data" ]; then
-    say "The conversations are kept in ${files//$newline/, }."
-    tell_how_to_adopt "${files%%"$newline"*}"
+    [ -z "$files" ] || say "The conversations are kept in ${files//$newline/, }."
+<% if cognito %>
+    [ -z "$pools" ] || say "The people are kept in ${pools//$newline/, }."
+<% endif %>
+    tell_how_to_adopt "$files" "$pools"
     return
   fi
+<% if cognito %>
+  if [ -n "$pools" ]; then
+    begin "Deleting the user pool $pools" "The user pool $pools may still be there."
+    ask ResourceNotFoundException aws cognito-idp delete-user-pool --user-pool-id "$pools"
+  fi
+<% endif %>
+  [ -n "$files" ] || return 0
   begin "Deleting the file system $files" "The file system $files may still be there."
   ask FileSystemNotFound aws efs delete-file-system --file-system-id "$files"
   say "Its backups in AWS Backup expire by themselves."
@@ -677,7 +967,7 @@ To delete one: aws efs delete-file-system --region $region --file-system-id ID"
 confirm() {
   local typed
   [ -z "$yes" ] || return 0
-  [ -t 0 ] || die "There is no terminal to ask for confirmation. If you are sure: ./deployment.sh destroy --yes"
+  [ -t 0 ] || die "There is no terminal to ask for confirmation. If you are sure: ./deployment.sh << "$verb … --yes" if sign_in else "destroy --yes" >>"
   printf 'Type the name of the stack to continue: ' >&2
   read -r typed || typed=""
   [ "$typed" = "$stack" ] || die "That is not $stack; nothing was changed."

@@ -4,6 +4,8 @@ AWS is an emulator on this machine, and docker only pushes names. Where the emul
 does, the test says so and answers the one call in its place.
 """
 
+import base64
+import gzip
 import json
 import os
 import pty
@@ -439,6 +441,7 @@ def test_a_dry_run_beside_a_running_stack_changes_nothing(
     assert f"From the image {history.tags[1]} to {history.tags[0]}" in done.stderr
     done = deployed.run("destroy", "--dry-run", "--delete-data")
     assert f"{deployed.output('FileSystem')}, are deleted" in done.stderr
+    assert f"{deployed.output('UserPoolId')}, are deleted" in done.stderr
     assert deployed.aws.changes() == []
     assert deployed.builds() == []
 
@@ -449,6 +452,13 @@ def test_another_architecture_and_no_cloudfront_are_rendered(
     project = bake(cpu_architecture="x86-64", use_cloudfront="no")
     remove_what_is_lacking(project.path / "infra" / "template.yml")
     sandbox = Sandbox(project.path, programs, unused_port)
+    done = sandbox.run("--dry-run")
+    assert done.returncode == 1
+    for reason in ("To sign in, browsers need HTTPS: enter DomainName and", "no git commit here"):
+        assert f"\n  - {reason}" in done.stderr.replace("There is ", "")
+    assert sandbox.aws.changes() == []
+    write_parameter(sandbox, "DomainName", "chat.example.com")
+    write_parameter(sandbox, "CertificateArn", "arn:aws:acm:us-east-1:111122223333:certificate/1")
     done = sandbox.run("--dry-run", "--allow-dirty")
     assert done.returncode == 0, done.stderr
     assert "for linux/amd64" in done.stderr
@@ -475,6 +485,22 @@ def test_another_architecture_and_no_cloudfront_are_rendered(
         ("logs --yes", "logs has no option --yes"),
         ("rollback one two", 'rollback does not know what to do with "two"'),
         ("rollback --allow-dirty", "rollback has no option --allow-dirty"),
+        ("invite", "invite needs an e-mail address"),
+        ("invite ann", "invite needs an e-mail address"),
+        ("invite ann@example.com bob@example.com", "invite does not know what to do with \"bob@"),
+        ("invite ann@example.com --group two words", 'invite does not know what to do with "words"'),
+        ("invite ann@example.com --yes", "invite has no option --yes"),
+        ("invite ann@example.com --subject=1", "invite has no option --subject"),
+        ("remove", "remove needs an e-mail address"),
+        ("remove ann@example.com --group=staff", "remove has no option --group"),
+        ("people", "people needs one of find, export and erase"),
+        ("people list", "people needs one of find, export and erase"),
+        ("people find", "people find needs an e-mail address, or --subject"),
+        ("people find ann", '"ann" is not an e-mail address'),
+        ("people find ann@example.com --subject=1", "Either an e-mail address or --subject"),
+        ("people find --subject=a\"b", "must have no spaces, quotes or backslashes"),
+        ("people find ann@example.com --yes", "people find has no option --yes"),
+        ("people erase ann@example.com --group=staff", "people has no option --group"),
         ("destroy everything", 'destroy does not know what to do with "everything"'),
         ("destroy --allow-dirty", "destroy has no option --allow-dirty"),
         ("destroy --keep-data --delete-data", "Either --keep-data or --delete-data"),
@@ -620,6 +646,268 @@ def test_without_a_stack_each_verb_says_so(unused: Sandbox) -> None:
         assert "There is no stack team-chatbot in us-east-1. To create it: " in done.stderr
 
 
+# People
+
+ANN = "ann@example.com"
+
+
+def account(sandbox: Sandbox, email: str = ANN) -> dict[str, Any]:
+    words = (f"--user-pool-id={sandbox.output('UserPoolId')}", f"--username={email}")
+    found: dict[str, Any] = sandbox.ask("cognito-idp", "admin-get-user", *words)
+    return found | {each["Name"]: each["Value"] for each in found["UserAttributes"]}
+
+
+def test_invited_people_get_an_e_mail_until_they_have_signed_in(deployed: Sandbox) -> None:
+    done = deployed.run("invite", ANN)
+    assert done.returncode == 0, done.stderr
+    assert f"{ANN} gets an e-mail with a password" in done.stderr
+    assert deployed.output("Address") in done.stderr
+    invited = account(deployed)
+    assert invited["UserStatus"] == "FORCE_CHANGE_PASSWORD"
+    assert (invited["email"], invited["email_verified"]) == (ANN, "true")
+    [sent] = [body for body in deployed.aws.bodies if "DesiredDeliveryMediums" in body]
+    assert json.loads(sent)["DesiredDeliveryMediums"] == ["EMAIL"]
+    assert deployed.run("invite", ANN).returncode == 0
+    *_, sent = [body for body in deployed.aws.bodies if "DesiredDeliveryMediums" in body]
+    assert json.loads(sent)["MessageAction"] == "RESEND"
+    assert account(deployed)["sub"] == invited["sub"]
+    signs_in(deployed)
+    deployed.aws.asked.clear()
+    done = deployed.run("invite", ANN)
+    assert done.returncode == 0
+    assert f"{ANN} has signed in before" in done.stderr
+    assert deployed.aws.changes() == []
+
+
+def signs_in(sandbox: Sandbox) -> None:
+    """Choose a password for Ann, as she does when she signs in first."""
+    words = (f"--user-pool-id={sandbox.output('UserPoolId')}", f"--username={ANN}")
+    password = ("--password=Correct-Horse-9", "--permanent")
+    sandbox.ask("cognito-idp", "admin-set-user-password", *words, *password)
+
+
+def test_people_join_groups_that_are_made_for_them(deployed: Sandbox) -> None:
+    pool = deployed.output("UserPoolId")
+    for person in (ANN, "bob@example.com"):
+        done = deployed.run("invite", person, "--group", "legal-team")
+        assert done.returncode == 0, done.stderr
+        assert f"{person} is in the group legal-team" in done.stderr
+    signs_in(deployed)
+    assert deployed.run("invite", ANN, "--group=admins").returncode == 0
+    groups = deployed.ask("cognito-idp", "list-groups", f"--user-pool-id={pool}")["Groups"]
+    members = {
+        each["GroupName"]: {
+            next(one["Value"] for one in user["Attributes"] if one["Name"] == "email")
+            for user in deployed.ask(
+                "cognito-idp",
+                "list-users-in-group",
+                f"--user-pool-id={pool}",
+                f"--group-name={each['GroupName']}",
+            )["Users"]
+        }
+        for each in groups
+    }
+    assert members == {"legal-team": {ANN, "bob@example.com"}, "admins": {ANN}}
+
+
+def test_who_is_removed_is_gone_and_what_is_kept_can_still_be_found(deployed: Sandbox) -> None:
+    deployed.run("invite", ANN)
+    subject = account(deployed)["sub"]
+    deployed.aws.asked.clear()
+    done = deployed.run("remove", ANN, "--dry-run")
+    assert (done.returncode, deployed.aws.changes()) == (0, [])
+    done = deployed.run("remove", ANN)
+    assert done.returncode == 0, done.stderr
+    assert f"./deployment.sh people erase --subject {subject}\n" in done.stderr
+    words = (f"--user-pool-id={deployed.output('UserPoolId')}",)
+    assert deployed.ask("cognito-idp", "list-users", *words)["Users"] == []
+    for verb in (("remove",), ("people", "find")):
+        done = deployed.run(*verb, ANN)
+        assert done.returncode == 1
+        assert f"There is no {ANN} in the user pool" in done.stderr
+    assert deployed.run("people", "find", "--subject", subject, "--dry-run").returncode == 0
+
+
+def plays(sandbox: Sandbox, *lines: str, code: int | None = 0) -> None:
+    """Let the next task say these lines and end, because the emulator has no containers."""
+
+    def started(answer: str) -> str:
+        task = json.loads(answer)["tasks"][0]["taskArn"].rpartition("/")[2]
+        group = f"--log-group-name={sandbox.output('LogGroup')}"
+        stream = f"--log-stream-name=chatbot/chatbot/{task}"
+        now = int(time.time() * 1000)
+        events = [{"timestamp": now, "message": line} for line in lines]
+        sandbox.ask("logs", "create-log-stream", group, stream)
+        if events:
+            events_word = f"--log-events={json.dumps(events)}"
+            sandbox.ask("logs", "put-log-events", group, stream, events_word)
+        return answer
+
+    def ended(answer: str) -> str:
+        described = json.loads(answer)
+        for task in described["tasks"]:
+            task.update(lastStatus="STOPPED", stoppedReason="Essential container in task exited")
+            chatbot = {"name": "chatbot"} | ({} if code is None else {"exitCode": code})
+            task["containers"] = [{"name": "aws-gd-agent", "exitCode": 9}, chatbot]
+        return json.dumps(described)
+
+    sandbox.aws.edits["RunTask"] = started
+    sandbox.aws.edits["DescribeTasks"] = ended
+
+
+def asked_of_task(sandbox: Sandbox) -> Any:
+    """Return what ECS was asked to run last."""
+    return json.loads([body for body in sandbox.aws.bodies if "containerOverrides" in body][-1])
+
+
+def streams(sandbox: Sandbox) -> list[str]:
+    words = (f"--log-group-name={sandbox.output('LogGroup')}",)
+    return [
+        each["logStreamName"]
+        for each in sandbox.ask("logs", "describe-log-streams", *words)["logStreams"]
+    ]
+
+
+def test_what_is_kept_about_a_person_is_found_by_a_task_like_those_of_the_service(
+    deployed: Sandbox,
+) -> None:
+    deployed.run("invite", ANN)
+    plays(deployed, "2 chats, 1 file", "The last one is of today.")
+    done = deployed.run("people", "find", ANN)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "2 chats, 1 file\nThe last one is of today.\n"
+    task = asked_of_task(deployed)
+    issuer = f"https://cognito-idp.us-east-1.amazonaws.com/{deployed.output('UserPoolId')}"
+    words = ["people", "find", "--issuer", issuer, "--subject", account(deployed)["sub"]]
+    command = ["python", "-m", "chatbot", *words]
+    assert task["overrides"] == {"containerOverrides": [{"name": "chatbot", "command": command}]}
+    assert task["taskDefinition"] == deployed.output("TaskDefinition")
+    names = (f"--cluster={deployed.output('Cluster')}", f"--services={deployed.output('Service')}")
+    [service] = deployed.ask("ecs", "describe-services", *names)["services"]
+    assert task["networkConfiguration"] == service["networkConfiguration"]
+    assert task["launchType"] == service["launchType"] == "FARGATE"
+    deployed.run("people", "find", "--subject=gone", "--issuer", "https://old.example.com")
+    command = asked_of_task(deployed)["overrides"]["containerOverrides"][0]["command"]
+    assert command[-4:] == ["--issuer", "https://old.example.com", "--subject", "gone"]
+
+
+def test_a_task_that_finds_nobody_or_does_not_run_is_told(deployed: Sandbox) -> None:
+    plays(deployed, "Nothing is kept of this person.", code=1)
+    done = deployed.run("people", "find", "--subject=nobody")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("Nothing is kept of this person.\n")
+    plays(deployed, code=None)
+    done = deployed.run("people", "find", "--subject=nobody")
+    assert done.returncode == 1
+    assert "The task did not run: Essential container" in done.stderr
+    plays(deployed, "Killed", code=137)
+    done = deployed.run("people", "find", "--subject=nobody")
+    assert done.returncode == 1
+    assert_in_order(done.stderr, "Killed", "ended with the exit code 137")
+    refused = {"tasks": [], "failures": [{"reason": "RESOURCE:MEMORY"}]}
+    deployed.aws.answers["RunTask"] = (200, json.dumps(refused))
+    done = deployed.run("people", "find", "--subject=nobody")
+    assert done.returncode == 1
+    assert "AWS runs no task: RESOURCE:MEMORY" in done.stderr
+
+
+def export_lines(content: bytes) -> list[str]:
+    text = base64.b64encode(content).decode()
+    parts = [text[start : start + 8000] for start in range(0, len(text), 8000)]
+    return ["-----BEGIN EXPORT-----", *parts, "-----END EXPORT-----"]
+
+
+def test_an_export_is_a_private_file_and_leaves_the_log(deployed: Sandbox) -> None:
+    deployed.run("invite", ANN)
+    content = gzip.compress(os.urandom(20_000))
+    plays(deployed, "A line of a library", *export_lines(content))
+    before = streams(deployed)
+    done = deployed.run("people", "export", ANN)
+    assert done.returncode == 0, done.stderr
+    file = deployed.project / f"{ANN}-export.tar.gz"
+    assert done.stdout == f"{file}\n"
+    assert file.read_bytes() == content
+    assert file.stat().st_mode & 0o077 == 0
+    assert "--base64" in asked_of_task(deployed)["overrides"]["containerOverrides"][0]["command"]
+    assert streams(deployed) == before
+    assert deployed.git("status", "--porcelain") == ""  # it must not be committed
+    deployed.aws.asked.clear()
+    done = deployed.run("people", "export", ANN)
+    assert done.returncode == 1
+    assert f"{file} is there already" in done.stderr
+    assert "RunTask" not in deployed.aws.asked
+
+
+def test_an_export_that_is_not_whole_is_not_saved_and_one_that_stays_in_the_log_is_told(
+    deployed: Sandbox,
+) -> None:
+    first, *middle, last = export_lines(gzip.compress(os.urandom(20_000)))
+    before = streams(deployed)
+    file = deployed.project / "auth0-1-export.tar.gz"
+    for lines in ([first, *middle[1:], last], [first, *middle]):
+        plays(deployed, *lines)
+        done = deployed.run("people", "export", "--subject", "auth0|1", POLL_SECONDS="0.01")
+        assert done.returncode == 1
+        assert "did not reach the log as a whole" in done.stderr
+        assert not file.exists()
+        assert streams(deployed) == before
+    plays(deployed, first, *middle, last)
+    deployed.aws.answers["DeleteLogStream"] = (
+        400,
+        '{"__type": "AccessDeniedException", "message": "may not"}',
+    )
+    done = deployed.run("people", "export", "--subject", "auth0|1")
+    assert done.returncode == 1
+    assert_in_order(done.stderr, f"The export is in {file}.", "aws logs delete-log-stream")
+    assert file.exists()
+
+
+def test_erasing_a_person_is_asked_for_twice(deployed: Sandbox) -> None:
+    words = ("people", "erase", "--subject=1")
+    plays(deployed, "Deleted 3 chats.")
+    deployed.aws.asked.clear()
+    done = deployed.run(*words)
+    assert done.returncode == 1
+    assert "There is no terminal to ask for confirmation" in done.stderr
+    code, told = answer_in_terminal(deployed, "yes", words)
+    assert (code, "That is not team-chatbot; nothing was changed." in told) == (1, True)
+    assert deployed.run(*words, "--dry-run").returncode == 0
+    assert deployed.aws.changes() == []
+    for done in (deployed.run(*words, "--yes"),):
+        assert (done.returncode, done.stdout) == (0, "Deleted 3 chats.\n")
+    code, told = answer_in_terminal(deployed, "team-chatbot", words)
+    assert code == 0, told
+
+
+def test_with_a_provider_of_ones_own_people_are_known_by_their_subject(
+    bake: Bake, programs: Path, tmp_path: Path
+) -> None:
+    project = bake(sign_in="OpenID Connect")
+    remove_what_is_lacking(project.path / "infra" / "template.yml")
+    with emulator(tmp_path / "state") as port:
+        sandbox = Sandbox(project.path, programs, port)
+        metadata = "https://login.example.com/team/.well-known/openid-configuration"
+        secret = "arn:aws:secretsmanager:us-east-1:111122223333:secret:chatbot-AbCd12"
+        write_parameter(sandbox, "OidcMetadataUrl", metadata)
+        write_parameter(sandbox, "OidcClientId", "0oa1")
+        write_parameter(sandbox, "OidcClientSecretArn", secret)
+        sandbox.deploy("--allow-dirty")
+        plays(sandbox, "1 chat")
+        done = sandbox.run("people", "find", "--subject", "00u1")
+        assert (done.returncode, done.stdout) == (0, "1 chat\n"), done.stderr
+        command = asked_of_task(sandbox)["overrides"]["containerOverrides"][0]["command"]
+        issuer = "https://login.example.com/team"
+        assert command[-4:] == ["--issuer", issuer, "--subject", "00u1"]
+        for words, part in (
+            (("people", "find"), 'people find needs --subject, the person\'s claim "sub"'),
+            (("people", "find", ANN), f'people does not know what to do with "{ANN}"'),
+            (("invite", ANN), 'There is no verb "invite"'),
+        ):
+            done = sandbox.run(*words)
+            assert (done.returncode, part in done.stderr) == (2, True), done.stderr
+        sandbox.aws.stop()
+
+
 # Failures, and running it again
 
 
@@ -739,10 +1027,12 @@ def test_destroy_asks_for_the_stacks_name(deployed: Sandbox) -> None:
     assert resting(deployed) == "None"
 
 
-def answer_in_terminal(sandbox: Sandbox, answer: str) -> tuple[int, str]:
-    """Answer what destroy asks in a terminal; return the exit code and what was said."""
+def answer_in_terminal(
+    sandbox: Sandbox, answer: str, words: tuple[str, ...] = ("destroy",)
+) -> tuple[int, str]:
+    """Answer what a verb asks in a terminal; return the exit code and what was said."""
     ours, theirs = pty.openpty()
-    process = sandbox.start("destroy", stdin=theirs)
+    process = sandbox.start(*words, stdin=theirs)
     os.write(ours, f"{answer}\n".encode())
     _, told = process.communicate(timeout=60)
     os.close(ours)
@@ -757,16 +1047,18 @@ def resting(sandbox: Sandbox) -> str:
 def test_destroy_keeps_the_conversations_and_a_new_stack_can_adopt_them(
     history: History, deployed: Sandbox
 ) -> None:
-    kept = deployed.output("FileSystem")
+    kept, pool = deployed.output("FileSystem"), deployed.output("UserPoolId")
     done = deployed.run("destroy", "--yes")
     assert done.returncode == 0, done.stderr
     line = f'  {{ "ParameterKey": "FileSystemId", "ParameterValue": "{kept}" }},\n'
+    line += f'  {{ "ParameterKey": "UserPoolId", "ParameterValue": "{pool}" }},\n'
     assert_in_order(
         done.stderr,
         "DELETE_SKIPPED               FileSystem",
         "DELETE_COMPLETE              team-chatbot",
         "DELETE_COMPLETE              team-chatbot-registry",
         f"The conversations are kept in {kept}.",
+        f"The people are kept in {pool}.",
         line,
     )
     assert deployed.file_systems() == [kept]
@@ -782,9 +1074,12 @@ def test_destroy_keeps_the_conversations_and_a_new_stack_can_adopt_them(
     assert ADDRESS.fullmatch(deployed.deploy().stdout)
     assert deployed.output("FileSystem") == kept
     assert deployed.file_systems() == [kept]
+    assert deployed.output("UserPoolId") == pool
+    assert deployed.user_pools() == [pool]
+    assert deployed.run("invite", "ann@example.com").returncode == 0
     done = deployed.run("destroy", "--yes", "--delete-data")
     assert done.returncode == 0, done.stderr
-    assert deployed.file_systems() == []
+    assert deployed.file_systems() == deployed.user_pools() == []
 
 
 def test_destroy_deletes_the_conversations_if_told_and_can_be_repeated(deployed: Sandbox) -> None:
@@ -802,6 +1097,16 @@ def test_destroy_deletes_the_conversations_if_told_and_can_be_repeated(deployed:
         assert done.returncode == 0, done.stderr
         assert deployed.file_systems() == []
     assert "AWS Backup" not in done.stderr
+
+
+def test_of_several_user_pools_none_is_guessed(deployed: Sandbox) -> None:
+    deployed.ask("cognito-idp", "create-user-pool", "--pool-name=team-chatbot")
+    deployed.run("destroy", "--yes")
+    assert len(deployed.user_pools()) == 2
+    done = deployed.run("destroy", "--delete-data", "--yes")
+    assert done.returncode == 1
+    assert all(each in done.stderr for each in deployed.user_pools())
+    assert len(deployed.user_pools()) == 2
 
 
 def test_of_several_file_systems_none_is_guessed(deployed: Sandbox) -> None:

@@ -12,7 +12,7 @@ from cfnlint.helpers import load_resource
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from support.cloudformation import ACCOUNT, Stack, create, listed
-from support.options import combine
+from support.options import NOTHING_BY_DEFAULT, combine
 from support.projects import Project
 from support.rendering import Bake
 from support.stack_parts import names_of
@@ -21,14 +21,21 @@ from support.yaml_reading import read_yaml
 # IAM's actions, each with the kinds of resources that it knows: AWS's list, shipped with cfn-lint.
 IAM: dict[str, Any] = load_resource(AdditionalSpecs, "Policies.json")
 
-COMBINATIONS = list(combine("network", "use_cloudfront", "use_autoscaling"))
+COMBINATIONS = [
+    *combine("network", "use_cloudfront", "use_autoscaling"),
+    # How people sign in has lines of its own, whatever is around them.
+    {"sign_in": "OpenID Connect"},
+    NOTHING_BY_DEFAULT,
+]
 
 # What the resources' handlers ask for, by the schemas of AWS that cfn-lint ships, because of
 # properties that no template here has. Judged by hand; what only reads is mostly allowed.
 UNUSED = {
     "cloudfront:*ConnectionGroup": "distributions for many tenants",
     "cloudfront:UpdateDistributionWithStagingConfig": "staging",
-    "cognito-idp:*": "signing in at the load balancer",
+    "cloudfront:updateDistribution": "domains of one's own for Cognito",
+    "cognito-idp:AddCustomAttributes": "attributes of one's own",
+    "cognito-idp:DeleteUserPool": "none: the user pool outlives its stack",
     "ec2:*tachVpnGateway": "VPNs",
     "ec2:*ssociateSubnetCidrBlock": "IPv6",
     "ec2:CreateVpcEncryptionControl": "encryption within the VPC",
@@ -67,6 +74,10 @@ UNUSED = {
     "secretsmanager:ReplicateSecretToRegions": "replication",
     "sns:PutDataProtectionPolicy": "masks",
     "sts:AssumeRole": "none: no role is known that the handler could mean",
+}
+
+UNUSED_BY = {  # as above, of one kind of resource
+    "AWS::ElasticLoadBalancingV2::Listener": "cognito-idp:*",  # signing in at the load balancer
 }
 
 # What services do in the caller's name beside that. Kept by hand, from AWS's user guides and its
@@ -120,7 +131,16 @@ CALLS = {
         "cloudformation:UntagResource",
         "iam:PassRole",
     },
-    "elasticfilesystem:DeleteFileSystem": set(),  # --delete-data is for people
+    # --delete-data, and all that concerns a person, is for people.
+    "elasticfilesystem:DeleteFileSystem": set(),
+    "cognito-idp:DeleteUserPool": set(),
+    "cognito-idp:AdminAddUserToGroup": set(),
+    "cognito-idp:AdminCreateUser": set(),
+    "cognito-idp:AdminDeleteUser": set(),
+    "cognito-idp:AdminGetUser": set(),
+    "cognito-idp:CreateGroup": set(),
+    "ecs:RunTask": set(),
+    "logs:DeleteLogStream": set(),
     "cloudformation:ContinueUpdateRollback": set(),  # only advice
     "sso:Login": set(),  # only advice
 }
@@ -184,7 +204,8 @@ def asked(kind: str) -> set[str]:
 
 
 def needed(kind: str) -> set[str]:
-    unused = {each for each in asked(kind) if any(fnmatchcase(each, one) for one in UNUSED)}
+    patterns = [*UNUSED, UNUSED_BY.get(kind, "none")]
+    unused = {each for each in asked(kind) if any(fnmatchcase(each, one) for one in patterns)}
     return asked(kind) - unused | BESIDE.get(kind, set())
 
 
@@ -243,7 +264,7 @@ def test_the_script_may_do_what_it_does_and_nothing_else(
 ) -> None:
     wanted = set(PUSH)
     for service, verb in re.findall(
-        r"\baws ([a-z0-9]+) ([a-z]+-[a-z-]+|login|tail)", project.read("deployment.sh")
+        r"\baws ([a-z0-9-]+) ([a-z]+-[a-z-]+|login|tail)", project.read("deployment.sh")
     ):
         name = "".join(word.capitalize() for word in verb.split("-"))
         call = f"{service.replace('efs', 'elasticfilesystem')}:{name}"
@@ -405,11 +426,14 @@ def test_no_statement_allows_everything(roles: dict[str, Any]) -> None:
                 assert resource == "*" or ACCOUNT in resource or "${" in resource
 
 
-def test_nobody_may_delete_conversations(roles: dict[str, Any]) -> None:
+def test_nobody_may_delete_conversations_or_people(roles: dict[str, Any]) -> None:
     for role in roles.values():
-        assert not {"elasticfilesystem:DeleteFileSystem", "backup:DeleteRecoveryPoint"} & allowed(
-            role
-        )
+        assert not {
+            "backup:DeleteRecoveryPoint",
+            "cognito-idp:AdminDeleteUser",
+            "cognito-idp:DeleteUserPool",
+            "elasticfilesystem:DeleteFileSystem",
+        } & allowed(role)
 
 
 def test_each_resource_that_is_any_has_its_reason(project: Project) -> None:

@@ -41,7 +41,7 @@ def lint(*texts: str) -> None:
 
 
 def test_cfn_lint_finds_nothing_wrong_with_the_templates(structures: list[Infrastructure]) -> None:
-    # The processor is one word in one line, and the lines about signing in depend on CloudFront only.
+    # The processor is one word in one line; the lines about signing in depend on CloudFront only.
     enough = [
         each
         for each in structures

@@ -27,6 +27,7 @@ CLI = Path("/usr/bin/aws")  # of Debian's package; an older one may come first o
 LACKING = (
     "AWS::ApplicationAutoScaling::",
     "AWS::CloudFront::VpcOrigin",
+    "AWS::Cognito::ManagedLoginBranding",
     "AWS::EC2::SecurityGroupIngress",
 )
 

@@ -103,6 +103,10 @@ class Sandbox:
         found = self.ask("efs", "describe-file-systems")["FileSystems"]
         return [each["FileSystemId"] for each in found]
 
+    def user_pools(self) -> list[str]:
+        found = self.ask("cognito-idp", "list-user-pools", "--max-results=60")["UserPools"]
+        return [each["Id"] for each in found]
+
     def builds(self) -> list[str]:
         """The calls of docker that built something."""
         lines = self.docker_log.read_text().splitlines()
@@ -130,5 +134,5 @@ class Sandbox:
         file = self.project / "infra" / "template.yml"
         template = json.loads(file.read_text())
         edit(template["Resources"])
-        file.write_text(json.dumps(template, indent=1))
+        file.write_text(json.dumps(template, separators=(",", ":")))  # it has a greatest size
         return self.commit()

@@ -487,8 +487,11 @@ def test_another_architecture_and_no_cloudfront_are_rendered(
         ("rollback --allow-dirty", "rollback has no option --allow-dirty"),
         ("invite", "invite needs an e-mail address"),
         ("invite ann", "invite needs an e-mail address"),
-        ("invite ann@example.com bob@example.com", "invite does not know what to do with \"bob@"),
-        ("invite ann@example.com --group two words", 'invite does not know what to do with "words"'),
+        ("invite ann@example.com bob@example.com", 'invite does not know what to do with "bob@'),
+        (
+            "invite ann@example.com --group two words",
+            'invite does not know what to do with "words"',
+        ),
         ("invite ann@example.com --yes", "invite has no option --yes"),
         ("invite ann@example.com --subject=1", "invite has no option --subject"),
         ("remove", "remove needs an e-mail address"),
@@ -498,7 +501,7 @@ def test_another_architecture_and_no_cloudfront_are_rendered(
         ("people find", "people find needs an e-mail address, or --subject"),
         ("people find ann", '"ann" is not an e-mail address'),
         ("people find ann@example.com --subject=1", "Either an e-mail address or --subject"),
-        ("people find --subject=a\"b", "must have no spaces, quotes or backslashes"),
+        ('people find --subject=a"b', "must have no spaces, quotes or backslashes"),
         ("people find ann@example.com --yes", "people find has no option --yes"),
         ("people erase ann@example.com --group=staff", "people has no option --group"),
         ("destroy everything", 'destroy does not know what to do with "everything"'),
@@ -844,7 +847,7 @@ def test_an_export_that_is_not_whole_is_not_saved_and_one_that_stays_in_the_log_
     first, *middle, last = export_lines(gzip.compress(os.urandom(20_000)))
     before = streams(deployed)
     file = deployed.project / "auth0-1-export.tar.gz"
-    for lines in ([first, *middle[1:], last], [first, *middle]):
+    for lines in ([first, *middle[1:], last], [first, *middle[:-1]]):
         plays(deployed, *lines)
         done = deployed.run("people", "export", "--subject", "auth0|1", POLL_SECONDS="0.01")
         assert done.returncode == 1
@@ -873,8 +876,8 @@ def test_erasing_a_person_is_asked_for_twice(deployed: Sandbox) -> None:
     assert (code, "That is not team-chatbot; nothing was changed." in told) == (1, True)
     assert deployed.run(*words, "--dry-run").returncode == 0
     assert deployed.aws.changes() == []
-    for done in (deployed.run(*words, "--yes"),):
-        assert (done.returncode, done.stdout) == (0, "Deleted 3 chats.\n")
+    done = deployed.run(*words, "--yes")
+    assert (done.returncode, done.stdout) == (0, "Deleted 3 chats.\n")
     code, told = answer_in_terminal(deployed, "team-chatbot", words)
     assert code == 0, told
 
@@ -887,10 +890,10 @@ def test_with_a_provider_of_ones_own_people_are_known_by_their_subject(
     with emulator(tmp_path / "state") as port:
         sandbox = Sandbox(project.path, programs, port)
         metadata = "https://login.example.com/team/.well-known/openid-configuration"
-        secret = "arn:aws:secretsmanager:us-east-1:111122223333:secret:chatbot-AbCd12"
+        arn = "arn:aws:secretsmanager:us-east-1:111122223333:secret:chatbot-AbCd12"
         write_parameter(sandbox, "OidcMetadataUrl", metadata)
         write_parameter(sandbox, "OidcClientId", "0oa1")
-        write_parameter(sandbox, "OidcClientSecretArn", secret)
+        write_parameter(sandbox, "OidcClientSecretArn", arn)
         sandbox.deploy("--allow-dirty")
         plays(sandbox, "1 chat")
         done = sandbox.run("people", "find", "--subject", "00u1")

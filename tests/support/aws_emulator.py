@@ -194,7 +194,7 @@ class AwsProxy:
 
     def changes(self) -> list[str]:
         """Return what was asked that changes something."""
-        reading = ("Describe", "Get", "List", "Validate", "GET ")
+        reading = ("AdminGet", "Describe", "Filter", "Get", "List", "Validate", "GET ")
         return [action for action in self.asked if not action.startswith(reading)]
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Two tasks that serve the page, as `streamlit run server.py` does, and a browser without a page."""
+"""Two tasks that serve the page, as `streamlit run server.py` does, and a browser made of tests."""
 
 import http.client
 import os

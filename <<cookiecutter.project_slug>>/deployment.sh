@@ -6,6 +6,8 @@
 # Progress goes to stderr; stdout has only the result, such as the address.
 set -euo pipefail
 <% set cognito, sign_in = cookiecutter.sign_in == "Amazon Cognito", cookiecutter.sign_in != "none" %>
+<% set kept = '"$files$pools"' if cognito else '"$files"' %>
+<% set to_adopt = 'FileSystemId "$files" UserPoolId "$pools"' if cognito else 'FileSystemId "$files"' %>
 <% if sign_in %>
 here=$PWD
 <% endif %>
@@ -571,7 +573,7 @@ dry_deploy() {
 # The same holds for people and UserPoolId.
 <% endif %>
 mention_kept_data() {
-  local files pools=""
+  local files<< " pools" if cognito else "" >>
   look_up "$stack"
   [ -z "$status" ] || return 0
   files=$(kept_file_systems)
@@ -584,7 +586,7 @@ mention_kept_data() {
   [ -z "$pools" ] ||
     say "An earlier stack's people, to whom its conversations belong, are kept in ${pools//$newline/, }, and the new stack will start without them."
 <% endif %>
-  tell_how_to_adopt "$files" "$pools"
+  [ -z << kept >> ] || tell_how_to_adopt << to_adopt >>
 }
 
 build() {
@@ -897,19 +899,17 @@ kept_user_pools() {
 }
 
 <% endif %>
-# Of several, show the first one.
+# The arguments are parameters, each before the IDs of what was kept, of which the first one is shown.
 tell_how_to_adopt() {
-  local line='  { "ParameterKey": "%s", "ParameterValue": "%s" },\n'
-  [ -n "$1$2" ] || return 0
   say "To use them again, add this to infra/parameters.json before you deploy:"
-  # shellcheck disable=SC2059 # the format
-  [ -z "$1" ] || printf "$line" FileSystemId "${1%%"$newline"*}" >&2
-  # shellcheck disable=SC2059 # as above
-  [ -z "$2" ] || printf "$line" UserPoolId "${2%%"$newline"*}" >&2
+  while [ $# -gt 0 ]; do
+    [ -z "$2" ] || printf '  { "ParameterKey": "%s", "ParameterValue": "%s" },\n' "$1" "${2%%"$newline"*}" >&2
+    shift 2
+  done
 }
 
 destroy() {
-  local files pools="" fate
+  local files<< " pools" if cognito else "" >> fate
   check aws
   look_up "$stack"
   files=$(fact FileSystem)
@@ -949,7 +949,7 @@ To delete one: aws efs delete-file-system --region $region --file-system-id ID"
 <% if cognito %>
     [ -z "$pools" ] || say "The people are kept in ${pools//$newline/, }."
 <% endif %>
-    tell_how_to_adopt "$files" "$pools"
+    [ -z << kept >> ] || tell_how_to_adopt << to_adopt >>
     return
   fi
 <% if cognito %>

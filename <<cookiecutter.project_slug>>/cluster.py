@@ -6,12 +6,13 @@
 
 import argparse
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -41,11 +42,13 @@ class Task:
     address: where the load balancer connects to it.
     """
 
-    def __init__(self, number: int, python: Path, port: int) -> None:
+    def __init__(
+        self, number: int, python: Path, port: int, environment: Mapping[str, str]
+    ) -> None:
         self.name = f"task-{number}"
         self.address = f"127.0.0.1:{port}"
         self._command = page_command(python, "127.0.0.1", port)
-        self._environment = page_environment() | {"CHATBOT_HOSTNAME": self.name}
+        self._environment = {**environment, "CHATBOT_HOSTNAME": self.name}
         self._lock, self._stopped = Lock(), False
         self._start()
 
@@ -114,10 +117,14 @@ def serve_cluster(options: argparse.Namespace) -> None:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) is not signal.SIG_IGN:
             signal.signal(ending, signal.default_int_handler)
+    address = f"http://localhost:{options.port}"
+    # Both tasks sign cookies with the same secret, so each knows who signed in at the other.
+    shared = {"CHATBOT_ADDRESS": address, "STREAMLIT_SERVER_COOKIE_SECRET": secrets.token_hex()}
+    environment = shared | page_environment()
     with ExitStack() as running:
         tasks = []
         for number in range(1, TASKS + 1):
-            tasks.append(Task(number, python, options.port + number))
+            tasks.append(Task(number, python, options.port + number, environment))
             running.callback(tasks[-1].stop)
         addresses = {f"TASK_{number}": task.address for number, task in enumerate(tasks, 1)}
         balancer = subprocess.Popen(
@@ -130,7 +137,7 @@ def serve_cluster(options: argparse.Namespace) -> None:
             task.wait_until_healthy()
         # It finds out about the tasks by its own checks, once a second.
         wait_until_healthy("The load balancer", f"127.0.0.1:{options.port}", balancer)
-        address, model = f"http://localhost:{options.port}", backend_name(page_environment())
+        model = backend_name(environment)
         say(f"Two tasks behind a load balancer serve on {address} with {model}; Ctrl-C stops them")
         say("The page shows its task. Type that task's number, 1 or 2, and Enter to kill it")
         if sys.stdin and not in_background():

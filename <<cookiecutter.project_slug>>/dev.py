@@ -121,8 +121,8 @@ def run(options: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C, with the demo model unless CHATBOT_BACKEND is set."""
     check_port(options.address, options.port, "dev.py run")
     python = make_environment(ENVIRONMENT, REQUIREMENTS)
-    environment = page_environment()
     address = f"http://{options.address}:{options.port}"
+    environment = {"CHATBOT_ADDRESS": address} | page_environment()  # for those who sign in
     say(f"Serving on {address} with {backend_name(environment)}; Ctrl-C stops it")
     os.chdir(ROOT)
     # The server replaces this process, so Ctrl-C and other signals reach it directly.

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -23,6 +24,7 @@ from support.browsing import (
 )
 from support.cluster import HAPROXY
 from support.projects import Project, clean_environment
+from support.provider import stand_in
 from support.serving import free_ports
 
 pytestmark = [
@@ -54,14 +56,13 @@ class Terminal:
         pytest.fail("".join(said))
 
 
-@pytest.fixture
-def terminal(project: Project) -> Iterator[Terminal]:
+@contextmanager
+def running_cluster(project: Project, port: int, **environment: str) -> Iterator[Terminal]:
     project.dev("test", "--version")
-    port = free_ports(3)
     process = subprocess.Popen(
         [sys.executable, "cluster.py", f"--port={port}"],
         cwd=project.path,
-        env=clean_environment(),
+        env=clean_environment() | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -73,6 +74,12 @@ def terminal(project: Project) -> Iterator[Terminal]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+@pytest.fixture
+def terminal(project: Project) -> Iterator[Terminal]:
+    with running_cluster(project, free_ports(3)) as terminal:
+        yield terminal
 
 
 def test_an_answer_survives_the_death_of_the_task_whose_number_is_typed(
@@ -102,6 +109,28 @@ def test_an_answer_survives_the_death_of_the_task_whose_number_is_typed(
     terminal.read_until("stopped.")
     assert terminal.process.wait(20) == 1
     assert_that_nobody_listens(terminal)
+
+
+def test_who_signed_in_at_a_task_is_known_to_the_other_one(
+    project: Project, visitor: BrowserContext
+) -> None:
+    port = free_ports(3)
+    address = f"http://localhost:{port}"
+    with stand_in.provider(address) as provider:
+        settings = provider.environment()
+        del settings["CHATBOT_ADDRESS"]  # cluster.py knows it
+        with running_cluster(project, port, **settings) as terminal:
+            terminal.read_until(f"serve on {address}")
+            page = visitor.new_page()
+            page.goto(address)
+            page.get_by_role("link", name="Sign in").click()
+            expect(sidebar(page)).to_contain_text("Signed in as")
+            task = hostname_of(page)
+            terminal.type(task.removeprefix("task-"))
+            terminal.read_until(f"{task} is dead")
+            page.reload()
+            expect(sidebar(page)).to_contain_text("Signed in as")
+            assert hostname_of(page) != task
 
 
 def test_nothing_stays_when_the_terminal_is_closed(terminal: Terminal) -> None:

@@ -7,11 +7,14 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 import pytest
 
 from support.options import MODELS
 from support.projects import Project, share_environment
+from support.provider import stand_in
 from support.rendering import Bake
 from support.serving import free_port, serve
 
@@ -141,6 +144,19 @@ def test_run_serves_the_page_until_it_is_stopped(bake: Bake, how: signal.Signals
         said, _ = server.process.communicate(timeout=20)
     assert "Serving on http://127.0.0.1:" in said and "with the demo model" in said
     assert "Traceback" not in said
+
+
+def test_run_lets_people_sign_in_with_the_settings_of_a_provider(bake: Bake) -> None:
+    port = free_port()
+    with stand_in.provider(f"http://127.0.0.1:{port}") as provider:
+        settings = provider.environment()
+        address = settings.pop("CHATBOT_ADDRESS")  # dev.py knows it
+        with serve(bake(), port, **settings):
+            browser = build_opener(HTTPCookieProcessor(), ProxyHandler({}))
+            with pytest.raises(HTTPError, match="401"):
+                browser.open(address)
+            with browser.open(f"{address}/sign-in") as page:  # the provider knows who it is
+                assert (page.status, page.url) == (200, f"{address}/")
 
 
 def test_a_port_in_use_is_told_with_a_way_out(bake: Bake) -> None:

@@ -5,6 +5,7 @@ gives them, behind a balancer that ends TLS for the stack's address.
 """
 
 import datetime
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from support.aws_emulator import command_line, emulator, needs_aws, remove_what_
 from support.aws_sandbox import Sandbox
 from support.browsing import CHROMIUM, FLAGS, LONG, SCREENSHOTS, messages, say, sidebar
 from support.cluster import HAPROXY, Cluster
-from support.projects import Project, clean_environment, share_environment
+from support.projects import Project, share_environment
 from support.rendering import Bake
 
 pytestmark = [
@@ -85,14 +86,29 @@ def task_environment(sandbox: Sandbox) -> dict[str, str]:
     described = sandbox.ask("ecs", "describe-task-definition", "--task-definition", name)
     [container] = described["taskDefinition"]["containerDefinitions"]
     variables = {each["name"]: each["value"] for each in container["environment"]}
-    for each in container["secrets"]:
-        secret = sandbox.ask("secretsmanager", "get-secret-value", "--secret-id", each["valueFrom"])
-        variables[each["name"]] = secret["SecretString"]
+    for name, secret in secrets_of_task(sandbox).items():
+        value = sandbox.ask("secretsmanager", "get-secret-value", "--secret-id", secret)
+        variables[name] = value["SecretString"]
     cognito = "https://cognito-idp.us-east-1.amazonaws.com"
     metadata = variables["CHATBOT_SIGN_IN_METADATA_URL"]
     assert metadata.startswith(f"{cognito}/us-east-1_")
     variables["CHATBOT_SIGN_IN_METADATA_URL"] = metadata.replace(cognito, sandbox.aws.url)
     return variables | {"CHATBOT_BACKEND": "demo"}
+
+
+def secrets_of_task(sandbox: Sandbox) -> dict[str, str]:
+    """Return the stack's secrets by the variables that they are for.
+
+    The emulator does not tell which ones a task gets, so the template does.
+    """
+    template = json.loads((sandbox.project / "infra" / "template.yml").read_text())
+    [container] = template["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+    listed = sandbox.ask("cloudformation", "list-stack-resources", "--stack-name", "team-chatbot")
+    ids = {
+        each["LogicalResourceId"]: each["PhysicalResourceId"]
+        for each in listed["StackResourceSummaries"]
+    }
+    return {each["Name"]: ids[each["ValueFrom"]["Ref"]] for each in container["Secrets"]}
 
 
 def make_certificate(folder: Path, host: str) -> Path:
@@ -139,8 +155,8 @@ def people(project: Project, cluster: Cluster, *words: str) -> str:
     """Run the command for operators over the tasks' folder, as a one-off task does."""
     share_environment(project)
     python = str(project.path / ".venv" / "bin" / "python")
-    environment = clean_environment() | {"CHATBOT_SESSIONS_DIR": str(cluster.folder)}
-    return project.run(python, "-m", "chatbot", "people", *words, env=environment).stdout
+    folder = {"CHATBOT_SESSIONS_DIR": str(cluster.folder)}
+    return project.run(python, "-m", "chatbot", "people", *words, environment=folder).stdout
 
 
 def test_an_invited_person_chats_signs_out_and_is_found(

@@ -85,7 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _describe(self) -> None:
         base = self.server.url
-        more = {"end_session_endpoint": f"{base}/end"} if self.server.ends_sessions else {}
+        more: dict[str, Any] = (
+            {"end_session_endpoint": f"{base}/end"} if self.server.ends_sessions else {}
+        )
         self._answer(  # it does not say that it knows PKCE, as Cognito doesn't
             issuer=base,
             authorization_endpoint=f"{base}/authorize",

@@ -23,10 +23,12 @@ Verbs:
 <% if cognito %>
   invite E-MAIL   invite a person; again, if the person has not signed in yet
   remove E-MAIL   let a person sign in no more
+  people list     show everyone who has asked something
   people find|export|erase E-MAIL
                   show, save or delete all that is kept about a person
   destroy         delete everything except the conversations and the people
 <% elif sign_in %>
+  people list     show everyone who has asked something
   people find|export|erase --subject SUBJECT
                   show, save or delete all that is kept about a person
   destroy         delete everything except the conversations
@@ -51,7 +53,7 @@ Options:
   --delete-data      destroy: delete the file system with the conversations and the user pool too
 <% else %>
 <% if sign_in %>
-  --subject SUBJECT  people: the person's claim sub, as the provider shows it
+  --subject SUBJECT  people: the provider's ID for the person, as people list shows it
   --issuer ISSUER    people: an earlier issuer of the subject; by default the one of the stack
 <% endif %>
   --keep-data        destroy: keep the file system with the conversations (the default)
@@ -223,9 +225,10 @@ check_person() {
       [[ $email =~ $address ]] || misuse "$verb needs an e-mail address, such as ann@example.com."
       ;;
     people)
-      [[ $action =~ ^(find|export|erase)$ ]] || misuse "people needs one of find, export and erase; --help shows how."
+      [[ $action =~ ^(list|find|export|erase)$ ]] || misuse "people needs one of list, find, export and erase; --help shows how."
       [ -z "$email" ] || [[ $email =~ $address ]] || misuse "\"$email\" is not an e-mail address; for example: ann@example.com."
-      [ -n "$email$subject" ] || misuse "people $action needs an e-mail address, or --subject if the person was removed."
+      [ "$action" != list ] || [ -z "$email$subject" ] || misuse "people list shows everyone, and takes no person."
+      [ "$action" = list ] || [ -n "$email$subject" ] || misuse "people $action needs an e-mail address, or --subject if the person was removed."
       [ -z "$email" ] || [ -z "$subject" ] || misuse "Either an e-mail address or --subject, not both."
       ;;
   esac
@@ -233,8 +236,9 @@ check_person() {
 <% else %>
   local word='^[^[:space:]"\\]+$' each
   if [ "$verb" = people ]; then
-    [[ $action =~ ^(find|export|erase)$ ]] || misuse "people needs one of find, export and erase; --help shows how."
-    [ -n "$subject" ] || misuse "people $action needs --subject, the person's claim \"sub\"."
+    [[ $action =~ ^(list|find|export|erase)$ ]] || misuse "people needs one of list, find, export and erase; --help shows how."
+    [ "$action" != list ] || [ -z "$subject" ] || misuse "people list shows everyone, and takes no person."
+    [ "$action" = list ] || [ -n "$subject" ] || misuse "people $action needs --subject, which people list shows."
   fi
   for each in "$subject" "$issuer"; do
 <% endif %>
@@ -801,7 +805,7 @@ people() {
   [ -n "$(fact Service)" ] || die "The stack $stack has no tasks yet; it is $status."
 <% if cognito %>
   person=${email:-$subject}
-  if [ -z "$subject" ]; then
+  if [ -n "$email" ]; then
     require_pool
     find_subject
   fi
@@ -815,7 +819,7 @@ people() {
     erase) say "This deletes all that is kept about $person in the stack $stack: chats, files and usage." ;;
   esac
   if [ -n "$dry_run" ]; then
-    say "Would run a task for the subject $subject of $issuer; nothing was changed"
+    say "Would run a task that does this${subject:+ for the subject $subject of $issuer}; nothing was changed"
     return
   fi
   [ "$action" != erase ] || confirm
@@ -844,7 +848,8 @@ run_task() {
   cluster=$(fact Cluster)
   network=$(aws ecs describe-services --cluster "$cluster" --services "$(fact Service)" \
     --query 'services[0].networkConfiguration' --output json)
-  words="\"$action\", \"--issuer\", \"$issuer\", \"--subject\", \"$subject\""
+  words="\"$action\""
+  [ "$action" = list ] || words="$words, \"--issuer\", \"$issuer\", \"--subject\", \"$subject\""
   [ "$action" != export ] || words="$words, \"--base64\""
   begin "Running a task, which takes a minute" "The task may still run, and what it says stays in the log."
   IFS=$tab read -r task reason < <(aws ecs run-task --cluster "$cluster" --task-definition "$(fact TaskDefinition)" \

@@ -8,6 +8,9 @@ if "<< cookiecutter.ci >>" != "GitHub Actions":
     Path("infra/github.yml").unlink()
     Path("docs/github.md").unlink()
 
+if "<< cookiecutter.sign_in >>" == "none":
+    Path("docs/sign-in.md").unlink()
+
 Path("deployment.sh").chmod(0o755)  # a zip file of the template loses this
 
 print(f"""

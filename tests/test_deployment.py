@@ -496,8 +496,9 @@ def test_another_architecture_and_no_cloudfront_are_rendered(
         ("invite ann@example.com --subject=1", "invite has no option --subject"),
         ("remove", "remove needs an e-mail address"),
         ("remove ann@example.com --group=staff", "remove has no option --group"),
-        ("people", "people needs one of find, export and erase"),
-        ("people list", "people needs one of find, export and erase"),
+        ("people", "people needs one of list, find, export and erase"),
+        ("people show", "people needs one of list, find, export and erase"),
+        ("people list ann@example.com", "people list shows everyone"),
         ("people find", "people find needs an e-mail address, or --subject"),
         ("people find ann", '"ann" is not an e-mail address'),
         ("people find ann@example.com --subject=1", "Either an e-mail address or --subject"),
@@ -901,8 +902,12 @@ def test_with_a_provider_of_ones_own_people_are_known_by_their_subject(
         command = asked_of_task(sandbox)["overrides"]["containerOverrides"][0]["command"]
         issuer = "https://login.example.com/team"
         assert command[-4:] == ["--issuer", issuer, "--subject", "00u1"]
+        sandbox.run("people", "list")
+        command = asked_of_task(sandbox)["overrides"]["containerOverrides"][0]["command"]
+        assert command[-2:] == ["people", "list"]
         for words, part in (
-            (("people", "find"), 'people find needs --subject, the person\'s claim "sub"'),
+            (("people", "list", "--subject=1"), "people list shows everyone"),
+            (("people", "find"), "people find needs --subject, which people list shows"),
             (("people", "find", ANN), f'people does not know what to do with "{ANN}"'),
             (("invite", ANN), 'There is no verb "invite"'),
         ):

@@ -22,7 +22,7 @@ SETTINGS = {  # for the tasks, wherever people sign in
 }
 COGNITO = re.compile(r"(?i:cognito|user ?pool)")
 OIDC = re.compile(r"Oidc(MetadataUrl|Client)|OpenID Connect|\b(Okta|Entra)\b")
-ANY = re.compile(rf"{COGNITO.pattern}|{OIDC.pattern}|SignIn|SIGN_IN|[Ss]ign-in|invite")
+ANY = re.compile(rf"{COGNITO.pattern}|{OIDC.pattern}|SignIn|SIGN_IN|invite")
 METADATA = "/.well-known/openid-configuration"
 
 

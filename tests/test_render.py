@@ -16,6 +16,7 @@ from support.rendering import Bake, run_cookiecutter
 from support.yaml_reading import read_yaml
 
 OF_GITHUB = {*WORKFLOWS, "docs/github.md", "infra/github.yml"}
+OF_SIGN_IN = {"docs/sign-in.md"}
 FILES = {
     ".dockerignore",
     ".gitignore",
@@ -151,6 +152,7 @@ DELIMITER = re.compile(r"<<|>>|<%|%>|<#|#>|cookiecutter")
 def test_each_combination_has_exactly_its_files(projects: list[Project]) -> None:
     for project in projects:
         expected = FILES | (OF_GITHUB if project.options["ci"] == "GitHub Actions" else set())
+        expected |= OF_SIGN_IN if project.options["sign_in"] != "none" else set()
         assert set(project.files()) == expected, project.options
         assert not [folder for folder in project.path.rglob("*") if is_empty(folder)]
 
@@ -333,7 +335,7 @@ def test_every_choice_has_a_prompt_for_people() -> None:
 
 
 def test_answers_at_the_prompts_are_rendered(tmp_path: Path) -> None:
-    answers = "Ask Legal\n\nLegal Team\n3\neu-central-1\n2\n2\nn\nn\n2\n2\n"
+    answers = "Ask Legal\n\nLegal Team\n3\neu-central-1\n2\n2\nn\n2\nn\n2\n2\n"
     done = run_cookiecutter(ROOT, tmp_path, "--default-config", input=answers)
     assert done.returncode == 0, done.stdout
     assert "Name of the chatbot, as staff will see it" in done.stdout
@@ -345,5 +347,6 @@ def test_answers_at_the_prompts_are_rendered(tmp_path: Path) -> None:
     assert "TaskSubnetA" in project.read("infra/parameters.json")
     assert "AllowedCidr" in project.read("infra/parameters.json")
     assert '"Tasks"' in project.read("infra/parameters.json")
+    assert "OidcClientId" in project.read("infra/parameters.json")
     assert "X86_64" in project.read("infra/template.yml")
     assert "# Ask Legal\n" in project.read("README.md")

@@ -83,8 +83,9 @@ def _export(root: Path, person: Person, *, is_text: bool) -> None:
         people.export(root, person, sys.stdout.buffer)
         return
     people.find(root, person)  # so that the mark at the beginning promises something
-    with contextlib.closing(people.Base64Lines(sys.stdout.buffer)) as lines:
-        people.export(root, person, lines)
+    lines = people.Base64Lines(sys.stdout.buffer)
+    people.export(root, person, lines)
+    lines.complete()
 
 
 def _print(kept: Kept) -> None:

@@ -10,7 +10,8 @@ import shutil
 import stat
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
@@ -19,7 +20,7 @@ from chatbot.conversations import Conversation
 from chatbot.identity import Person, session_folder
 from chatbot.page import wording
 from chatbot.records import Owner
-from chatbot.sessions import Session, delete_session, last_used
+from chatbot.sessions import ConversationSummary, Session, delete_session, last_used
 from chatbot.storage import storage_errors
 from chatbot.usage import Total, read_everyone
 
@@ -66,13 +67,12 @@ def find(root: Path, person: Person) -> Kept:
     folder = _folder(root, person)
     session = Session(folder)
     session.usage.refresh()
-    with storage_errors():
-        sizes = [status.st_size for _, status in _walk(folder)]
+    files = _list_files(folder)
     return Kept(
         session.id,
-        len(session.conversations()),
-        len(sizes),
-        sum(sizes),
+        len(_list_chats(session, files)),
+        len(files),
+        sum(status.st_size for status in files.values()),
         last_used(folder),
         sum(session.usage.totals.values(), Total()),
     )
@@ -86,6 +86,10 @@ def erase(root: Path, person: Person) -> Kept:
     """
     kept = find(root, person)
     folder = root / kept.session
+    with storage_errors():
+        for path in folder.iterdir():
+            if path.is_symlink():  # to what may be somebody else's
+                path.unlink()
     delete_session(folder)
     with storage_errors():
         for left in reversed(range(ERASE_TRIES)):
@@ -110,11 +114,11 @@ def export(root: Path, person: Person, file: Output) -> None:
     """
     folder = _folder(root, person)
     session = Session(folder)
-    chats = session.conversations()
+    files = _list_files(folder)
     with tarfile.open(fileobj=cast(BinaryIO, file), mode="w|gz") as archive:  # it only writes
-        for path, _ in _walk(folder):
+        for path in files:
             _add_file(archive, path, f"files/{path.relative_to(folder)}")
-        for chat in chats:
+        for chat in _list_chats(session, files):
             conversation = session.conversation(chat.id)
             conversation.refresh()
             text = to_markdown(conversation, chat.title).encode()
@@ -162,8 +166,8 @@ class Base64Lines:
             self._write_line(self._rest[:LINE])
             self._rest = self._rest[LINE:]
 
-    def close(self) -> None:
-        """Write the rest, and the mark at the end."""
+    def complete(self) -> None:
+        """Write the rest, and the mark at the end, which promises that nothing is missing."""
         if self._rest:
             self._write_line(self._rest)
         self._file.write(END)
@@ -185,18 +189,29 @@ def _folder(root: Path, person: Person) -> Path:
     return folder
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield all regular files in the folder, and in those in it, with their status."""
-    for parent, folders, names in os.walk(folder):  # which follows no links
-        folders.sort()
-        for name in sorted(names):
-            path = Path(parent, name)
-            try:
-                status = path.lstat()
-            except FileNotFoundError:  # deleted meanwhile
-                continue
-            if stat.S_ISREG(status.st_mode):
-                yield path, status
+def _list_files(folder: Path) -> dict[Path, os.stat_result]:
+    """Return all regular files in the folder, and in those in it, with their status."""
+
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # deleted meanwhile
+            raise error
+
+    found = {}
+    with storage_errors():
+        for parent, _, names in os.walk(folder, onerror=fail):  # which follows no links
+            for name in names:
+                path = Path(parent, name)
+                with suppress(FileNotFoundError):
+                    status = path.lstat()
+                    if stat.S_ISREG(status.st_mode):
+                        found[path] = status
+    return dict(sorted(found.items()))
+
+
+def _list_chats(session: Session, files: Container[Path]) -> list[ConversationSummary]:
+    """Return the chats in these files: a link could lead to somebody else's."""
+    chats = session.conversations()
+    return [chat for chat in chats if session.folder / f"{chat.id}.jsonl" in files]
 
 
 def _add_file(archive: tarfile.TarFile, path: Path, name: str) -> None:

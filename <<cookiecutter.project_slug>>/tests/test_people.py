@@ -1,8 +1,10 @@
 """What is kept of a person is found, exported and erased by a command, and nothing else is."""
 
 import base64
+import fcntl
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -15,6 +17,7 @@ from support.bedrock import BedrockStandIn
 from support.store import append, new_session
 
 from chatbot import usage
+from chatbot.__main__ import main
 from chatbot.answers import Assistant
 from chatbot.bedrock import Bedrock
 from chatbot.conversations import Conversation, new_conversation_id
@@ -64,6 +67,7 @@ def other(session: Session) -> Session:
     """Somebody else's session."""
     other = new_session(session.folder.parent)
     append(other.conversation(new_conversation_id()), Prompt("t1", "Not yours"))
+    other.attach(b"their picture")
     return other
 
 
@@ -130,15 +134,33 @@ def test_an_export_leads_to_nothing_that_is_somebody_elses(
     run: Run, session: Session, other: Session
 ) -> None:
     secret = other.folder / f"{other.conversations()[0].id}.jsonl"
-    (session.folder / "20260101T000000000000-00000000.txt").symlink_to(secret)
+    link = "20260101T000000000000-00000000"
+    (session.folder / f"{link}.jsonl").symlink_to(secret)
+    (session.folder / "20260101T000000000000-00000001.jsonl").mkdir()
     (session.folder / "attachments" / "link").symlink_to(other.folder)
     os.mkfifo(session.folder / "pipe")
     (session.folder / "line\nfeed").write_text("odd")
     files = open_archive(run("export", *ADA_IN_WORDS).stdout)
-    assert not [name for name in files if "link" in name or "pipe" in name or ".txt" in name]
+    assert not [name for name in files if "link" in name or "pipe" in name or link in name]
     assert b"Not yours" not in b"".join(files.values())
     assert files["files/line\nfeed"] == b"odd"
-    assert run("find", *ADA_IN_WORDS).returncode == 0
+    assert b"Chats:     1\n" in run("find", *ADA_IN_WORDS).stdout
+
+
+def test_an_export_that_fails_has_no_mark_at_its_end(
+    session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    monkeypatch.setattr("chatbot.storage.LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr(sys, "argv", ["chatbot", "people", "export", "--base64", *ADA_IN_WORDS])
+    [chat] = session.conversations()
+    with (session.folder / f"{chat.id}.jsonl").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert main() == 1
+    output = capsysbinary.readouterr()
+    assert b"did not answer in time" in output.err
+    assert b"BEGIN EXPORT" in output.out and b"END EXPORT" not in output.out
 
 
 def test_a_terminal_gets_no_archive(session: Session, tmp_path: Path) -> None:
@@ -157,13 +179,18 @@ def test_all_of_a_person_is_erased_and_nothing_of_others(
     run: Run, session: Session, other: Session
 ) -> None:
     (session.folder / "notes.txt").write_text("not the chatbot's")
-    (session.folder / "link").symlink_to(other.folder)
+    chat = f"{other.conversations()[0].id}.jsonl"
+    (session.folder / "20260101T000000000000-00000000.jsonl").symlink_to(other.folder / chat)
+    shutil.rmtree(session.folder / "attachments")
+    (session.folder / "attachments").symlink_to(other.folder / "attachments")
+    before = {each: each.read_bytes() for each in other.folder.rglob("*") if each.is_file()}
     done = run("erase", *ADA_IN_WORDS)
     assert done.returncode == 0
     assert done.stdout.decode().startswith("Erased:\n")
     assert "Chats:     1" in done.stdout.decode()
     assert not session.folder.exists()
-    assert [chat.title for chat in other.conversations()] == ["Not yours"]
+    after = {each: each.read_bytes() for each in other.folder.rglob("*") if each.is_file()}
+    assert after == before
     for action in ("find", "export", "erase"):
         again = run(action, *ADA_IN_WORDS)
         assert (again.returncode, again.stdout) == (1, b"")

@@ -181,7 +181,7 @@ def test_a_time_is_the_persons_own_as_far_as_it_is_known(
 def test_who_deletes_everything_is_told_that_the_numbers_stay(open_page: OpenPage) -> None:
     page = say(open_page(), "Hello")
     click(page, "Delete everything")
-    assert "How many tokens you have used stays" in page.sidebar.caption[-1].value
+    assert "Your usage stays" in page.sidebar.caption[-1].value
 
 
 def test_usage_is_a_persons_once_they_have_asked(open_page: OpenPage, sign_in_as: SignInAs) -> None:

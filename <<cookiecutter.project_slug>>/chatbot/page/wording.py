@@ -121,8 +121,8 @@ NOTHING_KEPT = (
 )
 SIGN_IN = "Please sign in."
 PROVIDER_SILENT = "The sign-in service does not answer at the moment. Wait a minute and try again."
-DELETE_EVERYTHING = "All conversations, and all else that is kept about you but your usage"
-USAGE_STAYS = "How many tokens you have used stays known; no text does."
+DELETE_EVERYTHING = "All conversations, and all else that is kept about you except your usage"
+USAGE_STAYS = "Your usage stays: how many tokens you have used, but no text."
 ADMINISTRATORS_ONLY = "Only administrators may see what everybody has used."
 NOBODY = "Nothing is kept of that person."
 WAITING = "Begins when the answer above has ended."

@@ -257,6 +257,7 @@ def test_the_page_connects_without_asking_how(site: str, visitor: BrowserContext
 
 def test_a_return_loads_no_file_again(site: str, visitor: BrowserContext) -> None:
     first = open_page(visitor, site)
+    expect(first.get_by_text("How can I help?")).to_be_visible()  # has all that the page draws
     first.wait_for_load_state("networkidle")
     first.close()
     page = visitor.new_page()

@@ -310,6 +310,8 @@ def test_runtime_dependencies_are_few(bake: Bake) -> None:
         "streamlit-local-storage",
         "boto3",
         "markdown-it-py",
+        "Authlib",
+        "httpx2",
         "httptools",
         "uvloop",
     }

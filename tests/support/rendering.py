@@ -90,16 +90,17 @@ class InfrastructureRenderer:
     def render_all(self) -> Iterator[Infrastructure]:
         """Render every combination of options that changes these files, each content once.
 
-        Beside other models and regions than the defaults, the ways to sign in take turns.
+        Beside other models and regions than the defaults, the ways to sign in take turns, except in
+        the default structure.
         """
         seen = set()
         turns = cycle(SIGN_INS)
         for options in combine(*STRUCTURE, "models", "aws_region"):
             infrastructure = self(**options)
             has_turn = options["sign_in"] == next(turns)
-            if not has_turn and not infrastructure.is_default("models", "aws_region"):
-                continue
-            content = tuple(infrastructure.files.values())
-            if content not in seen:
-                seen.add(content)
-                yield infrastructure
+            kinds = (("models", "aws_region"), STRUCTURE)
+            if has_turn or any(infrastructure.is_default(*names) for names in kinds):
+                content = tuple(infrastructure.files.values())
+                if content not in seen:
+                    seen.add(content)
+                    yield infrastructure

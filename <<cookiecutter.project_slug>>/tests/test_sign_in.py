@@ -197,9 +197,11 @@ def test_many_attempts_leave_few_cookies(browser: Browser) -> None:
 
 def test_the_sign_in_goes_to_the_address_that_the_provider_knows(browser: Browser) -> None:
     elsewhere = browser.get("/sign-in?chat=1", host="another.example")
-    assert elsewhere.location == f"{ADDRESS}/sign-in?chat=1&at=http%3A%2F%2Fchat.example"
+    assert elsewhere.location == f"{ADDRESS}/sign-in?chat=1&sign_in_at=http%3A%2F%2Fchat.example"
     # A proxy that changes the name of the host must not send browsers round in circles.
-    answer = browser.get("/sign-in?chat=1&at=http%3A%2F%2Fchat.example", host="another.example")
+    answer = browser.get(
+        "/sign-in?chat=1&sign_in_at=http%3A%2F%2Fchat.example", host="another.example"
+    )
     assert answer.location.startswith("/auth/login?")
 
 
@@ -270,7 +272,7 @@ def test_an_old_callback_found_by_going_back_does_no_harm(browser: Browser) -> N
 
 
 @pytest.mark.parametrize(
-    "value", ["", "nonsense", "e30=", "bnVsbA==", "W10=", "eyJzZXNzaW9uIjoxfQ=="]
+    "value", ["", "nonsense", "e30=", "bnVsbA==", "W10=", "eyJzZXNzaW9uIjoxfQ==", "W1tb" * 4_000]
 )
 def test_a_made_up_attempt_is_ignored(browser: Browser, value: str) -> None:
     callback = browser.begin()
@@ -323,6 +325,19 @@ def test_who_signs_out_is_out_with_a_copy_of_the_cookies_too(
         assert "Signed in as alice" not in page and "location.reload()" in page
     assert browser.sign_in().location == "/"
     assert browser.get("/").status == 200  # another sign-in of the same person
+
+
+def test_who_has_signed_out_can_sign_in_even_if_the_cookies_stayed(
+    browser: Browser, new_browser: Callable[[], Browser]
+) -> None:
+    """As when the connection breaks before the browser hears that it may forget them."""
+    browser.sign_in()
+    other = new_browser()
+    other.cookies = dict(browser.cookies)
+    browser.get("/auth/logout")
+    assert other.get("/").status == 401
+    assert other.sign_in().location == "/"
+    assert other.get("/").status == 200
 
 
 def test_deleting_everything_does_not_bring_back_a_sign_in(

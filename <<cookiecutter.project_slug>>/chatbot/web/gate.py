@@ -42,6 +42,7 @@ ATTEMPT_SECONDS = 3600
 QUERY_LENGTH = 500  # characters of the page's address that survive a sign-in
 SCRIPT = Path(__file__).with_name("gate.js").read_text(encoding="utf-8")
 
+_HERE = "sign_in_at"  # in an address: the browser was sent to the right name already
 _SESSION = "_streamlit_session"  # Streamlit's cookie with the newest attempt; it forgets older ones
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 "Source Sans", system-ui, sans-serif; }
@@ -77,7 +78,7 @@ class Attempt:
         try:
             told = json.loads(base64.urlsafe_b64decode(value))
             return Attempt(str(told["session"]), clean_query(told["query"]), bool(told["plain"]))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             return None
 
 
@@ -140,12 +141,11 @@ class Gate:
         if scope["type"] == "websocket" and not self._comes_from_the_page(scope):
             return PlainTextResponse(status_code=403)
         if not scope["path"].startswith("/static/"):  # Streamlit's own files, which are no secret
-            try:
-                if await self._threads.run(self._session(signed_in).has_ended, signed_in.id):
-                    return self._page(401, wording.SIGN_IN, home)
-            except (StorageError, TimeoutError):
-                if scope.get("method") not in (None, "GET", "HEAD"):  # nothing may be kept unseen
-                    return PlainTextResponse(wording.SLOW_STORAGE, 503)
+            ended = await self._has_ended(signed_in)
+            if ended:
+                return self._page(401, wording.SIGN_IN, home)
+            if ended is None and scope.get("method") not in (None, "GET", "HEAD"):
+                return PlainTextResponse(wording.SLOW_STORAGE, 503)  # nothing may be kept unseen
         set_person(scope, signed_in.person)
         return None
 
@@ -154,6 +154,13 @@ class Gate:
 
     def _session(self, signed_in: SignedIn) -> Session:
         return Session(session_folder(self._sessions, signed_in.person))
+
+    async def _has_ended(self, signed_in: SignedIn) -> bool | None:
+        """Return whether the person signed out of this sign-in; None if the storage can't tell."""
+        try:
+            return await self._threads.run(self._session(signed_in).has_ended, signed_in.id)
+        except (StorageError, TimeoutError):
+            return None
 
     def _comes_from_the_page(self, scope: Scope) -> bool:
         """Return whether a page of this chatbot opens the WebSocket, and not another site's."""
@@ -165,13 +172,14 @@ class Gate:
         """Send the browser to Streamlit, which sends it to the provider."""
         asked = scope["query_string"].decode("latin-1")
         address = urlsplit(self._settings.address)
-        here = f"at={quote(self._settings.address, safe='')}"
+        here = f"{_HERE}={quote(self._settings.address, safe='')}"
+        signed_in = self._signed_in(scope)
         if HTTPConnection(scope).headers.get("host", "").lower() != address.netloc and (
             here not in asked.split("&")
         ):  # the provider sends browsers back to the address, so cookies must be that one's
             query = "&".join(each for each in (clean_query(asked), here) if each)
             answer: Response = RedirectResponse(f"{self._settings.address}{SIGN_IN}?{query}")
-        elif self._signed_in(scope):
+        elif signed_in and await self._has_ended(signed_in) is False:
             answer = RedirectResponse(_home(asked))
         else:
             answer = _to_login(clean_query(asked))
@@ -319,7 +327,7 @@ class Gate:
 
 def clean_query(query: object) -> str:
     """Return the query of the page's address, written anew, or "" if it is too long."""
-    pairs = [(name, value) for name, value in parse_qsl(str(query)) if name != "at"]
+    pairs = [(name, value) for name, value in parse_qsl(str(query)) if name != _HERE]
     cleaned = urlencode(pairs)
     return cleaned if len(cleaned) <= QUERY_LENGTH else ""
 

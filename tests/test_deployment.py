@@ -310,6 +310,20 @@ def test_the_file_system_is_not_replaced_unless_told(deployed: Sandbox) -> None:
     assert deployed.output("FileSystem") == other
 
 
+def test_the_user_pool_is_not_replaced_unless_told(deployed: Sandbox) -> None:
+    pool = deployed.output("UserPoolId")
+    file = deployed.project / "infra" / "template.yml"
+    template = json.loads(file.read_text())
+    del template["Resources"]["UserPool"]  # as above
+    file.write_text(json.dumps(template).replace('{"Ref": "UserPool"}', f'"{pool}"'))
+    done = deployed.run("--allow-dirty")
+    assert done.returncode == 1
+    assert_in_order(
+        done.stderr, "Remove   UserPool", "deployment.sh: This would replace the user pool with the"
+    )
+    assert "ExecuteChangeSet" not in deployed.aws.asked
+
+
 def write_parameter(sandbox: Sandbox, name: str, value: str) -> None:
     file = sandbox.project / "infra" / "parameters.json"
     parameters = [each for each in json.loads(file.read_text()) if each["ParameterKey"] != name]

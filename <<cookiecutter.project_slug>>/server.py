@@ -86,13 +86,14 @@ app = st.App(
             scripts=[*inline_scripts(STREAMLITS_FILES), *SCRIPTS, gate.SCRIPT],
             frame_ancestors=settings.frame_ancestors,
         ),
+        # Streamlit's own files are no secret, and CloudFront asks for them without cookies.
+        Middleware(StaticFiles, folder=STREAMLITS_FILES / "static"),
         *gates(settings),
         Middleware(
             UsageCsv,
             sessions=settings.sessions_dir,
             admin_groups=settings.sign_in.admin_groups if settings.sign_in else frozenset(),
         ),
-        Middleware(StaticFiles, folder=STREAMLITS_FILES / "static"),
         Middleware(
             Index,
             static=STREAMLITS_FILES,

@@ -25,6 +25,9 @@ from chatbot.storage import storage_errors
 from chatbot.usage import Total, read_everyone
 
 LINE = 6_000  # bytes that make a line of 8,000 characters of base64
+LINE_EVERY = (
+    0.016  # seconds: a log on AWS keeps up with half a megabyte a second, and drops the rest
+)
 BEGIN, END = b"-----BEGIN EXPORT-----\n", b"-----END EXPORT-----\n"
 ERASE_TRIES = 20  # until nobody writes to a folder any more that is being erased
 PAUSE = 0.1  # seconds between two of them
@@ -174,6 +177,7 @@ class Base64Lines:
 
     def _write_line(self, data: bytes) -> None:
         self._file.write(base64.b64encode(data) + b"\n")
+        time.sleep(LINE_EVERY)
 
 
 def _folder(root: Path, person: Person) -> Path:

@@ -16,7 +16,7 @@ import pytest
 from support.bedrock import BedrockStandIn
 from support.store import append, new_session
 
-from chatbot import usage
+from chatbot import people, usage
 from chatbot.__main__ import main
 from chatbot.answers import Assistant
 from chatbot.bedrock import Bedrock
@@ -240,3 +240,16 @@ def test_the_command_starts_without_streamlit_and_boto3() -> None:
     code = "import sys, chatbot.__main__; print({'streamlit', 'boto3'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
+
+
+def test_an_export_for_a_log_is_written_no_faster_than_the_log_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("chatbot.people.time.sleep", waited.append)
+    log = io.BytesIO()
+    lines = people.Base64Lines(log)
+    lines.write(bytes(3 * people.LINE + 1))
+    lines.complete()
+    assert len(log.getvalue().splitlines()) == 6  # with the two marks
+    assert waited == [people.LINE_EVERY] * 4

@@ -98,7 +98,7 @@ ATTEMPTS = [
     ("GET", "/media/abc.png"),
     ("GET", "/component/streamlit_local_storage.st_local_storage/index.html"),
     ("GET", "/app/static/anything"),
-    ("GET", "/static/anything"),
+    ("GET", "/static"),
     ("GET", "/usage.csv"),
     ("PUT", "/_stcore/upload_file/session/file"),
     ("DELETE", "/_stcore/upload_file/session/file"),
@@ -124,6 +124,17 @@ def test_who_has_not_signed_in_is_asked_to(browser: Browser, method: str, path: 
 def test_who_has_not_signed_in_gets_no_websocket(browser: Browser) -> None:
     with pytest.raises(InvalidStatus, match="403"):
         browser.page()
+
+
+def test_streamlits_own_files_come_without_cookies_as_cloudfront_asks_for_them(
+    browser: Browser,
+) -> None:
+    browser.sign_in()
+    [script] = re.findall(r'data-start="\./(static/js/[^"]+)"', browser.get("/").body)
+    browser.cookies = {}
+    assert browser.get(f"/{script}").status == 200
+    assert browser.get("/static/anything").status == 404
+    assert browser.get("/static/../_stcore/metrics").status in (401, 404)
 
 
 def test_the_balancer_sees_that_a_task_is_healthy(browser: Browser) -> None:

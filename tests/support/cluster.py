@@ -84,7 +84,7 @@ class Cluster:
         is the one with the WebSocket; all other requests take their turns.
 
         target_group: the properties of the one on AWS, which the balancer then behaves like.
-        certificate: a file with one, and its key; with it, https_port answers, too.
+        certificate: a file with one, and its key; with it, https_port answers, as CloudFront does.
         """
         text = self._project.read("infra/haproxy.cfg")
         if not sticky:
@@ -93,7 +93,8 @@ class Cluster:
             text = text.replace(
                 'bind "${LISTEN}"\n',
                 f'bind "${{LISTEN}}"\n    bind 127.0.0.1:{self.https_port} ssl crt {certificate}\n'
-                "    http-request set-header CloudFront-Forwarded-Proto https if { ssl_fc }\n",
+                "    http-request set-header CloudFront-Forwarded-Proto https if { ssl_fc }\n"
+                "    http-request del-header Cookie if { ssl_fc } { path_beg /static/ }\n",
             )
         if target_group:
             text = behaving_as_on_aws(text, target_group)

@@ -1,4 +1,4 @@
-"""The gate: without a valid sign-in there is no page, no WebSocket, no upload and no file.
+"""The gate: without a valid sign-in there is no page, no WebSocket, no upload and no media.
 
 Streamlit asks for the sign-in within the page only; until then, anybody may connect and upload.
 The gate stands in front of Streamlit and leaves it the part of talking to the provider, with what
@@ -140,12 +140,11 @@ class Gate:
             return self._page(403, sentence, home, "Sign out", sign_in.SIGN_OUT)
         if scope["type"] == "websocket" and not self._comes_from_the_page(scope):
             return PlainTextResponse(status_code=403)
-        if not scope["path"].startswith("/static/"):  # Streamlit's own files, which are no secret
-            ended = await self._has_ended(signed_in)
-            if ended:
-                return self._page(401, wording.SIGN_IN, home)
-            if ended is None and scope.get("method") not in (None, "GET", "HEAD"):
-                return PlainTextResponse(wording.SLOW_STORAGE, 503)  # nothing may be kept unseen
+        ended = await self._has_ended(signed_in)
+        if ended:
+            return self._page(401, wording.SIGN_IN, home)
+        if ended is None and scope.get("method") not in (None, "GET", "HEAD"):
+            return PlainTextResponse(wording.SLOW_STORAGE, 503)  # nothing may be kept unseen
         set_person(scope, signed_in.person)
         return None
 

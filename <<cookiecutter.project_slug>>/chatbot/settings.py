@@ -154,6 +154,8 @@ def _load_sign_in(variable: Callable[..., str], retention_days: int) -> SignIn |
     address = address.rstrip("/").lower()
     if not _ADDRESS.fullmatch(address):
         raise SettingsError("address", value=address, example=ADDRESS)
+    # A page's own address, which the gate compares it with, leaves out the usual port.
+    address = address.removesuffix(":443" if address.startswith("https:") else ":80")
     if not metadata_url.startswith(("https://", "http://")):
         raise SettingsError("metadata_url", value=metadata_url)
     hours = variable("CHATBOT_SIGN_IN_HOURS", str(SIGN_IN_HOURS))

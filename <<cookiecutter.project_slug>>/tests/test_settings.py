@@ -134,6 +134,20 @@ def test_people_sign_in_where_a_provider_is_named() -> None:
     assert "very secret" not in repr(sign_in)
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("https://chat.example.com:443", "https://chat.example.com"),
+        ("http://localhost:80/", "http://localhost"),
+        ("https://chat.example.com:8443", "https://chat.example.com:8443"),
+        ("http://localhost:443", "http://localhost:443"),
+    ],
+)
+def test_the_address_is_as_browsers_have_it(given: str, address: str) -> None:
+    sign_in = load_settings(PROVIDER | {"CHATBOT_ADDRESS": given}).sign_in
+    assert sign_in and sign_in.address == address
+
+
 def test_nobody_signs_in_where_none_is_named() -> None:
     assert load_settings({"CHATBOT_ADDRESS": PROVIDER["CHATBOT_ADDRESS"]}).sign_in is None
 

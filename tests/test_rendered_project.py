@@ -32,7 +32,7 @@ def test_it_passes_its_own_linters_and_changes_nothing(bake: Bake) -> None:
 def test_it_passes_its_own_tests_and_changes_nothing(bake: Bake) -> None:
     project = bake()
     before = project.files()
-    done = project.dev("test")
+    done = project.dev("test", timeout=900)  # alone, it takes three minutes
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\d+ passed", done.stdout)
     assert without_caches(project) == before

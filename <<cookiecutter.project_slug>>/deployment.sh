@@ -318,6 +318,9 @@ check_files() {
     --filters Name=prefix-list-name,Values=com.amazonaws.global.cloudfront.origin-facing)
   [ "$prefix_list" != None ] || lacks "CloudFront publishes no list of its addresses in $region"
 <% endif %>
+<% if cookiecutter.network == "new VPC" %>
+  choose_zones
+<% endif %>
 <% if sign_in and not cookiecutter.use_cloudfront %>
   grep -q ':acm:.*:certificate/' infra/parameters.json ||
     lacks "To sign in, browsers need HTTPS: enter DomainName and its certificate, CertificateArn, in infra/parameters.json"
@@ -330,6 +333,23 @@ check_files() {
     lacks "AWS rejects infra/template.yml: $(said)"
 }
 
+<% if cookiecutter.network == "new VPC" %>
+# Keep the zones of the stack's subnets, since other ones would replace them, or choose two for a new stack.
+<% if cookiecutter.use_cloudfront %>
+# CloudFront's VPC origins don't support the zones with these IDs, to which each account gives other names.
+<% endif %>
+choose_zones() {
+  local found
+  look_up "$stack"
+  zone_a=$(fact ZoneA) zone_b=$(fact ZoneB)
+  [ -z "$zone_a" ] || return 0
+  found=$(aws ec2 describe-availability-zones --filters Name=zone-type,Values=availability-zone Name=state,Values=available \
+    --query "AvailabilityZones[<< "?!contains(['use1-az3', 'usw1-az2', 'apne1-az3', 'cac1-az3'], ZoneId)" if cookiecutter.use_cloudfront else "" >>].[ZoneName]" | sort)
+  zone_a=$(printf '%s\n' "$found" | sed -n 1p) zone_b=$(printf '%s\n' "$found" | sed -n 2p)
+  [ -n "$zone_b" ] || lacks "$region has fewer than two Availability Zones that the chatbot can use"
+}
+
+<% endif %>
 check() {
   local each
   for each in "$@"; do "check_$each"; done
@@ -342,6 +362,10 @@ parameters() {
   own="{\"ParameterKey\": \"ImageUri\", \"ParameterValue\": \"$1\"}"
 <% if cookiecutter.use_cloudfront %>
   own="$own, {\"ParameterKey\": \"CloudFrontPrefixListId\", \"ParameterValue\": \"$prefix_list\"}"
+<% endif %>
+<% if cookiecutter.network == "new VPC" %>
+  own="$own, {\"ParameterKey\": \"ZoneA\", \"ParameterValue\": \"$zone_a\"}"
+  own="$own, {\"ParameterKey\": \"ZoneB\", \"ParameterValue\": \"$zone_b\"}"
 <% endif %>
   file=$(cat infra/parameters.json)
   file=${file#*\[}
@@ -366,6 +390,7 @@ look_up() {
   facts=$(ask "does not exist" aws cloudformation describe-stacks --stack-name "$1" --query "Stacks[0].[
     [['status', StackStatus], ['id', StackId]], Outputs[].[OutputKey, OutputValue],
     Parameters[?ParameterKey=='ImageUri'].['image', ParameterValue],
+    Parameters[?starts_with(ParameterKey, 'Zone')].[ParameterKey, ParameterValue],
     Parameters[].['parameter', ParameterKey]][]")
   status=$(fact status)
   id=$(fact id)

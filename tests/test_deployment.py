@@ -481,6 +481,45 @@ def test_another_architecture_and_no_cloudfront_are_rendered(
     sandbox.aws.stop()
 
 
+# Zones
+
+
+def zone_ids(*ids: str) -> Any:
+    """Return how to change AWS's answer, so that the first zones have these IDs."""
+
+    def edit(answer: str) -> str:
+        head, *zones = answer.split("<zoneId>")
+        for number, id_ in enumerate(ids[: len(zones)]):
+            zones[number] = id_ + zones[number][zones[number].index("<") :]
+        return "<zoneId>".join([head, *zones])
+
+    return edit
+
+
+def test_a_new_network_is_in_zones_that_cloudfront_reaches(empty: Sandbox) -> None:
+    """By name, the first zone of an account may be one that VPC origins do not support."""
+    empty.aws.edits["DescribeAvailabilityZones"] = zone_ids("use1-az3", "use1-az4", "use1-az1")
+    empty.deploy()
+    assert (empty.parameter("ZoneA"), empty.parameter("ZoneB")) == ("us-east-1b", "us-east-1c")
+
+
+def test_a_network_stays_in_its_zones(deployed: Sandbox) -> None:
+    """Other zones would replace its subnets, which are in use."""
+    before = deployed.parameter("ZoneA"), deployed.parameter("ZoneB")
+    deployed.aws.edits["DescribeAvailabilityZones"] = zone_ids("use1-az3")
+    deployed.commit()
+    deployed.deploy()
+    assert before == (deployed.parameter("ZoneA"), deployed.parameter("ZoneB"))
+    assert "us-east-1a" in before
+
+
+def test_a_region_without_two_zones_is_refused_before_anything_is_made(unused: Sandbox) -> None:
+    unused.aws.edits["DescribeAvailabilityZones"] = zone_ids(*["use1-az3"] * 5)
+    done = unused.run("deploy")
+    assert done.returncode == 1
+    assert "us-east-1 has fewer than two Availability Zones" in done.stderr
+
+
 # Bad usage
 
 

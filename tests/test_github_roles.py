@@ -83,7 +83,7 @@ UNUSED_BY = {  # as above, of one kind of resource
 # What services do in the caller's name beside that. Kept by hand, from AWS's user guides and its
 # managed policies, as remembered; not tried against AWS.
 BESIDE = {
-    "AWS::EC2::Subnet": {  # of Fn::GetAZs
+    "AWS::EC2::Subnet": {  # of the type of the zones' parameters
         "ec2:DescribeAccountAttributes",
         "ec2:DescribeAvailabilityZones",
     },

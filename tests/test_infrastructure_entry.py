@@ -42,6 +42,7 @@ def test_cloudfront_passes_everything_on_by_https_and_keeps_only_the_pages_own_f
         assert origin["VpcOriginConfig"]["VpcOriginId"] == "${VpcOrigin.Id}"
         endpoint = stack["VpcOrigin"]["VpcOriginEndpointConfig"]
         assert endpoint["Arn"] == "${LoadBalancer}"
+        assert endpoint["Name"] == "team-chatbot-us-east-1"  # the account's only one
         assert (endpoint["OriginProtocolPolicy"], endpoint["HTTPPort"]) == ("http-only", 80)
         behavior, [static] = distribution["DefaultCacheBehavior"], distribution["CacheBehaviors"]
         for each in (behavior, static):

@@ -15,7 +15,8 @@ from support.stacks import ENCRYPTED, REQUIRED, Infrastructure, RenderedStack
 
 METADATA = "/.well-known/openid-configuration"
 OIDC_SECRET = REQUIRED["OidcClientSecretArn"]
-BY_THE_SCRIPT = {"ImageUri", "CloudFrontPrefixListId"}  # deployment.sh passes these
+# deployment.sh passes these
+BY_THE_SCRIPT = {"ImageUri", "CloudFrontPrefixListId", "ZoneA", "ZoneB"}
 
 
 def test_every_parameter_is_described_in_a_group_and_says_what_it_accepts(

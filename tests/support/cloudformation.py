@@ -136,8 +136,6 @@ class Stack:
             return values[1].split(values[0])
         if name == "Select":
             return values[1][int(values[0])]
-        if name == "GetAZs":
-            return [f"{self.region}{letter}" for letter in "abc"]
         if name == "Cidr":
             network, count, bits = values
             parts = ipaddress.ip_network(network).subnets(new_prefix=32 - int(bits))

@@ -22,6 +22,8 @@ IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/team-chatbot:0123abc"
 REQUIRED = {  # parameters without a default, where they exist
     "ImageUri": IMAGE,
     "CloudFrontPrefixListId": "pl-3b927c52",
+    "ZoneA": "us-east-1a",
+    "ZoneB": "us-east-1b",
     "AllowedCidr": "203.0.113.0/24",
     "VpcId": "vpc-1",
     "LoadBalancerSubnetA": "subnet-a",

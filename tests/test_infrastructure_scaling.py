@@ -13,9 +13,9 @@ def test_the_number_of_tasks_is_left_to_autoscaling_where_there_is_any(
             [target] = scaled.values()
             assert target["ResourceId"] == "service/${Cluster}/${Service.Name}"
             assert target["ScalableDimension"] == "ecs:service:DesiredCount"
-            assert (target["MinCapacity"], target["MaxCapacity"]) == ("1", "4")
+            assert (target["MinCapacity"], target["MaxCapacity"]) == ("2", "4")
         else:
-            assert stack["Service"]["DesiredCount"] == "1"
+            assert stack["Service"]["DesiredCount"] == "2"
             assert not scaled
 
 
@@ -46,6 +46,6 @@ def test_office_hours_are_kept_only_where_a_time_zone_is_named(stacks: list[Rend
                 assert action["Timezone"] == "Europe/Berlin"
                 told[action["Schedule"]] = tuple(action["ScalableTargetAction"].values())
             assert told == {
-                "cron(0 6 ? * MON-FRI *)": ("1", "4"),
+                "cron(0 6 ? * MON-FRI *)": ("2", "4"),
                 "cron(0 21 ? * MON-FRI *)": ("0", "0"),
             }

@@ -35,6 +35,7 @@ def serve(path: str) -> None:
             request = json.loads(message)
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
+            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # as in a terminal
             os.environ.clear()
             os.environ.update(request["environment"], AWS_DATA_PATH=data)
             os.chdir(request["folder"])

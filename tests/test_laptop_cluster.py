@@ -128,9 +128,11 @@ def test_who_signed_in_at_a_task_is_known_to_the_other_one(
             task = hostname_of(page)
             terminal.type(task.removeprefix("task-"))
             terminal.read_until(f"{task} is dead")
+            [other] = {"task-1", "task-2"} - {task}
+            expect(sidebar(page)).to_contain_text(other)  # the page has reconnected by itself
             page.reload()
             expect(sidebar(page)).to_contain_text("Signed in as")
-            assert hostname_of(page) != task
+            assert hostname_of(page) == other
 
 
 def test_nothing_stays_when_the_terminal_is_closed(terminal: Terminal) -> None:

@@ -26,6 +26,7 @@ from support.cluster import HAPROXY
 from support.projects import Project, clean_environment
 from support.provider import stand_in
 from support.serving import free_ports
+from support.waiting import wait_until
 
 pytestmark = [
     *needs_browser,
@@ -128,11 +129,11 @@ def test_who_signed_in_at_a_task_is_known_to_the_other_one(
             task = hostname_of(page)
             terminal.type(task.removeprefix("task-"))
             terminal.read_until(f"{task} is dead")
-            [other] = {"task-1", "task-2"} - {task}
-            expect(sidebar(page)).to_contain_text(other)  # the page has reconnected by itself
+            # At the very moment of a death, a balancer may lose a request, also the one on AWS.
+            wait_until(lambda: visitor.request.get(address).ok, "the balancer found the other task")
             page.reload()
             expect(sidebar(page)).to_contain_text("Signed in as")
-            assert hostname_of(page) == other
+            assert hostname_of(page) != task
 
 
 def test_nothing_stays_when_the_terminal_is_closed(terminal: Terminal) -> None:

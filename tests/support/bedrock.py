@@ -1,24 +1,8 @@
 """The stand-in for Bedrock that the project's own tests use, loaded from the template."""
 
-import importlib.util
-import sys
-from types import ModuleType
+from support.own_tests import load
 
-from support.paths import TEMPLATE
-
-STAND_IN = TEMPLATE / "tests" / "support" / "bedrock.py"
-
-
-def load_stand_in() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bedrock_stand_in", STAND_IN)
-    assert spec and spec.loader
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    sys.dont_write_bytecode = True  # else the cache would be rendered into projects
-    spec.loader.exec_module(module)
-    return module
-
-
-stand_in = load_stand_in()
+stand_in = load("bedrock")
 
 
 def bedrock_environment(url: str) -> dict[str, str]:

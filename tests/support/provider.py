@@ -1,13 +1,10 @@
 """The provider that the project's own tests of the sign-in use, loaded from the template."""
 
-import importlib.util
 import subprocess
-import sys
-from types import ModuleType
 
 from playwright.sync_api import BrowserContext
 
-from support.paths import TEMPLATE
+from support.own_tests import load
 from support.projects import Project, share_environment
 
 COOKIE_SECRET = "0123456789" * 4
@@ -26,17 +23,7 @@ print(create_signed_value(secret, name, claims).decode())
 """
 
 
-def load_provider() -> ModuleType:
-    path = TEMPLATE / "tests" / "support" / "provider.py"
-    spec = importlib.util.spec_from_file_location("provider_stand_in", path)
-    assert spec and spec.loader
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    sys.dont_write_bytecode = True  # else the cache would be rendered into projects
-    spec.loader.exec_module(module)
-    return module
-
-
-stand_in = load_provider()
+stand_in = load("provider")
 
 
 def let_sign_in_end(project: Project, visitor: BrowserContext, seconds: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from support.browsing import (
     LONG,
@@ -105,6 +105,21 @@ def open_as(visitor: BrowserContext, cluster: Cluster, name: str) -> Page:
     return page
 
 
+def open_with_a_chat(visitor: BrowserContext, cluster: Cluster, name: str) -> Page:
+    page = open_as(visitor, cluster, name)
+    say(page, "Hello")
+    answered(page, 2)
+    assert "?chat=" in page.url
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    return page
+
+
+def sign_out_a_copy(visitor: BrowserContext, cluster: Cluster, other: BrowserContext) -> None:
+    """End the person's sign-in with a copy of the cookies, which the open pages do not notice."""
+    other.add_cookies([{**each} for each in visitor.cookies()])  # type: ignore[typeddict-item]
+    other.request.get(f"{cluster.address}/auth/logout")
+
+
 def sign_out(page: Page) -> None:
     page.get_by_role("button", name="Sign out").click()
     expect_sign_in(page)
@@ -190,6 +205,34 @@ def test_all_tabs_follow_who_signs_out_and_in(cluster: Cluster, visitor: Browser
     expect_sign_in(first)
     sign_in(second, "eve")
     expect_person(first, "eve")
+
+
+def test_a_slow_sign_out_is_not_broken_off(
+    cluster: Cluster, visitor: BrowserContext, new_device: NewDevice
+) -> None:
+    page = open_with_a_chat(visitor, cluster, "kim")
+    page.evaluate("() => { setInterval(() => dispatchEvent(new Event('focus')), 200); }")
+    held: list[Route] = []
+    page.route("**/auth/logout", lambda route: held.append(route))
+    with page.expect_request("**/auth/logout"):
+        page.get_by_role("button", name="Sign out").click(no_wait_after=True)
+    with page.expect_response(lambda each: each.status == 401):  # as the page looks every time
+        sign_out_a_copy(visitor, cluster, new_device())
+    held[0].continue_()
+    expect_sign_in(page)
+    assert page.url == f"{cluster.address}/"
+
+
+def test_who_was_signed_out_elsewhere_can_still_sign_out_at_the_provider(
+    cluster: Cluster, visitor: BrowserContext, new_device: NewDevice
+) -> None:
+    page = open_with_a_chat(visitor, cluster, "leo")
+    sign_out_a_copy(visitor, cluster, new_device())
+    asked: list[str] = []
+    visitor.on("request", lambda request: asked.append(request.url))
+    sign_out(page)
+    assert page.url == f"{cluster.address}/"
+    assert f"{cluster.address}/auth/logout" in asked
 
 
 def test_two_tabs_sign_in_at_once(cluster: Cluster, visitor: BrowserContext) -> None:

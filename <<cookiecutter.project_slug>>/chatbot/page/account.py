@@ -9,7 +9,7 @@ import streamlit as st
 from chatbot import sign_in
 from chatbot.identity import Person, session_folder
 from chatbot.page import wording
-from chatbot.page.scripts import RELOAD
+from chatbot.page.scripts import LEAVE
 from chatbot.page.state import Tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.sessions import Session
@@ -55,5 +55,5 @@ def draw_account(tab: Tab) -> None:
 
 def _leave() -> NoReturn:
     """Show nothing, and have the browser load the page anew, for which the gate asks to sign in."""
-    st.html(f"<script>{RELOAD}</script>", unsafe_allow_javascript=True)
+    st.html(f"<script>{LEAVE}</script>", unsafe_allow_javascript=True)
     st.stop()

@@ -6,6 +6,6 @@ HTML beside it.
 
 SCROLL_HERE = """document.querySelector("[data-testid=stHtml] [id^=turns-]").scrollIntoView();"""
 
-RELOAD = """location.reload();"""
+LEAVE = """dispatchEvent(new Event("chatbot_leave"));"""  # web/page.js does so
 
-SCRIPTS = (SCROLL_HERE, RELOAD)
+SCRIPTS = (SCROLL_HERE, LEAVE)

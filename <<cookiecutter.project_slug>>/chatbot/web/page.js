@@ -56,7 +56,9 @@
     const NAME = "chatbot_signed_in"; // web/gate.js empties it
     const DRAFT = "chatbot_draft"; // what was typed and not sent; each tab has its own
     const input = () => document.querySelector('[data-testid="stChatInputTextArea"]');
+    let going = -Infinity; // when the browser began to leave by itself, as it does to sign out
     const leave = () => {
+      if (performance.now() < going + 60000) return; // or it would come back instead
       const draft = JSON.stringify({ session, text: input()?.value ?? "" });
       attempt(() => sessionStorage.setItem(DRAFT, draft));
       location.reload();
@@ -71,7 +73,12 @@
     });
     addEventListener("focus", check);
     document.addEventListener("visibilitychange", () => document.hidden || check());
-    addEventListener("pageshow", (event) => event.persisted && leave()); // found by going back
+    addEventListener("chatbot_leave", leave); // page/account.py says so
+    addEventListener("beforeunload", () => { going = performance.now(); });
+    addEventListener("pageshow", (event) => { // found by going back
+      going = -Infinity;
+      if (event.persisted) leave();
+    });
     window.WebSocket = class extends WebSocket {
       constructor(...details) {
         super(...details);

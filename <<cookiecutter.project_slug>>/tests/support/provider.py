@@ -17,7 +17,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 CLIENT_ID, CLIENT_SECRET = "chatbot", "secret-of-the-chatbot"
-PEOPLE = ("alice", "bob", "carol", "dan", "eve", "frank", "grace", "heidi", "ivan", "judy")
+PEOPLE = "alice bob carol dan eve frank grace heidi ivan judy kim leo".split()
 ALICE = {"sub": "alice", "email": "alice@example.com"}
 
 

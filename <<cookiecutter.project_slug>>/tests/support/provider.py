@@ -17,8 +17,8 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 CLIENT_ID, CLIENT_SECRET = "chatbot", "secret-of-the-chatbot"
-PEOPLE = ("alice", "bob", "carol", "dan", "eve", "frank", "grace", "heidi", "ivan", "judy")
-PEOPLE += ("kim", "leo")
+PEOPLE = ["alice", "bob", "carol", "dan", "eve", "frank", "grace", "heidi", "ivan", "judy"]
+PEOPLE += ["kim", "leo"]
 ALICE = {"sub": "alice", "email": "alice@example.com"}
 
 

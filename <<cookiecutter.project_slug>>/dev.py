@@ -5,6 +5,7 @@ Only Python 3.11 or newer is needed, with its standard library.
 """
 
 import argparse
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -173,6 +174,16 @@ def lint(options: argparse.Namespace) -> None:
     )
 
 
+def deployment(options: argparse.Namespace) -> None:
+    """Run what deployment.sh stands for: the package deployment, with the other arguments."""
+    with contextlib.redirect_stdout(sys.stderr):  # stdout has only the result of a verb
+        python = make_environment(ENVIRONMENT, REQUIREMENTS)
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    command = [str(python), "-P", "-m", "deployment", *options.arguments]
+    # It replaces this process, so Ctrl-C and other signals reach it directly.
+    os.execve(python, command, os.environ | {"PYTHONPATH": path})
+
+
 def run_all(*commands: Sequence[str | Path]) -> None:
     """Run every command in the project's folder; exit with 1 if any of them failed."""
     failed = False
@@ -194,6 +205,10 @@ def main() -> None:
     test_parser.set_defaults(action=test, arguments=[])
     lint_parser = commands.add_parser("lint", help="check style, format, types and imports")
     lint_parser.set_defaults(action=lint)
+    deployment_parser = commands.add_parser(
+        "deployment", help="what ./deployment.sh runs; takes its arguments", add_help=False
+    )
+    deployment_parser.set_defaults(action=deployment, arguments=[])
     call(parser)
 
 

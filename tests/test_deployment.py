@@ -1,4 +1,4 @@
-"""deployment.sh takes a project to AWS and looks after it: the real script, the real AWS CLI.
+"""deployment.sh takes a project to AWS and looks after it: the real program, the real boto3.
 
 AWS is an emulator on this machine, and docker only pushes names. Where the emulator can't do as AWS
 does, the test says so and answers the one call in its place.
@@ -23,6 +23,8 @@ import pytest
 
 from support.aws_emulator import command_line, emulator, needs_aws, remove_what_is_lacking
 from support.aws_sandbox import Sandbox
+from support.deployment_calls import BY_PEOPLE, calls_with
+from support.options import DEFAULTS
 from support.rendering import Bake
 from support.waiting import wait_until
 
@@ -41,6 +43,7 @@ class History:
     second: CompletedProcess[str]
     tags: tuple[str, str]
     builds: list[str]
+    calls: set[str]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,7 @@ def history(
     rendered: Path, programs: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[History]:
     folder = tmp_path_factory.mktemp("history")
-    shutil.copytree(rendered, folder / "project")
+    shutil.copytree(rendered, folder / "project", symlinks=True)
     with emulator(folder / "state") as port:
         sandbox = Sandbox(folder / "project", programs, port)
         sandbox.git("init", "--quiet")
@@ -73,7 +76,13 @@ def history(
         second = sandbox.deploy()
         sandbox.aws.stop()
     yield History(
-        sandbox.project, folder / "state", first, second, (tags[0], tags[1]), sandbox.builds()
+        sandbox.project,
+        folder / "state",
+        first,
+        second,
+        (tags[0], tags[1]),
+        sandbox.builds(),
+        sandbox.aws.calls,
     )
 
 
@@ -86,7 +95,7 @@ def unused_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.fixture
 def unused(history: History, programs: Path, unused_port: int, tmp_path: Path) -> Iterator[Sandbox]:
     """A committed project, and an account in which nothing may be made."""
-    shutil.copytree(history.project, tmp_path / "project")
+    shutil.copytree(history.project, tmp_path / "project", symlinks=True)
     sandbox = Sandbox(tmp_path / "project", programs, unused_port)
     yield sandbox
     sandbox.aws.stop()
@@ -96,7 +105,7 @@ def unused(history: History, programs: Path, unused_port: int, tmp_path: Path) -
 @pytest.fixture
 def empty(history: History, programs: Path, tmp_path: Path) -> Iterator[Sandbox]:
     """A committed project, and an account with nothing in it."""
-    shutil.copytree(history.project, tmp_path / "project")
+    shutil.copytree(history.project, tmp_path / "project", symlinks=True)
     with emulator(tmp_path / "state") as port:
         sandbox = Sandbox(tmp_path / "project", programs, port)
         yield sandbox
@@ -106,7 +115,7 @@ def empty(history: History, programs: Path, tmp_path: Path) -> Iterator[Sandbox]
 @pytest.fixture
 def deployed(history: History, programs: Path, tmp_path: Path) -> Iterator[Sandbox]:
     """A project that was deployed twice, in an account of its own."""
-    shutil.copytree(history.project, tmp_path / "project")
+    shutil.copytree(history.project, tmp_path / "project", symlinks=True)
     shutil.copytree(history.state, tmp_path / "state")
     with emulator(tmp_path / "state") as port:
         sandbox = Sandbox(tmp_path / "project", programs, port)
@@ -212,20 +221,7 @@ def test_a_deploy_that_fails_is_taken_back_and_says_why(
 
 
 def test_a_service_that_fails_tells_its_events_and_why_its_tasks_stopped(deployed: Sandbox) -> None:
-    # The emulator's services never fail, so this shows another failure as the service's.
-    name = f"{deployed.output('Cluster')}/{deployed.output('Service')}"
-    service = f"arn:aws:ecs:us-east-1:111122223333:service/{name}"
-
-    def of_the_service(answer: str) -> str:
-        events = answer.split("<member>")
-        for number, event in enumerate(events):
-            if "<ResourceType>AWS::CloudFormation::WaitCondition<" in event:
-                event = re.sub(r"(<LogicalResourceId>).*?<", r"\1Service<", event)
-                event = re.sub(r"(<PhysicalResourceId>).*?<", rf"\1{service}<", event)
-                events[number] = re.sub(r"(<ResourceType>).*?<", r"\1AWS::ECS::Service<", event)
-        return "<member>".join(events)
-
-    deployed.aws.edits["DescribeStackEvents"] = of_the_service
+    show_a_failure_as_the_services(deployed)
     deployed.edit_template(fails)
     done = deployed.run()
     assert done.returncode == 1
@@ -239,6 +235,23 @@ def test_a_service_that_fails_tells_its_events_and_why_its_tasks_stopped(deploye
         "chatbot exit code 0",
         "What failed:\n  Service: ",
     )
+
+
+def show_a_failure_as_the_services(deployed: Sandbox) -> None:
+    """Show another failure as the service's, because the emulator's services never fail."""
+    name = f"{deployed.output('Cluster')}/{deployed.output('Service')}"
+    service = f"arn:aws:ecs:us-east-1:111122223333:service/{name}"
+
+    def of_the_service(answer: str) -> str:
+        events = answer.split("<member>")
+        for number, event in enumerate(events):
+            if "<ResourceType>AWS::CloudFormation::WaitCondition<" in event:
+                event = re.sub(r"(<LogicalResourceId>).*?<", r"\1Service<", event)
+                event = re.sub(r"(<PhysicalResourceId>).*?<", rf"\1{service}<", event)
+                events[number] = re.sub(r"(<ResourceType>).*?<", r"\1AWS::ECS::Service<", event)
+        return "<member>".join(events)
+
+    deployed.aws.edits["DescribeStackEvents"] = of_the_service
 
 
 def test_a_rollout_that_fails_after_the_stack_is_told(deployed: Sandbox) -> None:
@@ -335,11 +348,11 @@ def write_parameter(sandbox: Sandbox, name: str, value: str) -> None:
 
 
 def test_everything_that_is_missing_is_named_at_once(unused: Sandbox, tmp_path: Path) -> None:
-    bare = only(tmp_path / "bare", "bash", "cat", "date", "dirname", "mktemp", "rm", "sed")
+    bare = only(tmp_path / "bare", "bash", "dirname", "python3")
     (unused.project / "infra" / "tags.json").unlink()
     done = unused.run(PATH=str(bare))
     assert done.returncode == 1
-    for name in ("AWS CLI v2", "docker", "git"):
+    for name in ("docker", "git"):
         assert f"  - {name} is not installed: https://" in done.stderr
     assert "  - The file infra/tags.json is missing" in done.stderr
 
@@ -352,18 +365,9 @@ def only(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_old_and_broken_tools_are_named_at_once(
-    unused: Sandbox, programs: Path, tmp_path: Path
-) -> None:
-    old = tmp_path / "old"
-    old.mkdir()
-    (old / "aws").write_text(
-        f'#!/bin/bash\n[ "$1" = --version ] || exec {programs}/aws "$@"\necho aws-cli/1.32.0 x\n'
-    )
-    (old / "aws").chmod(0o755)
-    done = unused.run(PATH=f"{old}:{unused.environment['PATH']}", DOCKER_FAILS="version")
+def test_a_docker_that_does_not_work_is_told(unused: Sandbox) -> None:
+    done = unused.run(DOCKER_FAILS="version")
     assert done.returncode == 1
-    assert "AWS CLI v2 is required, but the aws command is aws-cli/1.32.0" in done.stderr
     assert "docker's daemon does not answer" in done.stderr
     done = unused.run(DOCKER_FAILS="buildx version")
     assert "docker has no buildx" in done.stderr
@@ -409,7 +413,18 @@ def test_a_trial_of_what_is_not_committed_has_a_tag_that_says_so(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[", '[{"ParameterKey": "Tasks"},]', '{"Tasks": "1"}', '[{"Key": "Tasks"}]']
+    "text",
+    [
+        "",
+        "[",
+        '[{"ParameterKey": "Tasks"},]',
+        '{"Tasks": "1"}',
+        '[{"Key": "Tasks"}]',
+        "7",
+        '["Tasks"]',
+        '{"ParameterKey": "Tasks", "ParameterValue": "2"}',
+        '[{"ParameterKey": "Tasks", "ParameterValue": 2}]',
+    ],
 )
 def test_parameters_that_cannot_be_read_are_told_before_the_build(
     unused: Sandbox, text: str
@@ -417,7 +432,7 @@ def test_parameters_that_cannot_be_read_are_told_before_the_build(
     (unused.project / "infra" / "parameters.json").write_text(text)
     done = unused.run("--allow-dirty")
     assert done.returncode == 1
-    assert "infra/parameters.json or infra/tags.json is not a list that AWS can read" in done.stderr
+    assert "infra/parameters.json is not a list that AWS can read" in done.stderr
     assert unused.builds() == []
 
 
@@ -477,7 +492,6 @@ def test_another_architecture_and_no_cloudfront_are_rendered(
     assert done.returncode == 0, done.stderr
     assert "for linux/amd64" in done.stderr
     assert "DescribeManagedPrefixLists" not in sandbox.aws.asked
-    assert "PrefixList" not in project.read("deployment.sh")
     sandbox.aws.stop()
 
 
@@ -701,6 +715,36 @@ def test_without_a_stack_each_verb_says_so(unused: Sandbox) -> None:
         done = unused.run(verb)
         assert done.returncode == 1
         assert "There is no stack team-chatbot in us-east-1. To create it: " in done.stderr
+
+
+# What the role of GitHub's jobs may do
+
+
+def test_it_calls_what_is_known_of_it_and_nothing_else(history: History, deployed: Sandbox) -> None:
+    show_a_failure_as_the_services(deployed)
+    deployed.edit_template(fails)
+    for verb in ("deploy", "status", "logs", "rollback"):
+        deployed.run(verb)
+    made = history.calls | deployed.aws.calls
+    deletes = {"cloudformation:DeleteStack"}  # one that was never completed; below, another
+    assert made | deletes == calls_with(DEFAULTS)
+    deployed.run("invite", ANN, "--group=staff")
+    content = gzip.compress(b"chats")
+    plays(deployed, *export_lines(content))
+    deployed.run("people", "export", ANN)
+    deployed.run("remove", ANN)
+    assert deployed.run("destroy", "--yes", "--delete-data").returncode == 0
+    assert deletes <= deployed.aws.calls
+    assert deployed.aws.calls - calls_with(DEFAULTS) == BY_PEOPLE
+
+
+def test_a_change_set_is_named_together_with_its_stack(deployed: Sandbox) -> None:
+    """IAM may know one that is named by its ARN alone as a resource that belongs to no stack."""
+    deployed.edit_template(fails)
+    deployed.run()
+    asked = [body for body in deployed.aws.bodies if "ChangeSet&" in body]
+    assert len(asked) >= 4
+    assert [body for body in asked if "StackName=" not in body] == []
 
 
 # People

@@ -153,7 +153,7 @@ def log_in(page: Page, password: str) -> None:
 
 def people(project: Project, cluster: Cluster, *words: str) -> str:
     """Run the command for operators over the tasks' folder, as a one-off task does."""
-    share_environment(project)
+    share_environment(project.path)
     python = str(project.path / ".venv" / "bin" / "python")
     folder = {"CHATBOT_SESSIONS_DIR": str(cluster.folder)}
     return project.run(python, "-m", "chatbot", "people", *words, environment=folder).stdout

@@ -12,7 +12,8 @@ from cfnlint.helpers import load_resource
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from support.cloudformation import ACCOUNT, Stack, create, listed
-from support.options import NOTHING_BY_DEFAULT, combine
+from support.deployment_calls import calls_with
+from support.options import DEFAULTS, NOTHING_BY_DEFAULT, combine
 from support.projects import Project
 from support.rendering import Bake
 from support.stack_parts import names_of
@@ -120,29 +121,15 @@ LINKED = {
     "AWS::CloudFront::VpcOrigin": "vpcorigin.cloudfront.amazonaws.com",
 }
 
-# What deployment.sh needs beside the calls that bear the names of their actions.
-CALLS = {
+# What deployment.sh needs for calls beside the actions that bear their names.
+NEEDED = {
     "sts:GetCallerIdentity": set[str](),  # everyone may
-    "ecr:GetLoginPassword": {"ecr:GetAuthorizationToken"},
-    "logs:Tail": {"logs:FilterLogEvents"},
     "cloudformation:CreateChangeSet": {
         "cloudformation:CreateChangeSet",
         "cloudformation:TagResource",
         "cloudformation:UntagResource",
         "iam:PassRole",
     },
-    # --delete-data, and all that concerns a person, is for people.
-    "elasticfilesystem:DeleteFileSystem": set(),
-    "cognito-idp:DeleteUserPool": set(),
-    "cognito-idp:AdminAddUserToGroup": set(),
-    "cognito-idp:AdminCreateUser": set(),
-    "cognito-idp:AdminDeleteUser": set(),
-    "cognito-idp:AdminGetUser": set(),
-    "cognito-idp:CreateGroup": set(),
-    "ecs:RunTask": set(),
-    "logs:DeleteLogStream": set(),
-    "cloudformation:ContinueUpdateRollback": set(),  # only advice
-    "sso:Login": set(),  # only advice
 }
 PUSH = {
     "ecr:BatchCheckLayerAvailability",
@@ -263,20 +250,9 @@ def test_the_script_may_do_what_it_does_and_nothing_else(
     project: Project, roles: dict[str, Any]
 ) -> None:
     wanted = set(PUSH)
-    for service, verb in re.findall(
-        r"\baws ([a-z0-9-]+) ([a-z]+-[a-z-]+|login|tail)", project.read("deployment.sh")
-    ):
-        name = "".join(word.capitalize() for word in verb.split("-"))
-        call = f"{service.replace('efs', 'elasticfilesystem')}:{name}"
-        wanted |= CALLS.get(call, {call})
+    for call in calls_with({**DEFAULTS, **project.options}):
+        wanted |= NEEDED.get(call, {call})
     assert allowed(roles["DeploymentRole"]) == wanted
-
-
-def test_the_script_names_the_stack_of_a_change_set(default: Project) -> None:
-    # IAM may know one that is named by its ARN alone as a resource that belongs to no stack.
-    calls = re.findall(r"aws cloudformation \w+-change-set\b[^\n]*", default.read("deployment.sh"))
-    assert calls
-    assert [call for call in calls if "--stack-name" not in call] == []
 
 
 def test_only_jobs_in_the_repositorys_environment_may_deploy(

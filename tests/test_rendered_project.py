@@ -72,7 +72,7 @@ assert "image" in [child.type for child in page.main.children.values()]
 
 def test_the_examples_in_its_documents_work(bake: Bake) -> None:
     project = bake()
-    share_environment(project)
+    share_environment(project.path)
     examples = re.findall(r"```python\n(.*?)```", project.read("docs/data.md"), re.DOTALL)
     assert [len(each.splitlines()) for each in examples] == [5, 5]
     python = str(project.path / ".venv" / "bin" / "python")

@@ -142,7 +142,7 @@ def vulnerability(name: str, *aliases: str) -> dict[str, Any]:
 
 
 def audit(project: Project, url: str, *words: str) -> CompletedProcess[str]:
-    share_environment(project)
+    share_environment(project.path)
     words = ("audit.py", "--osv-url", url, *words)
     done = project.run(sys.executable, *words, environment={"no_proxy": "127.0.0.1"})
     assert not re.search(r'Traceback|File ".*line', done.stdout + done.stderr)

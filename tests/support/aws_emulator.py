@@ -1,4 +1,4 @@
-"""AWS on this machine: ministack behind the real AWS CLI, and a docker that only pushes names."""
+"""AWS on this machine: ministack, the AWS CLI to ask it, and a docker that only pushes names."""
 
 import json
 import shutil
@@ -30,6 +30,13 @@ LACKING = (
     "AWS::Cognito::ManagedLoginBranding",
     "AWS::EC2::SecurityGroupIngress",
 )
+
+# What IAM calls a service that signs with another name, and a call that only has a path.
+PREFIXES = {"monitoring": "cloudwatch"}
+PATHS = {
+    "GET /2015-02-01/file-systems": "DescribeFileSystems",
+    "DELETE /2015-02-01/file-systems": "DeleteFileSystem",
+}
 
 
 def what_is_missing() -> str | None:
@@ -63,7 +70,7 @@ case "$1 $2" in
       shift
     done
     name=${image#*/}
-    aws ecr put-image --repository-name "${name%:*}" --image-tag "${name##*:}" \\
+    aws ecr put-image --region us-east-1 --repository-name "${name%:*}" --image-tag "${name##*:}" \\
       --image-manifest "{\\"image\\": \\"$image\\"}" >/dev/null
     ;;
 esac
@@ -139,6 +146,7 @@ class AwsProxy:
         self.asked: list[str] = []
         self.bodies: list[str] = []
         self.regions: set[str] = set()
+        self.calls: set[str] = set()  # of deployment.sh, as IAM names them
         self.before: dict[str, Callable[[], object]] = {}
         self.answers: dict[str, tuple[int, str]] = {}
         self.edits: dict[str, Callable[[str], str]] = {}
@@ -177,7 +185,11 @@ class AwsProxy:
         self.asked.append(action)
         self.bodies.append(body.decode("utf-8", "replace"))
         if "Credential=" in headers.get("Authorization", ""):
-            self.regions.add(headers["Authorization"].split("/")[2])
+            _, _, region, service, *_ = headers["Authorization"].split("/")
+            self.regions.add(region)
+            if "Boto3" in headers["User-Agent"]:  # deployment.sh; the tests use the AWS CLI
+                call = action.partition("/fs-")[0]
+                self.calls.add(f"{PREFIXES.get(service, service)}:{PATHS.get(call, call)}")
         self.before.pop(action, lambda: None)()
         if action in self.answers:
             status, text = self.answers[action]

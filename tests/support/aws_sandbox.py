@@ -10,7 +10,7 @@ from typing import Any
 
 from support.aws_emulator import AwsProxy
 from support.cloudformation import ACCOUNT
-from support.projects import clean_environment
+from support.projects import clean_environment, share_environment
 
 NOW = "2026-01-01T00:00:00Z"  # when the commits of the tests were made
 
@@ -20,6 +20,7 @@ class Sandbox:
 
     def __init__(self, project: Path, programs: Path, port: int) -> None:
         self.project = project
+        share_environment(project)
         self.aws = AwsProxy(port)
         self.docker_log = project.parent / "docker.log"
         self.docker_log.touch()

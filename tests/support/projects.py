@@ -55,7 +55,7 @@ class Project:
 
     def dev(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run the project's dev.py in the virtual environments that all tests share."""
-        share_environment(self)
+        share_environment(self.path)
         return self.run(sys.executable, "dev.py", *words, **options)
 
 
@@ -65,11 +65,11 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
-def share_environment(project: Project) -> None:
-    """Let the project share its virtual environments with all others; dev.py fills each once."""
+def share_environment(project: Path) -> None:
+    """Let a project share its virtual environments with all others; dev.py fills each once."""
     for name, ours in ((".venv", "project-venv"), (".venv-audit", "audit-venv")):
         shared = BUILD / ours
         shared.mkdir(parents=True, exist_ok=True)
-        link = project.path / name
+        link = project / name
         if not link.exists():
             link.symlink_to(shared)

@@ -28,7 +28,7 @@ stand_in = load("provider")
 
 def let_sign_in_end(project: Project, visitor: BrowserContext, seconds: float) -> None:
     """Change the visitor's cookie so that the sign-in counts only so many seconds longer."""
-    share_environment(project)
+    share_environment(project.path)
     [kept] = [each for each in visitor.cookies() if each["name"] == USER_COOKIE]
     words = [COOKIE_SECRET, USER_COOKIE, kept["value"], str(HOURS * 3600 - seconds)]
     python = str(project.path / ".venv" / "bin" / "python")

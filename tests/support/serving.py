@@ -67,7 +67,7 @@ def start(
     project: Project, port: int, environment: dict[str, str], wrapper: Sequence[str] = ()
 ) -> Server:
     """Start to serve the project, with the wrapper's words before the command."""
-    share_environment(project)
+    share_environment(project.path)
     serve = [sys.executable, "dev.py", "run", f"--port={port}", "--address=127.0.0.1"]
     command = [*wrapper, *serve]
     process = subprocess.Popen(

@@ -1,0 +1,103 @@
+"""The checks before a deployment, which list everything that is missing at once."""
+
+from dataclasses import dataclass, field
+
+from deployment import commit, image, parameters
+from deployment.account import Account, AwsError, sentence
+from deployment.errors import DeploymentError
+from deployment.parameters import ListError
+from deployment.project import (
+    PARAMETERS,
+    REGISTRY,
+    ROOT,
+    TAGS,
+    TEMPLATE,
+    Project,
+    shown,
+)
+from deployment.stacks import Stack, Stacks
+
+
+@dataclass
+class Plan:
+    """What is about to be deployed.
+
+    tag: of the image.
+    values: of the parameters that only a deployment knows, but for the image's.
+    given: the team's parameters.
+    """
+
+    tag: str = ""
+    values: dict[str, str] = field(default_factory=dict)
+    given: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def parameters(self, image_uri: str) -> list[dict[str, str]]:
+        """Return all parameters, as CloudFormation takes them."""
+        return parameters.as_parameters({"ImageUri": image_uri} | self.values | self.given)
+
+
+def check(
+    account: Account, stacks: Stacks, project: Project, stack_name: str, *, allow_dirty: bool
+) -> Plan:
+    """Return what can be deployed. Raises DeploymentError with all that is missing."""
+    plan, lacks = Plan(), list[str]()
+    try:
+        account.sign_in()
+    except DeploymentError as error:
+        lacks.append(str(error))
+    lacks += image.check_docker()
+    plan.tag = commit.find_tag(allow_dirty=allow_dirty, lacks=lacks)
+    files = (ROOT / "Dockerfile", REGISTRY, TEMPLATE, PARAMETERS, TAGS)
+    absent = [f"The file {shown(file)} is missing" for file in files if not file.is_file()]
+    lacks += absent
+    if account.id and not absent:
+        _check_files(account, stacks.look_up(stack_name), project, plan, lacks)
+    if lacks:
+        raise DeploymentError("\n  - ".join(["Fix this first:", *lacks]))
+    return plan
+
+
+def _check_files(
+    account: Account, stack: Stack, project: Project, plan: Plan, lacks: list[str]
+) -> None:
+    is_readable = True
+    try:
+        plan.given = parameters.read_parameters()
+    except ListError as error:
+        is_readable = False
+        lacks.append(str(error))
+    try:
+        plan.tags = parameters.read_tags()
+    except ListError as error:
+        lacks.append(str(error))
+    body = TEMPLATE.read_text(encoding="utf-8")
+    try:
+        answer = account.client("cloudformation").validate_template(TemplateBody=body)
+    except AwsError as error:
+        lacks.append(f"AWS rejects {shown(TEMPLATE)}: {sentence(error)}")
+        return
+    taken = {each["ParameterKey"]: each.get("DefaultValue") for each in answer["Parameters"]}
+    plan.values = parameters.find_values(account, taken, stack, lacks)
+    if not is_readable:
+        return
+    _check_values(plan.given, taken, lacks)
+    has_https = "CloudFrontPrefixListId" in taken or plan.given.get("CertificateArn")
+    if project.has_people and not has_https:
+        lacks.append(
+            "To sign in, browsers need HTTPS: enter DomainName and its certificate,"
+            f" CertificateArn, in {shown(PARAMETERS)}"
+        )
+
+
+def _check_values(given: dict[str, str], taken: dict[str, str | None], lacks: list[str]) -> None:
+    """Check what CloudFormation would refuse only after the image was built."""
+    file = shown(PARAMETERS)
+    for name in given:
+        if name not in taken:
+            lacks.append(f"{file} has {name}, which {shown(TEMPLATE)} does not take")
+        elif name in parameters.FOUND:
+            lacks.append(f"{file} has {name}, which the deployment finds by itself")
+    for name, default in taken.items():
+        if default is None and name not in parameters.FOUND and not given.get(name):
+            lacks.append(f"{file} must have a value for {name}")

@@ -1,0 +1,73 @@
+"""The image: docker builds and pushes it, ECR keeps it."""
+
+import base64
+import shutil
+import subprocess
+from typing import Any
+
+from deployment.account import Account, accepting
+from deployment.console import begin, say
+from deployment.errors import DeploymentError
+from deployment.project import ROOT
+
+
+def check_docker() -> list[str]:
+    """Return what is missing to build an image."""
+    if shutil.which("docker") is None:
+        return ["docker is not installed: https://docs.docker.com/get-docker/"]
+    lacks = []
+    if not _works("version", "--format", "{{.Server.Version}}"):
+        lacks.append(
+            "docker's daemon does not answer: start Docker Desktop, or run: sudo systemctl start"
+            " docker"
+        )
+    if not _works("buildx", "version"):
+        lacks.append("docker has no buildx: https://docs.docker.com/build/install-buildx/")
+    return lacks
+
+
+def _works(*words: str) -> bool:
+    return subprocess.run(["docker", *words], capture_output=True).returncode == 0
+
+
+def build(account: Account, repository: str, tag: str, platform: str, left: str) -> None:
+    """Build the image and push it, unless it is in ECR already. Raises DeploymentError.
+
+    repository: its address, HOST/NAME.
+    left: what an interruption leaves behind.
+    """
+    host, _, name = repository.partition("/")
+    ecr = account.client("ecr")
+    with accepting("ImageNotFoundException"):
+        if ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])["imageDetails"]:
+            say(f"The image {tag} is in ECR already")
+            return
+    begin(f"Building the image {tag} for {platform}", left)
+    [granted] = ecr.get_authorization_token()["authorizationData"]
+    user, _, password = base64.b64decode(granted["authorizationToken"]).decode().partition(":")
+    login = ["docker", "login", "--username", user, "--password-stdin", host]
+    done = subprocess.run(login, input=password, capture_output=True, text=True)
+    if done.returncode:
+        raise DeploymentError(f"docker could not log in to ECR: {done.stderr.strip()}")
+    # Without provenance, a tag refers to one image, not to a list whose parts ECR would count
+    # separately.
+    command = ["docker", "buildx", "build", "--platform", platform, "--provenance=false"]
+    command += ["--build-arg", f"REVISION={tag}", "--tag", f"{repository}:{tag}", "--push", "."]
+    if subprocess.run(command, cwd=ROOT, stdout=2).returncode:
+        raise DeploymentError(
+            'The image could not be built. If the error is "exec format error", enable'
+            f" {platform} on this machine:\n"
+            "  docker run --privileged --rm tonistiigi/binfmt --install"
+            f" {platform.rpartition('/')[2]}"
+        )
+
+
+def pushed_images(account: Account, repository: str) -> list[list[str]]:
+    """Return the tags of each image in ECR that has any, the newest image first."""
+    name = repository.partition("/")[2]
+    images: list[dict[str, Any]] = account.find(
+        "ecr", "describe_images", "imageDetails", repositoryName=name
+    )
+    tagged = [each for each in images if each.get("imageTags")]
+    tagged.sort(key=lambda each: each["imagePushedAt"], reverse=True)
+    return [each["imageTags"] for each in tagged]

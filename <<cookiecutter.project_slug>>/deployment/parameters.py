@@ -1,0 +1,110 @@
+"""The stack's parameters and tags: those in infra/, and those that only a deployment knows."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from deployment.account import Account
+from deployment.project import PARAMETERS, TAGS, shown
+from deployment.stacks import Stack
+
+# CloudFront's VPC origins do not reach these zones. An account's names for them are its own; the
+# IDs are the same everywhere. AWS: "Restrict access with VPC origins", July 2026.
+UNREACHABLE = ("use1-az3", "usw1-az2", "apne1-az3", "cac1-az3")
+FOUND = ("ImageUri", "CloudFrontPrefixListId", "ZoneA", "ZoneB")
+
+
+class ListError(Exception):
+    """What is wrong with a list in infra/."""
+
+
+def read_parameters() -> dict[str, str]:
+    """Read infra/parameters.json. Raises ListError."""
+    return _read(PARAMETERS, "ParameterKey", "ParameterValue")
+
+
+def read_tags() -> dict[str, str]:
+    """Read infra/tags.json. Raises ListError."""
+    return _read(TAGS, "Key", "Value")
+
+
+def as_parameters(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return parameters as CloudFormation takes them."""
+    return [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
+
+
+def as_tags(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return tags as CloudFormation takes them."""
+    return [{"Key": key, "Value": value} for key, value in values.items()]
+
+
+def _read(file: Path, key: str, value: str) -> dict[str, str]:
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ListError(f"{shown(file)} is not a list that AWS can read: {error}") from error
+    found: dict[str, str] = {}
+    for entry in entries if isinstance(entries, list) else [entries]:
+        if not isinstance(entry, dict) or {key, value} != set(entry):
+            raise ListError(
+                f'{shown(file)} is not a list that AWS can read: it needs entries like {{ "{key}":'
+                f' "…", "{value}": "…" }}, and has {json.dumps(entry, ensure_ascii=False)}'
+            )
+        if not isinstance(entry[key], str) or not isinstance(entry[value], str):
+            raise ListError(
+                f"{shown(file)} is not a list that AWS can read: the values must be in quotation"
+                f" marks, unlike {json.dumps(entry, ensure_ascii=False)}"
+            )
+        if entry[key] in found:
+            raise ListError(f"{shown(file)} has {entry[key]} twice")
+        found[entry[key]] = entry[value]
+    if not isinstance(entries, list):
+        raise ListError(f"{shown(file)} is not a list that AWS can read: it must begin with [")
+    return found
+
+
+def find_values(
+    account: Account, taken: Collection[str], stack: Stack, lacks: list[str]
+) -> dict[str, str]:
+    """Find the values of the parameters that the template takes and no person can know.
+
+    taken: the names of the template's parameters.
+    What can't be found is added to `lacks`.
+    """
+    found: dict[str, str] = {}
+    if "CloudFrontPrefixListId" in taken:
+        name = "com.amazonaws.global.cloudfront.origin-facing"
+        filters = [{"Name": "prefix-list-name", "Values": [name]}]
+        lists = account.client("ec2").describe_managed_prefix_lists(Filters=filters)["PrefixLists"]
+        if lists:
+            found["CloudFrontPrefixListId"] = lists[0]["PrefixListId"]
+        else:
+            lacks.append(f"CloudFront publishes no list of its addresses in {account.region}")
+    if "ZoneA" in taken:
+        found |= _choose_zones(account, stack, "CloudFrontPrefixListId" in taken, lacks)
+    return found
+
+
+def _choose_zones(
+    account: Account, stack: Stack, with_cloudfront: bool, lacks: list[str]
+) -> dict[str, str]:
+    """Keep the zones of the stack's subnets, which others would replace; else choose two."""
+    names = ("ZoneA", "ZoneB")
+    if all(name in stack.parameters for name in names):
+        return {name: stack.parameters[name] for name in names}
+    filters = [
+        {"Name": "zone-type", "Values": ["availability-zone"]},
+        {"Name": "state", "Values": ["available"]},
+    ]
+    answer: dict[str, Any] = account.client("ec2").describe_availability_zones(Filters=filters)
+    zones = sorted(
+        zone["ZoneName"]
+        for zone in answer["AvailabilityZones"]
+        if not with_cloudfront or zone["ZoneId"] not in UNREACHABLE
+    )
+    if len(zones) < 2:
+        lacks.append(
+            f"{account.region} has fewer than two Availability Zones that the chatbot can use"
+        )
+    return dict(zip(names, zones, strict=False))

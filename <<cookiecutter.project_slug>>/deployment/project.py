@@ -1,0 +1,47 @@
+"""The project that is deployed: its folder, and what pyproject.toml says of its deployment."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REGISTRY = ROOT / "infra" / "registry.yml"
+TEMPLATE = ROOT / "infra" / "template.yml"
+PARAMETERS = ROOT / "infra" / "parameters.json"
+TAGS = ROOT / "infra" / "tags.json"
+
+
+@dataclass(frozen=True)
+class Project:
+    """What was chosen when the project was made.
+
+    platform: for which the image is built, such as "linux/arm64".
+    sign_in: how people sign in: "Amazon Cognito", "OpenID Connect" or "none".
+    """
+
+    stack_name: str
+    region: str
+    platform: str
+    sign_in: str
+
+    @property
+    def has_people(self) -> bool:
+        """Whether the chatbot knows who its users are."""
+        return self.sign_in != "none"
+
+    @property
+    def has_pool(self) -> bool:
+        """Whether the stack has a user pool of its own."""
+        return self.sign_in == "Amazon Cognito"
+
+
+def read_project() -> Project:
+    """Read the table [tool.deployment] of pyproject.toml."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    table = tomllib.loads(text)["tool"]["deployment"]
+    return Project(table["stack-name"], table["region"], table["platform"], table["sign-in"])
+
+
+def shown(path: Path) -> str:
+    """Return a path as people know it, from the project's folder."""
+    return str(path.relative_to(ROOT))

@@ -1,0 +1,304 @@
+"""CloudFormation's stacks: what they are, and how they change while a person watches."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from deployment.account import Account, accepting
+from deployment.console import begin, detail, say
+from deployment.errors import DeploymentError
+
+# What holds something that can't be made again, by its name in the template.
+PRECIOUS = {
+    "FileSystem": "the file system that holds the conversations",
+    "UserPool": "the user pool with the people to whom the conversations belong",
+}
+_NEVER_COMPLETED = (
+    "REVIEW_IN_PROGRESS",
+    "CREATE_FAILED",
+    "ROLLBACK_COMPLETE",
+    "ROLLBACK_FAILED",
+    "DELETE_FAILED",
+)
+_NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What CloudFormation says of a stack. Its status is "" if there is none."""
+
+    name: str
+    status: str = ""
+    id: str = ""
+    outputs: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
+    tags: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is more than a change set that was never executed."""
+        return self.status not in ("", "REVIEW_IN_PROGRESS")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an operation changes the stack right now."""
+        return self.status.endswith("_IN_PROGRESS") and self.exists
+
+
+class Stacks:
+    """The stacks of an account, which this can change.
+
+    role_arn: the role that CloudFormation uses, or "" for the credentials of this deployment.
+    poll_seconds: between two looks at what CloudFormation does.
+    explain_service: says why the tasks of a service, given by its ARN, are not running.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        role_arn: str,
+        poll_seconds: float,
+        explain_service: Callable[[str], None],
+        *,
+        dry_run: bool = False,
+    ) -> None:
+        self._account, self._poll_seconds, self._dry_run = account, poll_seconds, dry_run
+        self._role = {"RoleARN": role_arn} if role_arn else {}
+        self._explain_service = explain_service
+
+    @property
+    def _cloudformation(self) -> Any:
+        return self._account.client("cloudformation")
+
+    def look_up(self, name: str) -> Stack:
+        """Return what there is of a stack."""
+        with accepting("does not exist"):
+            [found] = self._cloudformation.describe_stacks(StackName=name)["Stacks"]
+            return Stack(
+                name,
+                found["StackStatus"],
+                found["StackId"],
+                {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", ())},
+                {
+                    each["ParameterKey"]: each.get("ParameterValue", "")
+                    for each in found.get("Parameters", ())
+                },
+                found.get("Tags", []),
+            )
+        return Stack(name)
+
+    def require(self, name: str) -> Stack:
+        """Return a stack that is there. Raises DeploymentError."""
+        stack = self.look_up(name)
+        if not stack.exists:
+            raise DeploymentError(
+                f"There is no stack {name} in {self._account.region}. To create it: "
+                "./deployment.sh deploy"
+            )
+        return stack
+
+    def wait_for_others(self, name: str) -> Stack:
+        """Wait while another operation changes the stack, and return what it is then."""
+        while (stack := self.look_up(name)).is_busy:
+            if self._dry_run:
+                say(f"Would first wait for the stack {name}, which is {stack.status}")
+                return stack
+            newest = self._newest_event(stack.id)
+            stack = self.look_up(name)  # again: if it settled before that event, it shows here
+            if stack.is_busy:
+                begin(
+                    f"The stack {name} is {stack.status}: waiting for it to finish",
+                    f"AWS continues to change the stack {name}.",
+                )
+                self._follow(stack.id, newest)
+        return stack
+
+    def settle(self, name: str) -> Stack:
+        """Make sure that a stack can be changed; delete one that was never completed."""
+        stack = self.wait_for_others(name)
+        if stack.status in _NEVER_COMPLETED:
+            if not self._dry_run:
+                return self.delete(stack)
+            say(
+                f"Would delete what an earlier attempt left of the stack {name}, which is "
+                f"{stack.status}"
+            )
+            return Stack(name)
+        if stack.status == "UPDATE_ROLLBACK_FAILED":
+            command = f"--region {self._account.region} --stack-name {name}"
+            raise DeploymentError(
+                f"The stack {name} is {stack.status}: AWS could not roll back an earlier change."
+                " Its events, in the console of CloudFormation, say why. Fix the cause, then let"
+                ' AWS finish the rollback ("Continue update rollback" there), and run'
+                " ./deployment.sh again. With the AWS CLI:\n"
+                f"  aws cloudformation continue-update-rollback {command}"
+            )
+        return stack
+
+    def delete(self, stack: Stack) -> Stack:
+        """Delete a stack, and return what is left: nothing. Raises DeploymentError."""
+        begin(
+            f"Deleting the stack {stack.name}, which is {stack.status}",
+            f"AWS continues to delete the stack {stack.name}.",
+        )
+        newest = self._newest_event(stack.id)
+        self._cloudformation.delete_stack(StackName=stack.id, **self._role)
+        status, reasons = self._follow(stack.id, newest)
+        if status != "DELETE_COMPLETE":
+            raise DeploymentError(
+                f"The stack {stack.name} could not be deleted; it is {status}:{_lines(reasons)}\n"
+                "Fix the cause, and run the same command again."
+            )
+        return Stack(stack.name)
+
+    def change(self, stack: Stack, *, allow_loss: bool = False, **details: Any) -> None:
+        """Create or change a settled stack: show the change set, execute it and follow it.
+
+        allow_loss: whether what is PRECIOUS may be replaced.
+        details: for CreateChangeSet: the template, the parameters and the tags.
+        Raises DeploymentError.
+        """
+        begin(
+            f"Comparing the stack {stack.name} with its template",
+            f"The stack {stack.name} is unchanged.",
+        )
+        made = self._cloudformation.create_change_set(
+            StackName=stack.name,
+            ChangeSetName=f"deployment-{datetime.now(UTC):%Y%m%d%H%M%S}",
+            ChangeSetType="UPDATE" if stack.status else "CREATE",
+            Capabilities=["CAPABILITY_IAM"],
+            **self._role,
+            **details,
+        )
+        # IAM may know a change set that is named by its ARN alone as one that belongs to no stack.
+        names = {"StackName": made["StackId"], "ChangeSetName": made["Id"]}
+        changes = self._wait_for_change_set(stack, names)
+        if changes is None:
+            say(f"Nothing to change in the stack {stack.name}")
+            return
+        self._show(changes)
+        self._protect(changes, names, allow_loss)
+        newest = self._newest_event(made["StackId"])
+        begin(
+            f"Changing the stack {stack.name}",
+            f"AWS continues to change the stack {stack.name}; ./deployment.sh status shows the"
+            " outcome.",
+        )
+        self._cloudformation.execute_change_set(**names)
+        status, reasons = self._follow(made["StackId"], newest)
+        _check_outcome(stack.name, status, reasons)
+
+    def _wait_for_change_set(
+        self, stack: Stack, names: dict[str, str]
+    ) -> list[dict[str, str]] | None:
+        """Return the changes to resources; None if there are none of anything."""
+        while True:
+            changes: list[dict[str, str]] = []
+            token: dict[str, str] = {}
+            while True:
+                shown = self._cloudformation.describe_change_set(**names, **token)
+                changes += [each["ResourceChange"] for each in shown.get("Changes", ())]
+                if not shown.get("NextToken"):
+                    break
+                token = {"NextToken": shown["NextToken"]}
+            if shown["Status"] == "CREATE_COMPLETE":
+                return changes
+            if shown["Status"] == "FAILED":
+                self._cloudformation.delete_change_set(**names)
+                reason = shown.get("StatusReason", "AWS gives no reason")
+                if any(each in reason for each in _NO_CHANGES):
+                    return None
+                raise DeploymentError(f"AWS rejects the change to the stack {stack.name}: {reason}")
+            time.sleep(self._poll_seconds)
+
+    def _show(self, changes: Sequence[dict[str, str]]) -> None:
+        row = "{:<7}  {:<28}  {:<44}  {}"
+        detail(row.format("Action", "Resource", "Type", "Replacement"))
+        for each in changes:
+            replacement = each.get("Replacement", "-")
+            names = each["Action"], each["LogicalResourceId"], each["ResourceType"]
+            detail(row.format(*names, replacement))
+
+    def _protect(
+        self, changes: Sequence[dict[str, str]], names: dict[str, str], allow_loss: bool
+    ) -> None:
+        lost = [
+            PRECIOUS[each["LogicalResourceId"]]
+            for each in changes
+            if each["LogicalResourceId"] in PRECIOUS
+            and (each["Action"] == "Remove" or each.get("Replacement") in ("True", "Conditional"))
+        ]
+        if not lost:
+            return
+        if not allow_loss:
+            self._cloudformation.delete_change_set(**names)
+            raise DeploymentError(
+                f"This would replace {' and '.join(lost)}.\nNothing was changed. To deploy without"
+                " those conversations: ./deployment.sh deploy --yes"
+            )
+        say(f"Replacing {' and '.join(lost)}, as --yes allows")
+
+    def _events(self, stack_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the events of a stack, the newest first."""
+        pages = self._cloudformation.get_paginator("describe_stack_events")
+        for page in pages.paginate(StackName=stack_id):
+            yield from page["StackEvents"]
+
+    def _newest_event(self, stack_id: str) -> str:
+        return str(next((each["EventId"] for each in self._events(stack_id)), ""))
+
+    def _follow(self, stack_id: str, newest: str) -> tuple[str, list[str]]:
+        """Show the events after the newest one as they happen, until the stack has settled.
+
+        Return its status, and for each resource that failed, why.
+        """
+        status, reasons = "", list[str]()
+        while True:
+            fresh = []
+            for event in self._events(stack_id):
+                if event["EventId"] == newest:
+                    break
+                fresh.append(event)
+            for event in reversed(fresh):
+                newest = event["EventId"]
+                what, name = event["ResourceStatus"], event["LogicalResourceId"]
+                reason = event.get("ResourceStatusReason", "")
+                detail(f"{event['Timestamp']:%H:%M:%S}  {what:<27}  {name}  {reason}".rstrip())
+                if event["PhysicalResourceId"] == stack_id:
+                    status = what
+                if what.endswith("_FAILED") and "cancelled" not in reason:
+                    if event["PhysicalResourceId"] != stack_id:
+                        reasons.append(f"{name}: {reason}")
+                    if event["ResourceType"] == "AWS::ECS::Service":
+                        self._explain_service(event["PhysicalResourceId"])
+            if status and not status.endswith("_IN_PROGRESS"):
+                return status, reasons
+            time.sleep(self._poll_seconds)
+
+    def last_failure(self, stack: Stack) -> str:
+        """Return which resource failed last, and when and why; "" if none has."""
+        for event in self._events(stack.id):
+            what, reason = event["ResourceStatus"], event.get("ResourceStatusReason", "")
+            if what.endswith("_FAILED") and "cancelled" not in reason:
+                when = event["Timestamp"].isoformat(timespec="seconds")
+                return f"{when} {event['LogicalResourceId']} {reason or what}"
+        return ""
+
+
+def _check_outcome(name: str, status: str, reasons: Sequence[str]) -> None:
+    if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        return
+    outcomes = {
+        "UPDATE_ROLLBACK_COMPLETE": f"The change to the stack {name} failed and was rolled back;"
+        " the previous version keeps running.",
+        "ROLLBACK_COMPLETE": f"The stack {name} could not be created, so its resources were"
+        " deleted.",
+    }
+    outcome = outcomes.get(status, f"The change to the stack {name} failed; it is {status}.")
+    raise DeploymentError(f"{outcome} What failed:{_lines(reasons)}")
+
+
+def _lines(reasons: Sequence[str]) -> str:
+    return "".join(f"\n  {reason}" for reason in reasons)

@@ -1,0 +1,83 @@
+"""Deploy this commit: the registry's stack, the image, the chatbot's stack, and its tasks."""
+
+from deployment import checks, image, kept, parameters, service
+from deployment.checks import Plan
+from deployment.console import result, say
+from deployment.context import Context
+from deployment.kept import Kept
+from deployment.project import REGISTRY, TEMPLATE
+
+
+def deploy(context: Context) -> None:
+    """Create what is missing, change what is different, and print the address."""
+    stacks, options = context.stacks, context.options
+    plan = checks.check(
+        context.account, stacks, context.project, context.name, allow_dirty=options.allow_dirty
+    )
+    _mention_kept_data(context, plan)
+    registry = stacks.settle(context.registry_name)
+    if options.dry_run:
+        _say_steps(context, plan, has_registry=bool(registry.status))
+        return
+    tags = parameters.as_tags(plan.tags)
+    stacks.change(registry, TemplateBody=REGISTRY.read_text(encoding="utf-8"), Tags=tags)
+    repository = stacks.look_up(context.registry_name).outputs["RepositoryUri"]
+    stacks.settle(context.name)  # before the build, so that problems show at once
+    image.build(
+        context.account,
+        repository,
+        plan.tag,
+        context.project.platform,
+        f"The stack {context.name} is unchanged.",
+    )
+    stacks.change(
+        stacks.settle(context.name),
+        allow_loss=options.yes,
+        TemplateBody=TEMPLATE.read_text(encoding="utf-8"),
+        Parameters=plan.parameters(f"{repository}:{plan.tag}"),
+        Tags=tags,
+    )
+    finish(context)
+
+
+def finish(context: Context) -> None:
+    """Wait for the tasks, and print the address."""
+    stack = context.stacks.look_up(context.name)
+    service.wait_for_rollout(context.account, stack, context.options.poll_seconds)
+    say("Done")
+    result(stack.outputs["Address"])
+
+
+def _say_steps(context: Context, plan: Plan, *, has_registry: bool) -> None:
+    if not has_registry:
+        say(f"Would create the stack {context.registry_name}, for the images")
+    platform = context.project.platform
+    say(f"Would build the image {plan.tag} for {platform} and push it, unless it is in ECR already")
+    stack = context.stacks.settle(context.name)
+    status = stack.status or "not there"
+    say(f"Would show the changes to the stack {context.name}, which is {status}, and make them")
+    say("Would wait until all tasks run the new image, and print the address")
+    say("Nothing was changed")
+
+
+def _mention_kept_data(context: Context, plan: Plan) -> None:
+    """Say what a new stack will not have, unless its parameters name what was kept."""
+    if context.stacks.look_up(context.name).status:
+        return
+    files = (
+        []
+        if plan.given.get("FileSystemId")
+        else kept.find_kept_files(context.account, context.name)
+    )
+    pools = []
+    if context.project.has_pool and not plan.given.get("UserPoolId"):
+        pools = kept.find_kept_pools(context.account, context.name)
+    without = "and the new stack will start without them."
+    if files:
+        say(f"An earlier stack's conversations are kept in {', '.join(files)}, {without}")
+    if pools:
+        say(
+            "An earlier stack's people, to whom its conversations belong, are kept in"
+            f" {', '.join(pools)}, {without}"
+        )
+    Kept(files, pools).tell_how_to_adopt()

@@ -1,0 +1,79 @@
+"""Delete everything, except the conversations and the people unless that is asked for."""
+
+from collections.abc import Sequence
+
+from deployment.account import accepting
+from deployment.console import begin, confirm, say
+from deployment.context import Context
+from deployment.errors import DeploymentError
+from deployment.kept import Kept, find_kept_files, find_kept_pools
+
+
+def destroy(context: Context) -> None:
+    """Delete both stacks. Keep what can't be made again, or delete that too."""
+    options = context.options
+    context.account.sign_in()
+    found = _find(context)
+    if options.delete_data:
+        region = f"--region {options.region}"
+        _refuse_to_guess("user pools", found.pools, f"cognito-idp delete-user-pool {region} --user")
+        _refuse_to_guess("file systems", found.files, f"efs delete-file-system {region} --file")
+    say(
+        f"This deletes the stacks {context.name} and {context.registry_name} in {options.region},"
+        f" in account {context.account.id}."
+    )
+    fate = "deleted" if options.delete_data else "kept"
+    if found.files:
+        say(f"The conversations, in the file system {', '.join(found.files)}, are {fate}.")
+    if found.pools:
+        say(f"The people, in the user pool {', '.join(found.pools)}, are {fate}.")
+    if options.dry_run:
+        say("Nothing was changed")
+        return
+    if not options.yes:
+        confirm(context.name, "destroy")
+    for name in (context.name, context.registry_name):
+        stack = context.stacks.wait_for_others(name)
+        if stack.status:
+            context.stacks.delete(stack)
+    if options.delete_data:
+        _delete(context, found)
+        return
+    if found.files:
+        say(f"The conversations are kept in {', '.join(found.files)}.")
+    if found.pools:
+        say(f"The people are kept in {', '.join(found.pools)}.")
+    found.tell_how_to_adopt()
+
+
+def _find(context: Context) -> Kept:
+    """Find what the stack has, or what earlier stacks left."""
+    outputs = context.stacks.look_up(context.name).outputs
+    files = [outputs["FileSystem"]] if outputs.get("FileSystem") else []
+    pools = [outputs["UserPoolId"]] if outputs.get("UserPoolId") else []
+    if context.project.has_pool:
+        pools = pools or find_kept_pools(context.account, context.name)
+    return Kept(files or find_kept_files(context.account, context.name), pools)
+
+
+def _refuse_to_guess(what: str, found: Sequence[str], command: str) -> None:
+    if len(found) > 1:
+        kind = "pool" if "pool" in what else "system"
+        raise DeploymentError(
+            f"Several {what} were left behind, and only you can tell which one to delete:"
+            f" {', '.join(found)}\nDelete the others first. With the AWS CLI:\n"
+            f"  aws {command}-{kind}-id ID"
+        )
+
+
+def _delete(context: Context, found: Kept) -> None:
+    account = context.account
+    for pool in found.pools:
+        begin(f"Deleting the user pool {pool}", f"The user pool {pool} may still be there.")
+        with accepting("ResourceNotFoundException"):
+            account.client("cognito-idp").delete_user_pool(UserPoolId=pool)
+    for files in found.files:
+        begin(f"Deleting the file system {files}", f"The file system {files} may still be there.")
+        with accepting("FileSystemNotFound"):
+            account.client("efs").delete_file_system(FileSystemId=files)
+        say("Its backups in AWS Backup expire by themselves.")

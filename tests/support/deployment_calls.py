@@ -1,0 +1,49 @@
+"""The calls of AWS that deployment.sh makes: test_deployment.py records them with the defaults, and
+test_github_roles.py compares them with what a role allows.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+ALWAYS = {
+    "cloudformation:CreateChangeSet",
+    "cloudformation:DeleteChangeSet",
+    "cloudformation:DeleteStack",
+    "cloudformation:DescribeChangeSet",
+    "cloudformation:DescribeStackEvents",
+    "cloudformation:DescribeStacks",
+    "cloudformation:ExecuteChangeSet",
+    "cloudformation:ListStackResources",
+    "cloudformation:ValidateTemplate",
+    "cloudwatch:DescribeAlarms",
+    "ecr:DescribeImages",
+    "ecr:GetAuthorizationToken",
+    "ecs:DescribeServices",
+    "ecs:DescribeTasks",
+    "ecs:ListTasks",
+    "elasticfilesystem:DescribeFileSystems",
+    "logs:FilterLogEvents",
+    "sts:GetCallerIdentity",
+}
+WITH = {
+    ("network", "new VPC"): "ec2:DescribeAvailabilityZones",
+    ("use_cloudfront", True): "ec2:DescribeManagedPrefixLists",
+    ("sign_in", "Amazon Cognito"): "cognito-idp:ListUserPools",
+}
+# --delete-data, and all that concerns a person, is for people, not for GitHub's jobs.
+BY_PEOPLE = {
+    "cognito-idp:AdminAddUserToGroup",
+    "cognito-idp:AdminCreateUser",
+    "cognito-idp:AdminDeleteUser",
+    "cognito-idp:AdminGetUser",
+    "cognito-idp:CreateGroup",
+    "cognito-idp:DeleteUserPool",
+    "ecs:RunTask",
+    "elasticfilesystem:DeleteFileSystem",
+    "logs:DeleteLogStream",
+}
+
+
+def calls_with(options: Mapping[str, Any]) -> set[str]:
+    """Return the calls that GitHub's jobs may make in a project with these options."""
+    return ALWAYS | {call for (name, value), call in WITH.items() if options[name] == value}

@@ -254,6 +254,37 @@ def show_a_failure_as_the_services(deployed: Sandbox) -> None:
     deployed.aws.edits["DescribeStackEvents"] = of_the_service
 
 
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("Your account must be verified before you can add CloudFront resources", "AWS Support"),
+        ("not authorized to perform: x with an explicit deny in a service control policy", "AWS O"),
+        ("User: x is not authorized to perform: efs:CreateFileSystem", "allow the action named"),
+        ("The maximum number of VPCs has been reached.", "Service Quotas"),
+        ("Something that nobody has seen before", ""),
+    ],
+)
+def test_what_to_do_about_a_known_failure_is_told(
+    deployed: Sandbox, reason: str, advice: str
+) -> None:
+    def with_reason(answer: str) -> str:
+        events = answer.split("<member>")
+        pattern = r"(<ResourceStatusReason>).*?<"
+        return "<member>".join(
+            re.sub(pattern, rf"\1{reason}<", each) if "UPDATE_FAILED" in each else each
+            for each in events
+        )
+
+    deployed.aws.edits["DescribeStackEvents"] = with_reason
+    deployed.edit_template(fails)
+    done = deployed.run()
+    assert done.returncode == 1
+    told = done.stderr.partition("What failed:\n  Signal: ")[2]
+    assert told.startswith(f"{reason}\n")
+    assert advice in told
+    assert bool(told.removeprefix(f"{reason}\n")) == bool(advice)
+
+
 def test_a_rollout_that_fails_after_the_stack_is_told(deployed: Sandbox) -> None:
     # The emulator's tasks always run, so this answers as ECS does when its circuit breaker opens.
     def goes_back(answer: str) -> str:
@@ -434,6 +465,46 @@ def test_parameters_that_cannot_be_read_are_told_before_the_build(
     assert done.returncode == 1
     assert "infra/parameters.json is not a list that AWS can read" in done.stderr
     assert unused.builds() == []
+
+
+def test_parameters_that_aws_would_refuse_are_told_before_the_build(
+    bake: Bake, programs: Path, unused_port: int
+) -> None:
+    project = bake(network="existing VPC", sign_in="none")
+    remove_what_is_lacking(project.path / "infra" / "template.yml")
+    sandbox = Sandbox(project.path, programs, unused_port)
+    for name in ("TaskSiez", "ImageUri"):
+        write_parameter(sandbox, name, "512/1024")
+    write_parameter(sandbox, "TaskSubnetA", "subnet-0a")
+    done = sandbox.run("--allow-dirty")
+    assert done.returncode == 1
+    for name in ("VpcId", "LoadBalancerSubnetA", "LoadBalancerSubnetB", "TaskSubnetB"):
+        assert f"\n  - infra/parameters.json must have a value for {name}\n" in done.stderr
+    assert "infra/parameters.json has TaskSiez, which infra/template.yml does not" in done.stderr
+    assert "has ImageUri, which the deployment finds by itself" in done.stderr
+    assert done.stderr.count("\n  - ") == 6
+    assert sandbox.aws.changes() == sandbox.builds() == []
+    sandbox.aws.stop()
+
+
+def test_a_parameter_that_is_given_twice_is_told(unused: Sandbox) -> None:
+    entry = '{"ParameterKey": "MinTasks", "ParameterValue": "2"}'
+    (unused.project / "infra" / "parameters.json").write_text(f"[{entry}, {entry}]")
+    assert "infra/parameters.json has MinTasks twice" in unused.run("--allow-dirty").stderr
+
+
+def test_tags_that_can_not_change_are_told_before_the_build(deployed: Sandbox) -> None:
+    """AWS changes nothing of CloudFront's VPC origin while it is in use, not even its tags."""
+    file = deployed.project / "infra" / "tags.json"
+    tags = json.loads(file.read_text())
+    file.write_text(json.dumps([*tags, {"Key": "Team", "Value": "Legal"}]))
+    done = deployed.run("--allow-dirty")
+    assert done.returncode == 1
+    assert "infra/tags.json differs from the tags of the stack team-chatbot" in done.stderr
+    assert '{"Key": "Owner", "Value": "Our Team"}' in done.stderr
+    assert deployed.aws.changes() == deployed.builds() == []
+    file.write_text(json.dumps(tags[::-1]))  # the same, in another order
+    deployed.deploy("--allow-dirty")
 
 
 def test_a_template_that_aws_refuses_is_told_before_the_build(unused: Sandbox) -> None:

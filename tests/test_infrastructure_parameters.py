@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from hooks.options import tag
 from support.cloudformation import RefusedError
+from support.own_tests import constant
 from support.rendering import InfrastructureRenderer
 from support.stacks import ENCRYPTED, REQUIRED, Infrastructure, RenderedStack
 
 METADATA = "/.well-known/openid-configuration"
 OIDC_SECRET = REQUIRED["OidcClientSecretArn"]
-# deployment.sh passes these
-BY_THE_SCRIPT = {"ImageUri", "CloudFrontPrefixListId", "ZoneA", "ZoneB"}
+BY_THE_SCRIPT = set(constant("deployment/parameters.py", "FOUND"))
+NEEDED = set(constant("deployment/parameters.py", "NEEDED"))
 
 
 def test_every_parameter_is_described_in_a_group_and_says_what_it_accepts(
@@ -95,6 +96,7 @@ def test_the_parameters_file_names_parameters_and_needs_only_what_is_the_teams(
         declared = each.template["Parameters"]
         assert set(given) <= set(declared) - BY_THE_SCRIPT
         needed = {name for name, rules in declared.items() if "Default" not in rules}
+        assert needed - BY_THE_SCRIPT == NEEDED & set(declared)
         assert needed - BY_THE_SCRIPT == {
             name for name in given if given[name] == "" and "Default" not in declared[name]
         }

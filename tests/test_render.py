@@ -88,6 +88,7 @@ FILES = {
     "deployment/__init__.py",
     "deployment/__main__.py",
     "deployment/account.py",
+    "deployment/advice.py",
     "deployment/checks.py",
     "deployment/command_line.py",
     "deployment/commit.py",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from deployment import console
 from deployment.account import AwsError, sentence
+from deployment.advice import advise
 from deployment.command_line import read_command_line
 from deployment.context import Context, make_context
 from deployment.errors import DeploymentError, UsageError
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         console.fail(str(error))
         return 1
     except AwsError as error:
-        console.fail(sentence(error))
+        console.fail(f"{sentence(error)}{advise(str(error))}")
         console.say(f"Stopped by the error above. {console.how_to_go_on()}")
         return 1
     except BrokenPipeError:  # whoever reads the output has enough

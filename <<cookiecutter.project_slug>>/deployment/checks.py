@@ -1,5 +1,7 @@
 """The checks before a deployment, which list everything that is missing at once."""
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from deployment import commit, image, parameters
@@ -77,10 +79,11 @@ def _check_files(
     except AwsError as error:
         lacks.append(f"AWS rejects {shown(TEMPLATE)}: {sentence(error)}")
         return
-    taken = {each["ParameterKey"]: each.get("DefaultValue") for each in answer["Parameters"]}
+    taken = [each["ParameterKey"] for each in answer["Parameters"]]
     plan.values = parameters.find_values(account, taken, stack, lacks)
     if not is_readable:
         return
+    _check_tags(stack, plan, taken, lacks)
     _check_values(plan.given, taken, lacks)
     has_https = "CloudFrontPrefixListId" in taken or plan.given.get("CertificateArn")
     if project.has_people and not has_https:
@@ -90,7 +93,21 @@ def _check_files(
         )
 
 
-def _check_values(given: dict[str, str], taken: dict[str, str | None], lacks: list[str]) -> None:
+def _check_tags(stack: Stack, plan: Plan, taken: Collection[str], lacks: list[str]) -> None:
+    """Refuse other tags than the stack's where they would reach a VPC origin.
+
+    AWS changes nothing of an origin that a distribution uses, so the whole change would fail.
+    """
+    before = {each["Key"]: each["Value"] for each in stack.tags}
+    if "CloudFrontPrefixListId" in taken and stack.was_completed and plan.tags != before:
+        lacks.append(
+            f"{shown(TAGS)} differs from the tags of the stack {stack.name}, and AWS can't change"
+            " those of a VPC origin that CloudFront uses. Put back:"
+            f" {json.dumps(stack.tags, ensure_ascii=False)}"
+        )
+
+
+def _check_values(given: dict[str, str], taken: Collection[str], lacks: list[str]) -> None:
     """Check what CloudFormation would refuse only after the image was built."""
     file = shown(PARAMETERS)
     for name in given:
@@ -98,6 +115,6 @@ def _check_values(given: dict[str, str], taken: dict[str, str | None], lacks: li
             lacks.append(f"{file} has {name}, which {shown(TEMPLATE)} does not take")
         elif name in parameters.FOUND:
             lacks.append(f"{file} has {name}, which the deployment finds by itself")
-    for name, default in taken.items():
-        if default is None and name not in parameters.FOUND and not given.get(name):
+    for name in parameters.NEEDED:
+        if name in taken and not given.get(name):
             lacks.append(f"{file} must have a value for {name}")

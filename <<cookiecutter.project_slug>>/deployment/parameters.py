@@ -12,7 +12,18 @@ from deployment.stacks import Stack
 # CloudFront's VPC origins do not reach these zones. An account's names for them are its own; the
 # IDs are the same everywhere. AWS: "Restrict access with VPC origins", July 2026.
 UNREACHABLE = ("use1-az3", "usw1-az2", "apne1-az3", "cac1-az3")
-FOUND = ("ImageUri", "CloudFrontPrefixListId", "ZoneA", "ZoneB")
+FOUND = ("ImageUri", "CloudFrontPrefixListId", "ZoneA", "ZoneB")  # by the deployment
+NEEDED = (  # from the team, as they have no default
+    "AllowedCidr",
+    "LoadBalancerSubnetA",
+    "LoadBalancerSubnetB",
+    "OidcClientId",
+    "OidcClientSecretArn",
+    "OidcMetadataUrl",
+    "TaskSubnetA",
+    "TaskSubnetB",
+    "VpcId",
+)
 
 
 class ListError(Exception):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deployment.account import Account, accepting
+from deployment.advice import advise
 from deployment.console import begin, detail, say
 from deployment.errors import DeploymentError
 
@@ -15,7 +16,7 @@ PRECIOUS = {
     "FileSystem": "the file system that holds the conversations",
     "UserPool": "the user pool with the people to whom the conversations belong",
 }
-_NEVER_COMPLETED = (
+NEVER_COMPLETED = (
     "REVIEW_IN_PROGRESS",
     "CREATE_FAILED",
     "ROLLBACK_COMPLETE",
@@ -40,6 +41,11 @@ class Stack:
     def exists(self) -> bool:
         """Whether there is more than a change set that was never executed."""
         return self.status not in ("", "REVIEW_IN_PROGRESS")
+
+    @property
+    def was_completed(self) -> bool:
+        """Whether it can be updated, and was not merely attempted."""
+        return self.exists and self.status not in NEVER_COMPLETED
 
     @property
     def is_busy(self) -> bool:
@@ -118,7 +124,7 @@ class Stacks:
     def settle(self, name: str) -> Stack:
         """Make sure that a stack can be changed; delete one that was never completed."""
         stack = self.wait_for_others(name)
-        if stack.status in _NEVER_COMPLETED:
+        if stack.status in NEVER_COMPLETED:
             if not self._dry_run:
                 return self.delete(stack)
             say(
@@ -210,7 +216,9 @@ class Stacks:
                 reason = shown.get("StatusReason", "AWS gives no reason")
                 if any(each in reason for each in _NO_CHANGES):
                     return None
-                raise DeploymentError(f"AWS rejects the change to the stack {stack.name}: {reason}")
+                raise DeploymentError(
+                    f"AWS rejects the change to the stack {stack.name}: {reason}{advise(reason)}"
+                )
             time.sleep(self._poll_seconds)
 
     def _show(self, changes: Sequence[dict[str, str]]) -> None:
@@ -301,4 +309,5 @@ def _check_outcome(name: str, status: str, reasons: Sequence[str]) -> None:
 
 
 def _lines(reasons: Sequence[str]) -> str:
-    return "".join(f"\n  {reason}" for reason in reasons)
+    advice = dict.fromkeys(advise(reason) for reason in reasons)
+    return "".join([*(f"\n  {reason}" for reason in reasons), *advice])

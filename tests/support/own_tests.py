@@ -1,8 +1,10 @@
-"""What the project's own tests use, loaded from the template for those of the template."""
+"""What the project's own Python has, loaded from the template for the template's tests."""
 
+import ast
 import importlib.util
 import sys
 from types import ModuleType
+from typing import Any
 
 from support.paths import TEMPLATE
 
@@ -16,3 +18,14 @@ def load(name: str) -> ModuleType:
     sys.dont_write_bytecode = True  # else the cache would be rendered into projects
     spec.loader.exec_module(module)
     return module
+
+
+def constant(path: str, name: str) -> Any:
+    """Return a constant of a module, which need not be loaded for that."""
+    module = ast.parse((TEMPLATE / path).read_text(encoding="utf-8"))
+    [value] = [
+        node.value
+        for node in module.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+    ]
+    return ast.literal_eval(value)

@@ -1,0 +1,30 @@
+"""What to do about failures that AWS explains only to those who know it."""
+
+import re
+
+# By words in AWS's reasons, which are nowhere documented: they are quoted from public reports.
+_ADVICE = {
+    r"account must be verified": "AWS has not verified this account for CloudFront yet, as happens"
+    ' with new accounts. Open a case with AWS Support ("Account and billing") with the sentence'
+    " above; until then, you can deploy without CloudFront.",
+    r"explicit deny in a service control policy|with an explicit deny": "A policy of your"
+    " organization denies this. Ask those who administer AWS Organizations to allow the action"
+    " named above in this region.",
+    r"is not authorized to perform|not authorized to access|AccessDenied": "The credentials, or the"
+    " role that CloudFormation uses, may not do this. Ask those who gave you them to allow the"
+    " action named above.",
+    r"maximum number of|LimitExceeded|limit exceeded|has been reached|quota": "A quota of the"
+    " account is used up. Delete what is no longer needed, or ask for more in the console, under"
+    " Service Quotas.",
+    r"subnets?.*(not supported|unsupported).*availability zone|availability zone.*not support": "A"
+    " subnet is in an Availability Zone that AWS does not support for this. Choose subnets in other"
+    " ones.",
+}
+
+
+def advise(reason: str) -> str:
+    """Return what to do, on a line of its own, or "" if nothing better is known than the reason."""
+    for words, advice in _ADVICE.items():
+        if re.search(words, reason, re.IGNORECASE):
+            return f"\n{advice}"
+    return ""

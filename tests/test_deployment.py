@@ -13,17 +13,20 @@ import re
 import shutil
 import signal
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from support.aws_emulator import command_line, emulator, needs_aws, remove_what_is_lacking
 from support.aws_sandbox import Sandbox
-from support.deployment_calls import BY_PEOPLE, calls_with
+from support.cloudformation import ACCOUNT
+from support.deployment_calls import BY_PEOPLE, FOR_PROFILES, calls_with
 from support.options import DEFAULTS
 from support.rendering import Bake
 from support.waiting import wait_until
@@ -512,6 +515,54 @@ def test_a_template_that_aws_refuses_is_told_before_the_build(unused: Sandbox) -
     done = unused.run("--allow-dirty")
     assert done.returncode == 1
     assert re.search(r"AWS rejects infra/template.yml: .*AWS::No::Such", done.stderr)
+    assert unused.builds() == []
+
+
+# Models
+
+
+def test_the_tasks_may_call_the_models_of_models_toml(deployed: Sandbox) -> None:
+    file = deployed.project / "models.toml"
+    offered = [table["id"] for table in tomllib.loads(file.read_text()).values()]
+    own = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:"
+    assert named_models(deployed) == [f"{own}inference-profile/{each}" for each in offered]
+    profile = f"{own}application-inference-profile/a1b2"
+    behind = "arn:aws:bedrock:us-west-2::foundation-model/amazon.nova-x"
+    # The emulator has no Bedrock.
+    asked = f"GET /inference-profiles/{quote(profile, safe='')}"
+    deployed.aws.answers[asked] = (200, json.dumps({"models": [{"modelArn": behind}]}))
+    file.write_text(f'[x]\nname = "X"\nid = "{profile}"\ncontext_window = 1000\n')
+    deployed.commit()
+    deployed.deploy()
+    assert named_models(deployed) == [profile]
+    assert deployed.parameter("ModelsBehind") == behind
+    assert {each for each in deployed.aws.calls if "bedrock" in each} == FOR_PROFILES
+    deployed.aws.answers[asked] = (404, json.dumps({"message": "no such profile"}))
+    done = deployed.run()
+    assert done.returncode == 1
+    assert "models.toml has a profile that AWS does not know: " in done.stderr
+
+
+def named_models(sandbox: Sandbox) -> list[str]:
+    return sandbox.parameter("ModelsNamed").split(",")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[x", "can't be read: "),
+        ("", "offers no model"),
+        ("id = 1", "must have a table with an id in place of id"),
+        ("[x]\nname = 'X'", "must have a table with an id in place of x"),
+    ],
+)
+def test_models_that_cannot_be_read_are_told_before_the_build(
+    unused: Sandbox, text: str, told: str
+) -> None:
+    (unused.project / "models.toml").write_text(text)
+    done = unused.run("--allow-dirty")
+    assert done.returncode == 1
+    assert f"  - models.toml {told}" in done.stderr
     assert unused.builds() == []
 
 

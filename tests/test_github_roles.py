@@ -12,7 +12,7 @@ from cfnlint.helpers import load_resource
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from support.cloudformation import ACCOUNT, Stack, create, listed
-from support.deployment_calls import calls_with
+from support.deployment_calls import FOR_PROFILES, calls_with
 from support.options import DEFAULTS, NOTHING_BY_DEFAULT, combine
 from support.projects import Project
 from support.rendering import Bake
@@ -249,7 +249,7 @@ def test_what_is_not_needed_is_really_asked_for(default: Project) -> None:
 def test_the_script_may_do_what_it_does_and_nothing_else(
     project: Project, roles: dict[str, Any]
 ) -> None:
-    wanted = set(PUSH)
+    wanted = PUSH | FOR_PROFILES
     for call in calls_with({**DEFAULTS, **project.options}):
         wanted |= NEEDED.get(call, {call})
     assert allowed(roles["DeploymentRole"]) == wanted
@@ -377,7 +377,15 @@ def test_the_script_may_change_two_stacks_and_their_images(roles: dict[str, Any]
             (resource,) = statement["Resource"]
             assert resource.endswith(":repository/bot-registry-*")
         else:
-            reads = ("Describe", "List", "Filter", "Validate", "GetAuthorizationToken", "PassRole")
+            reads = (
+                "Describe",
+                "List",
+                "Filter",
+                "GetInference",
+                "Validate",
+                "GetAuthorizationToken",
+                "PassRole",
+            )
             assert all(action.split(":")[1].startswith(reads) for action in statement["Action"])
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hooks.options import tag
 from support.cloudformation import RefusedError
-from support.own_tests import constant
+from support.own_python import constant
 from support.rendering import InfrastructureRenderer
 from support.stacks import ENCRYPTED, REQUIRED, Infrastructure, RenderedStack
 

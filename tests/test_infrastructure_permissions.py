@@ -5,10 +5,15 @@ import re
 import tomllib
 from typing import Any
 
+import pytest
+
 from support.cloudformation import ACCOUNT, listed, walk
 from support.options import STRUCTURE
+from support.own_python import load
 from support.stack_parts import container, secrets, statements, variables
 from support.stacks import Infrastructure, RenderedStack
+
+models = load("deployment/models.py")
 
 
 def test_the_models_offered_may_be_called_and_nothing_else_of_bedrock(
@@ -16,37 +21,65 @@ def test_the_models_offered_may_be_called_and_nothing_else_of_bedrock(
 ) -> None:
     for each in infrastructures:
         region = each.options["aws_region"]
+        ids = [table["id"] for table in tomllib.loads(each.files["models.toml"]).values()]
         profiles, behind = set(), set()
-        for table in tomllib.loads(each.files["models.toml"]).values():
-            profiles.add(f"arn:aws:bedrock:{region}:{ACCOUNT}:inference-profile/{table['id']}")
-            geography, model = table["id"].split(".", 1)
-            places = [region, ""] if geography == "global" else [f"{region[:2]}-*"]
-            behind |= {f"arn:aws:bedrock:{place}::foundation-model/{model}" for place in places}
-        stack = each.create()
-        found = [one for one in statements(stack) if "bedrock" in str(one)]
-        assert all(one["Action"] == ["bedrock:InvokeModelWithResponseStream"] for one in found)
-        [through, models] = found
-        assert set(through["Resource"]) == profiles
-        assert "Condition" not in through
-        assert set(models["Resource"]) == behind
-        [(key, allowed)] = models["Condition"]["StringEquals"].items()
-        assert (key, set(allowed)) == ("bedrock:InferenceProfileArn", profiles)
-        assert set(models["Condition"]) == {"StringEquals"}
+        for one in ids:
+            profiles.add(f"arn:aws:bedrock:{region}:{ACCOUNT}:inference-profile/{one}")
+            geography, model = one.split(".", 1)
+            other = "" if geography == "global" else f"{region[:2]}-*"
+            behind |= {f"arn:aws:bedrock:{at}::foundation-model/{model}" for at in (region, other)}
+        found = models.permit(ids, region, ACCOUNT, lambda _: [])
+        stack = each.create(ModelsNamed=",".join(found.named), ModelsBehind=",".join(found.behind))
+        allowed = [one for one in statements(stack) if "bedrock" in str(one)]
+        assert all(one["Action"] == ["bedrock:InvokeModelWithResponseStream"] for one in allowed)
+        [named, chosen] = allowed
+        assert set(named["Resource"]) == profiles
+        assert "Condition" not in named
+        assert set(chosen["Resource"]) == behind
+        [(key, through)] = chosen["Condition"]["StringEquals"].items()
+        assert (key, set(through)) == ("bedrock:InferenceProfileArn", profiles)
+        assert set(chosen["Condition"]) == {"StringEquals"}
 
 
-def test_models_and_region_change_nothing_but_what_may_be_called(
+HERE = "arn:aws:bedrock:ap-northeast-1"
+THERE = "arn:aws:bedrock:us-west-2::foundation-model/x"
+
+
+@pytest.mark.parametrize(
+    ("id_", "named", "behind"),
+    [
+        (
+            "jp.maker.x",
+            f"{HERE}:1:inference-profile/jp.maker.x",
+            {f"{at}::foundation-model/maker.x" for at in (HERE, "arn:aws:bedrock:ap-northeast-*")},
+        ),
+        ("maker.x", f"{HERE}::foundation-model/maker.x", {f"{HERE}::foundation-model/maker.x"}),
+        (
+            f"{HERE}:1:application-inference-profile/a",
+            f"{HERE}:1:application-inference-profile/a",
+            {THERE},
+        ),
+        (
+            f"{HERE}:1:provisioned-model/a",
+            f"{HERE}:1:provisioned-model/a",
+            {f"{HERE}:1:provisioned-model/a"},
+        ),
+    ],
+)
+def test_each_kind_of_model_can_be_offered(id_: str, named: str, behind: set[str]) -> None:
+    found = models.permit([id_], "ap-northeast-1", "1", lambda arn: [THERE] if arn == id_ else [])
+    assert found.named == [named]
+    assert set(found.behind) == behind
+
+
+def test_models_and_region_change_nothing_of_the_stack(
     infrastructures: list[Infrastructure],
 ) -> None:
     """So that looking at one choice of models is enough in the tests of everything else."""
-    rest: dict[tuple[Any, ...], set[str]] = {}
+    seen: dict[tuple[Any, ...], set[str]] = {}
     for each in infrastructures:
-        resources = dict(each.template["Resources"])
-        policies = resources["TaskRole"]["Properties"]["Policies"]
-        others = [one for one in policies if one.get("PolicyName") != "models"]
-        assert len(others) == len(policies) - 1
-        shown = json.dumps([each.template | {"Resources": resources | {"TaskRole": others}}])
-        rest.setdefault(tuple(each.options[name] for name in STRUCTURE), set()).add(shown)
-    assert [len(different) for different in rest.values()] == [1] * 16 * 3
+        seen.setdefault(tuple(each.options[name] for name in STRUCTURE), set()).add(each.text)
+    assert [len(different) for different in seen.values()] == [1] * 16 * 3
 
 
 def test_tasks_and_ecs_may_do_what_they_need_and_no_more(stacks: list[RenderedStack]) -> None:

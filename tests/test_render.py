@@ -97,6 +97,7 @@ FILES = {
     "deployment/errors.py",
     "deployment/image.py",
     "deployment/kept.py",
+    "deployment/models.py",
     "deployment/parameters.py",
     "deployment/project.py",
     "deployment/service.py",

@@ -9,6 +9,7 @@ from deployment.account import Account, AwsError, sentence
 from deployment.errors import DeploymentError
 from deployment.parameters import ListError
 from deployment.project import (
+    MODELS,
     PARAMETERS,
     REGISTRY,
     ROOT,
@@ -50,7 +51,7 @@ def check(
         lacks.append(str(error))
     lacks += image.check_docker()
     plan.tag = commit.find_tag(allow_dirty=allow_dirty, lacks=lacks)
-    files = (ROOT / "Dockerfile", REGISTRY, TEMPLATE, PARAMETERS, TAGS)
+    files = (ROOT / "Dockerfile", MODELS, REGISTRY, TEMPLATE, PARAMETERS, TAGS)
     absent = [f"The file {shown(file)} is missing" for file in files if not file.is_file()]
     lacks += absent
     if account.id and not absent:

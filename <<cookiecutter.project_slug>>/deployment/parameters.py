@@ -5,14 +5,23 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from deployment.account import Account
-from deployment.project import PARAMETERS, TAGS, shown
+from deployment import models
+from deployment.account import Account, AwsError, sentence
+from deployment.models import ModelsError
+from deployment.project import MODELS, PARAMETERS, TAGS, shown
 from deployment.stacks import Stack
 
 # CloudFront's VPC origins do not reach these zones. An account's names for them are its own; the
 # IDs are the same everywhere. AWS: "Restrict access with VPC origins", July 2026.
 UNREACHABLE = ("use1-az3", "usw1-az2", "apne1-az3", "cac1-az3")
-FOUND = ("ImageUri", "CloudFrontPrefixListId", "ZoneA", "ZoneB")  # by the deployment
+FOUND = (  # by the deployment
+    "CloudFrontPrefixListId",
+    "ImageUri",
+    "ModelsBehind",
+    "ModelsNamed",
+    "ZoneA",
+    "ZoneB",
+)
 NEEDED = (  # from the team, as they have no default
     "AllowedCidr",
     "LoadBalancerSubnetA",
@@ -92,9 +101,28 @@ def find_values(
             found["CloudFrontPrefixListId"] = lists[0]["PrefixListId"]
         else:
             lacks.append(f"CloudFront publishes no list of its addresses in {account.region}")
+    if "ModelsNamed" in taken:
+        found |= _find_models(account, lacks)
     if "ZoneA" in taken:
         found |= _choose_zones(account, stack, "CloudFrontPrefixListId" in taken, lacks)
     return found
+
+
+def _find_models(account: Account, lacks: list[str]) -> dict[str, str]:
+    def ask_profile(arn: str) -> list[str]:
+        details = account.client("bedrock").get_inference_profile(inferenceProfileIdentifier=arn)
+        return [each["modelArn"] for each in details["models"]]
+
+    try:
+        ids = models.read_model_ids(MODELS)
+        found = models.permit(ids, account.region, account.id, ask_profile)
+    except ModelsError as error:
+        lacks.append(str(error))
+        return {}
+    except AwsError as error:
+        lacks.append(f"{shown(MODELS)} has a profile that AWS does not know: {sentence(error)}")
+        return {}
+    return {"ModelsNamed": ",".join(found.named), "ModelsBehind": ",".join(found.behind)}
 
 
 def _choose_zones(

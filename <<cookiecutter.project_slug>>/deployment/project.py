@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = ROOT / "infra" / "registry.yml"
 TEMPLATE = ROOT / "infra" / "template.yml"
 PARAMETERS = ROOT / "infra" / "parameters.json"
+MODELS = ROOT / "models.toml"
 TAGS = ROOT / "infra" / "tags.json"
 
 

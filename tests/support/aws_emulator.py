@@ -1,6 +1,7 @@
 """AWS on this machine: ministack, the AWS CLI to ask it, and a docker that only pushes names."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,7 @@ PREFIXES = {"monitoring": "cloudwatch"}
 PATHS = {
     "GET /2015-02-01/file-systems": "DescribeFileSystems",
     "DELETE /2015-02-01/file-systems": "DeleteFileSystem",
+    "GET /inference-profiles": "GetInferenceProfile",
 }
 
 
@@ -188,7 +190,7 @@ class AwsProxy:
             _, _, region, service, *_ = headers["Authorization"].split("/")
             self.regions.add(region)
             if "Boto3" in headers["User-Agent"]:  # deployment.sh; the tests use the AWS CLI
-                call = action.partition("/fs-")[0]
+                call = re.sub(r"/(fs-|arn).*", "", action)
                 self.calls.add(f"{PREFIXES.get(service, service)}:{PATHS.get(call, call)}")
         self.before.pop(action, lambda: None)()
         if action in self.answers:

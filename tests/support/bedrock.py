@@ -1,8 +1,8 @@
 """The stand-in for Bedrock that the project's own tests use, loaded from the template."""
 
-from support.own_tests import load
+from support.own_python import load
 
-stand_in = load("bedrock")
+stand_in = load("tests/support/bedrock.py")
 
 
 def bedrock_environment(url: str) -> dict[str, str]:

@@ -155,7 +155,9 @@ class Stack:
         if name in pseudo:
             return pseudo[name]
         if name in self.parameters:
-            return self.parameters[name]
+            value = self.parameters[name]
+            declared = self.template.get("Parameters", {}).get(name, {})
+            return value.split(",") if declared.get("Type") == "CommaDelimitedList" else value
         resource = name.split(".")[0]
         assert resource in self._made, f"{name} is referred to, and not made: {self.parameters}"
         self._referred.add(resource)

@@ -30,6 +30,8 @@ WITH = {
     ("use_cloudfront", True): "ec2:DescribeManagedPrefixLists",
     ("sign_in", "Amazon Cognito"): "cognito-idp:ListUserPools",
 }
+# Only where models.toml names a profile by its ARN.
+FOR_PROFILES = {"bedrock:GetInferenceProfile"}
 # --delete-data, and all that concerns a person, is for people, not for GitHub's jobs.
 BY_PEOPLE = {
     "cognito-idp:AdminAddUserToGroup",

@@ -4,7 +4,7 @@ import subprocess
 
 from playwright.sync_api import BrowserContext
 
-from support.own_tests import load
+from support.own_python import load
 from support.projects import Project, share_environment
 
 COOKIE_SECRET = "0123456789" * 4
@@ -23,7 +23,7 @@ print(create_signed_value(secret, name, claims).decode())
 """
 
 
-stand_in = load("provider")
+stand_in = load("tests/support/provider.py")
 
 
 def let_sign_in_end(project: Project, visitor: BrowserContext, seconds: float) -> None:

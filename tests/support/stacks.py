@@ -21,6 +21,8 @@ FILES_FOR_AWS = (
 IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/team-chatbot:0123abc"
 REQUIRED = {  # parameters without a default, where they exist
     "ImageUri": IMAGE,
+    "ModelsNamed": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.amazon.nova-lite",
+    "ModelsBehind": "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite",
     "CloudFrontPrefixListId": "pl-3b927c52",
     "ZoneA": "us-east-1a",
     "ZoneB": "us-east-1b",

@@ -9,10 +9,10 @@ from typing import Any
 from support.paths import TEMPLATE
 
 
-def load(name: str) -> ModuleType:
-    """Load a module of the project's `tests/support`, under a name that nothing else has."""
-    path = TEMPLATE / "tests" / "support" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"own_{name}", path)
+def load(path: str) -> ModuleType:
+    """Load a module that imports no other of the project, under a name that nothing else has."""
+    file = TEMPLATE / path
+    spec = importlib.util.spec_from_file_location(f"own_{file.stem}", file)
     assert spec and spec.loader
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     sys.dont_write_bytecode = True  # else the cache would be rendered into projects

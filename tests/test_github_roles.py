@@ -12,7 +12,7 @@ from cfnlint.helpers import load_resource
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from support.cloudformation import ACCOUNT, Stack, create, listed
-from support.deployment_calls import FOR_PROFILES, calls_with
+from support.deployment_calls import FOR_CERTIFICATES, FOR_PROFILES, calls_with
 from support.options import DEFAULTS, NOTHING_BY_DEFAULT, combine
 from support.projects import Project
 from support.rendering import Bake
@@ -249,7 +249,7 @@ def test_what_is_not_needed_is_really_asked_for(default: Project) -> None:
 def test_the_script_may_do_what_it_does_and_nothing_else(
     project: Project, roles: dict[str, Any]
 ) -> None:
-    wanted = PUSH | FOR_PROFILES
+    wanted = PUSH | FOR_CERTIFICATES | FOR_PROFILES
     for call in calls_with({**DEFAULTS, **project.options}):
         wanted |= NEEDED.get(call, {call})
     assert allowed(roles["DeploymentRole"]) == wanted

@@ -19,6 +19,7 @@ from deployment.project import read_project
 from deployment.verbs.accounts import invite, remove
 from deployment.verbs.deploy import deploy
 from deployment.verbs.destroy import destroy
+from deployment.verbs.doctor import doctor
 from deployment.verbs.logs import logs
 from deployment.verbs.people import people
 from deployment.verbs.rollback import rollback
@@ -26,6 +27,7 @@ from deployment.verbs.status import status
 
 VERBS: dict[str, Callable[[Context], None]] = {
     "deploy": deploy,
+    "doctor": doctor,
     "status": status,
     "logs": logs,
     "rollback": rollback,

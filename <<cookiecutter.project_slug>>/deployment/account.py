@@ -22,19 +22,23 @@ class Account:
     def __init__(self, region: str, profile: str = "") -> None:
         self.region, self.profile = region, profile
         self.id = ""
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
         self._session: Any = None
 
-    def client(self, service: str) -> Any:
-        """Return boto3's client, which tries again where AWS asks for patience."""
+    def client(self, service: str, region: str = "") -> Any:
+        """Return boto3's client, which tries again where AWS asks for patience.
+
+        region: another one than the account's.
+        """
         if self._session is None:
             self._session = boto3.Session(
                 region_name=self.region, profile_name=self.profile or None
             )
-        if service not in self._clients:
+        key = (service, region or self.region)
+        if key not in self._clients:
             config = Config(retries={"mode": "standard"})
-            self._clients[service] = self._session.client(service, config=config)
-        return self._clients[service]
+            self._clients[key] = self._session.client(*key, config=config)
+        return self._clients[key]
 
     def find(self, service: str, operation: str, key: str, **details: Any) -> list[Any]:
         """Return what all pages of an answer list under the key."""

@@ -10,6 +10,12 @@ _ADVICE = {
     r"explicit deny in a service control policy|with an explicit deny": "A policy of your"
     " organization denies this. Ask those who administer AWS Organizations to allow the action"
     " named above in this region.",
+    r"use case details": "Submit Anthropic's form once: in the console of Amazon Bedrock, open the"
+    " model catalog, and choose one of its models.",
+    r"aws-marketplace": "Nobody has subscribed the account to this model yet. A person who may"
+    " subscribe in AWS Marketplace has to ask it something in the console's playground once.",
+    r"on-demand throughput": "Name an inference profile in models.toml, such as us. or eu. before"
+    " the model's ID.",
     r"is not authorized to perform|not authorized to access|AccessDenied": "The credentials, or the"
     " role that CloudFormation uses, may not do this. Ask those who gave you them to allow the"
     " action named above.",

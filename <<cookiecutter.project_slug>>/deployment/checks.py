@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from deployment import commit, image, parameters
 from deployment.account import Account, AwsError, sentence
+from deployment.certificate import check_certificate
 from deployment.errors import DeploymentError
+from deployment.network import SUBNETS, check_network
 from deployment.parameters import ListError
 from deployment.project import (
     MODELS,
@@ -44,6 +46,16 @@ def check(
     account: Account, stacks: Stacks, project: Project, stack_name: str, *, allow_dirty: bool
 ) -> Plan:
     """Return what can be deployed. Raises DeploymentError with all that is missing."""
+    plan, lacks = inspect(account, stacks, project, stack_name, allow_dirty=allow_dirty)
+    if lacks:
+        raise DeploymentError("\n  - ".join(["Fix this first:", *lacks]))
+    return plan
+
+
+def inspect(
+    account: Account, stacks: Stacks, project: Project, stack_name: str, *, allow_dirty: bool
+) -> tuple[Plan, list[str]]:
+    """Return what can be deployed, and all that is missing for that."""
     plan, lacks = Plan(), list[str]()
     try:
         account.sign_in()
@@ -56,9 +68,7 @@ def check(
     lacks += absent
     if account.id and not absent:
         _check_files(account, stacks.look_up(stack_name), project, plan, lacks)
-    if lacks:
-        raise DeploymentError("\n  - ".join(["Fix this first:", *lacks]))
-    return plan
+    return plan, lacks
 
 
 def _check_files(
@@ -92,6 +102,12 @@ def _check_files(
             "To sign in, browsers need HTTPS: enter DomainName and its certificate,"
             f" CertificateArn, in {shown(PARAMETERS)}"
         )
+    with_cloudfront = "CloudFrontPrefixListId" in taken
+    if "VpcId" in taken and all(plan.given.get(name) for name in ("VpcId", *SUBNETS)):
+        lacks += check_network(account, plan.given, with_cloudfront=with_cloudfront)
+    if plan.given.get("CertificateArn"):
+        domain = plan.given.get("DomainName", "")
+        lacks += check_certificate(account, plan.given["CertificateArn"], domain)
 
 
 def _check_tags(stack: Stack, plan: Plan, taken: Collection[str], lacks: list[str]) -> None:

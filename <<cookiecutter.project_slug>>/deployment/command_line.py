@@ -68,6 +68,10 @@ def verbs(project: Project) -> dict[str, Verb]:
             },
             frozenset({"dry_run", "allow_dirty", "yes"}),
         ),
+        "doctor": Verb(
+            {"doctor": "find what would keep the chatbot from working, and say what to do"},
+            frozenset(),
+        ),
         "status": Verb({"status": "show what is running, and what is wrong with it"}, frozenset()),
         "logs": Verb({"logs": "show the logs of the last hour"}, frozenset({"follow"})),
         "rollback": Verb(

@@ -50,6 +50,12 @@ def read_model_ids(file: Path) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def model_of(id_: str) -> str:
+    """Return the ID of the model behind an ID in models.toml; "" if only AWS knows it."""
+    geography, _, model = id_.partition(".")
+    return "" if id_.startswith("arn:") else model if geography in _REGIONS else id_
+
+
 def permit(
     ids: list[str], region: str, account: str, ask_profile: Callable[[str], list[str]]
 ) -> Permitted:

@@ -36,8 +36,10 @@ LACKING = (
 PREFIXES = {"monitoring": "cloudwatch"}
 PATHS = {
     "GET /2015-02-01/file-systems": "DescribeFileSystems",
-    "DELETE /2015-02-01/file-systems": "DeleteFileSystem",
-    "GET /inference-profiles": "GetInferenceProfile",
+    "DELETE /2015-02-01/file-systems/.*": "DeleteFileSystem",
+    "GET /inference-profiles/.*": "GetInferenceProfile",
+    "GET /foundation-models/.*": "GetFoundationModel",
+    "POST /model/.*/converse": "InvokeModel",
 }
 
 
@@ -190,8 +192,8 @@ class AwsProxy:
             _, _, region, service, *_ = headers["Authorization"].split("/")
             self.regions.add(region)
             if "Boto3" in headers["User-Agent"]:  # deployment.sh; the tests use the AWS CLI
-                call = re.sub(r"/(fs-|arn).*", "", action)
-                self.calls.add(f"{PREFIXES.get(service, service)}:{PATHS.get(call, call)}")
+                names = [name for path, name in PATHS.items() if re.fullmatch(path, action)]
+                self.calls.add(f"{PREFIXES.get(service, service)}:{(names or [action])[0]}")
         self.before.pop(action, lambda: None)()
         if action in self.answers:
             status, text = self.answers[action]

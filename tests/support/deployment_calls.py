@@ -25,11 +25,16 @@ ALWAYS = {
     "logs:FilterLogEvents",
     "sts:GetCallerIdentity",
 }
-WITH = {
-    ("network", "new VPC"): "ec2:DescribeAvailabilityZones",
-    ("use_cloudfront", True): "ec2:DescribeManagedPrefixLists",
-    ("sign_in", "Amazon Cognito"): "cognito-idp:ListUserPools",
+WITH: dict[str, dict[str, object]] = {
+    "cognito-idp:ListUserPools": {"sign_in": "Amazon Cognito"},
+    "ec2:DescribeAvailabilityZones": {"network": "new VPC"},
+    "ec2:DescribeInternetGateways": {"network": "existing VPC", "use_cloudfront": True},
+    "ec2:DescribeManagedPrefixLists": {"use_cloudfront": True},
+    "ec2:DescribeRouteTables": {"network": "existing VPC"},
+    "ec2:DescribeSubnets": {"network": "existing VPC"},
+    "ec2:DescribeVpcAttribute": {"network": "existing VPC"},
 }
+FOR_CERTIFICATES = {"acm:DescribeCertificate"}  # only with CertificateArn
 # Only where models.toml names a profile by its ARN.
 FOR_PROFILES = {"bedrock:GetInferenceProfile"}
 # --delete-data, and all that concerns a person, is for people, not for GitHub's jobs.
@@ -45,7 +50,19 @@ BY_PEOPLE = {
     "logs:DeleteLogStream",
 }
 
+# What only `doctor` asks beside that.
+BY_DOCTOR = {
+    "bedrock:InvokeModel",
+    "bedrock:GetFoundationModel",
+    "ec2:DescribeVpcs",
+    "servicequotas:GetServiceQuota",
+}
+
 
 def calls_with(options: Mapping[str, Any]) -> set[str]:
     """Return the calls that GitHub's jobs may make in a project with these options."""
-    return ALWAYS | {call for (name, value), call in WITH.items() if options[name] == value}
+    return ALWAYS | {
+        call
+        for call, chosen in WITH.items()
+        if all(options[name] == value for name, value in chosen.items())
+    }

@@ -1,0 +1,39 @@
+"""Find everything that would keep the chatbot from working, before a person meets it."""
+
+from deployment import answers, checks, models, quotas
+from deployment.console import result, say
+from deployment.context import Context
+from deployment.errors import DeploymentError
+from deployment.models import ModelsError
+from deployment.project import MODELS
+
+
+def doctor(context: Context) -> None:
+    """Run all checks, and print what is wrong. Raises DeploymentError if anything is."""
+    account = context.account
+    say("Checking the tools, the files, the network and the certificate")
+    plan, lacks = checks.inspect(
+        account, context.stacks, context.project, context.name, allow_dirty=True
+    )
+    if account.id:
+        if not context.stacks.look_up(context.name).was_completed:
+            say("Checking the quotas")
+            tasks = int(plan.given.get("MaxTasks") or plan.given.get("Tasks") or 2)
+            size = plan.given.get("TaskSize", "256/512")
+            lacks += quotas.check_quotas(account, size, tasks, makes_vpc="ZoneA" in plan.values)
+        lacks += _check_models(context)
+    if lacks:
+        raise DeploymentError("\n  - ".join(["This is wrong:", *dict.fromkeys(lacks)]))
+    result("Nothing is wrong that can be seen before a deployment.")
+
+
+def _check_models(context: Context) -> list[str]:
+    try:
+        ids = models.read_model_ids(MODELS)
+    except ModelsError:
+        return []  # which is told already
+    lacks = []
+    for each in ids:
+        say(f"Asking the model {each} for one token")
+        lacks += answers.check_model(context.account, each)
+    return lacks

@@ -1,0 +1,245 @@
+"""deployment.sh doctor, and the checks before a deployment, find what is wrong in an account."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from support.aws_emulator import command_line, emulator, needs_aws, remove_what_is_lacking
+from support.aws_sandbox import Sandbox
+from support.deployment_calls import BY_DOCTOR
+from support.rendering import Bake
+
+pytestmark = needs_aws
+
+NewSandbox = Callable[..., Sandbox]
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with command_line(tmp_path_factory.mktemp("programs")) as folder:
+        yield folder
+
+
+@pytest.fixture
+def new_sandbox(bake: Bake, programs: Path, tmp_path: Path) -> Iterator[NewSandbox]:
+    """Make a committed project with options, and an account with nothing in it."""
+    with emulator(tmp_path / "state") as port:
+        made: list[Sandbox] = []
+
+        def make(**options: Any) -> Sandbox:
+            project = bake(**options).path
+            remove_what_is_lacking(project / "infra" / "template.yml")
+            made.append(Sandbox(project, programs, port))
+            made[-1].git("init", "--quiet")
+            made[-1].commit()
+            let_models_answer(made[-1])
+            return made[-1]
+
+        yield make
+        for each in made:
+            each.aws.stop()
+
+
+def let_models_answer(sandbox: Sandbox, **more: tuple[int, str]) -> None:
+    """Let the models answer, because the emulator knows neither these nor the account's quotas."""
+    text = (sandbox.project / "models.toml").read_text()
+    usage = {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}
+    answer = {
+        "output": {"message": {"role": "assistant", "content": [{"text": "Hi"}]}},
+        "stopReason": "max_tokens",
+        "usage": usage,
+        "metrics": {"latencyMs": 1},
+    }
+    for id_ in re.findall('id = "(.*)"', text):
+        model = quote(id_, safe="")
+        sandbox.aws.answers[f"POST /model/{model}/converse"] = (200, json.dumps(answer))
+        behind = quote(id_.partition(".")[2], safe="")
+        details = json.dumps({"modelDetails": {"modelLifecycle": {"status": "ACTIVE"}}})
+        sandbox.aws.answers[f"GET /foundation-models/{behind}"] = (200, details)
+    sandbox.aws.answers["GetServiceQuota"] = (200, json.dumps({"Quota": {"Value": 5.0}}))
+
+
+def test_a_healthy_account_is_told_so_and_nothing_is_made(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox()
+    done = sandbox.run("doctor")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "Nothing is wrong that can be seen before a deployment.\n"
+    assert [each for each in sandbox.aws.changes() if "converse" not in each] == []
+    assert sandbox.builds() == []
+    assert sandbox.aws.calls >= BY_DOCTOR
+    [asked, *_] = [body for body in sandbox.aws.bodies if "maxTokens" in body]
+    assert json.loads(asked)["inferenceConfig"] == {"maxTokens": 1}
+
+
+def test_everything_that_is_wrong_is_told_at_once(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox(models="both")
+    ids = re.findall('id = "(.*)"', (sandbox.project / "models.toml").read_text())
+    refused = {
+        "form": "Model use case details have not been submitted for this account.",
+        "market": "not authorized to perform the required aws-marketplace:Subscribe",
+        "policy": "with an explicit deny in a service control policy",
+    }
+    for id_, message in zip(ids, refused.values(), strict=False):
+        sandbox.aws.answers[f"POST /model/{quote(id_, safe='')}/converse"] = (
+            403,
+            json.dumps({"message": message, "__type": "AccessDeniedException"}),
+        )
+    legacy = {"status": "LEGACY", "endOfLifeTime": "2026-12-31T00:00:00Z"}
+    behind = quote(ids[3].partition(".")[2], safe="")
+    sandbox.aws.answers[f"GET /foundation-models/{behind}"] = (
+        200,
+        json.dumps({"modelDetails": {"modelLifecycle": legacy}}),
+    )
+    sandbox.aws.answers["GetServiceQuota"] = (200, json.dumps({"Quota": {"Value": 1.0}}))
+    done = sandbox.run("doctor", DOCKER_FAILS="version")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    for part in (
+        "docker's daemon does not answer",
+        "VPCs, and the account may have 1",
+        "The tasks need up to 2 vCPUs, and the account may use 1",
+        f"The model {ids[0]} does not answer: ",
+        "Submit Anthropic's form once",
+        "Nobody has subscribed the account",
+        "A policy of your organization denies this",
+        f"The model {ids[3]} is an old one, and AWS ends it on 2026-12-31",
+    ):
+        assert part in done.stderr
+    assert done.stderr.count("\n  - ") == 7
+
+
+# The team's own network
+
+
+class Network:
+    """A VPC in the emulator, with subnets that a chatbot could use."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.vpc = self.ask("create-vpc", "--cidr-block=10.1.0.0/16")["Vpc"]["VpcId"]
+        self.gateway = self.ask("create-internet-gateway")["InternetGateway"]["InternetGatewayId"]
+        words = (f"--internet-gateway-id={self.gateway}", f"--vpc-id={self.vpc}")
+        self.ask("attach-internet-gateway", *words)
+        for name in ("support", "hostnames"):
+            self.ask("modify-vpc-attribute", f"--vpc-id={self.vpc}", f"--enable-dns-{name}")
+        self.private = self.add_route_table()
+        self.public = self.add_route_table(f"--gateway-id={self.gateway}")
+
+    def ask(self, *words: str) -> Any:
+        return self.sandbox.ask("ec2", *words)
+
+    def add_route_table(self, *way: str) -> str:
+        made = self.ask("create-route-table", f"--vpc-id={self.vpc}")["RouteTable"]
+        id_ = str(made["RouteTableId"])
+        if way:
+            words = (f"--route-table-id={id_}", "--destination-cidr-block=0.0.0.0/0", *way)
+            self.ask("create-route", *words)
+        return id_
+
+    def add_subnet(self, number: int, zone: str, table: str) -> str:
+        words = (f"--cidr-block=10.1.{number}.0/24", f"--availability-zone={zone}")
+        made = self.ask("create-subnet", f"--vpc-id={self.vpc}", *words)["Subnet"]
+        id_ = str(made["SubnetId"])
+        words = (f"--subnet-id={id_}", f"--route-table-id={table}")
+        self.ask("associate-route-table", *words)
+        return id_
+
+
+def enter(sandbox: Sandbox, **given: str) -> None:
+    file = sandbox.project / "infra" / "parameters.json"
+    values = {each["ParameterKey"]: each["ParameterValue"] for each in json.loads(file.read_text())}
+    pairs = (values | given).items()
+    entries = [{"ParameterKey": name, "ParameterValue": value} for name, value in pairs]
+    file.write_text(json.dumps(entries))
+
+
+def wrong(sandbox: Sandbox) -> list[str]:
+    """Return what the checks before a deployment find."""
+    done = sandbox.run("deploy", "--dry-run", "--allow-dirty")
+    if done.returncode == 0:
+        return []
+    [_, *found] = done.stderr.strip().split("\n  - ")
+    return found
+
+
+def test_a_network_of_ones_own_is_checked_before_the_build(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox(network="existing VPC")
+    network = Network(sandbox)
+    a, b = "us-east-1a", "us-east-1b"
+    subnets = {
+        "LoadBalancerSubnetA": network.add_subnet(0, a, network.private),
+        "LoadBalancerSubnetB": network.add_subnet(1, b, network.private),
+        "TaskSubnetA": network.add_subnet(2, a, network.private),
+        "TaskSubnetB": network.add_subnet(3, b, network.private),
+    }
+    enter(sandbox, VpcId=network.vpc, **subnets)
+    assert wrong(sandbox) == []
+    public = network.add_subnet(4, a, network.public)
+    enter(sandbox, TaskSubnetA=public)
+    assert wrong(sandbox) == [
+        f"TaskSubnetA, {public}, reaches the internet through an internet gateway, for which tasks"
+        " need public addresses: set TaskPublicAddress to ENABLED"
+    ]
+    enter(sandbox, TaskPublicAddress="ENABLED", TaskSubnetB=subnets["TaskSubnetA"])
+    [both, without] = wrong(sandbox)
+    assert both.startswith(f"TaskSubnetA and TaskSubnetB are both in {a}")
+    assert without.startswith(f"TaskSubnetB, {subnets['TaskSubnetA']}, has no route to an internet")
+    enter(sandbox, TaskPublicAddress="DISABLED", **subnets)
+    network.ask("modify-vpc-attribute", f"--vpc-id={network.vpc}", "--no-enable-dns-hostnames")
+    words = (f"--internet-gateway-id={network.gateway}", f"--vpc-id={network.vpc}")
+    network.ask("detach-internet-gateway", *words)
+    sandbox.aws.edits["DescribeSubnets"] = lambda text: re.sub(
+        "use1-az.", "use1-az3", text, count=1
+    )
+    found = wrong(sandbox)
+    assert len(found) == 3
+    assert "which CloudFront does not reach" in found[0]
+    assert "has enableDnsHostnames off" in found[1]
+    assert "has no internet gateway, which CloudFront requires" in found[2]
+    other = Network(sandbox)
+    enter(sandbox, VpcId=other.vpc)
+    assert [each.partition(",")[0] for each in wrong(sandbox)] == list(subnets)
+    enter(sandbox, TaskSubnetA="subnet-0123456789abcdef0")
+    [gone] = wrong(sandbox)
+    assert "is not there" in gone and "subnet-0123456789abcdef0" in gone
+    assert "ExecuteChangeSet" not in sandbox.aws.asked
+
+
+# The certificate
+
+
+@pytest.mark.parametrize(
+    ("status", "names", "told"),
+    [
+        ("ISSUED", ["chat.example.com"], ""),
+        ("ISSUED", ["*.example.com"], ""),
+        ("ISSUED", ["www.example.com", "example.com"], "is not for chat.example.com, but for www"),
+        ("PENDING_VALIDATION", ["chat.example.com"], "it waits until the DNS record exists"),
+        ("EXPIRED", ["chat.example.com"], "it has expired"),
+        ("SOMETHING_NEW", ["chat.example.com"], "it is SOMETHING_NEW"),
+    ],
+)
+def test_a_certificate_that_can_not_be_used_is_told(
+    new_sandbox: NewSandbox, status: str, names: list[str], told: str
+) -> None:
+    sandbox = new_sandbox(sign_in="none")
+    arn = "arn:aws:acm:us-east-1:111122223333:certificate/1"
+    enter(sandbox, CertificateArn=arn, DomainName="chat.example.com")
+    details = {"Status": status, "DomainName": names[0], "SubjectAlternativeNames": names}
+    sandbox.aws.answers["DescribeCertificate"] = (200, json.dumps({"Certificate": details}))
+    found = wrong(sandbox)
+    assert len(found) == bool(told)
+    assert not told or told in found[0]
+
+
+def test_a_certificate_that_is_not_there_is_told(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox(sign_in="none")
+    arn = "arn:aws:acm:us-east-1:111122223333:certificate/1"
+    enter(sandbox, CertificateArn=arn, DomainName="chat.example.com")
+    [told] = wrong(sandbox)
+    assert f"AWS does not show the certificate {arn}: " in told

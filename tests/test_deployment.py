@@ -1326,6 +1326,84 @@ def test_destroy_deletes_the_conversations_if_told_and_can_be_repeated(deployed:
     assert "AWS Backup" not in done.stderr
 
 
+def leave_something(sandbox: Sandbox, *, for_good: bool) -> tuple[str, str]:
+    """Leave in the network what GuardDuty and CloudFront do, and let its deletion fail for that.
+
+    The emulator deletes a network with everything in it.
+    """
+    name = sandbox.stack()["StackId"]
+    resources = sandbox.ask("cloudformation", "list-stack-resources", f"--stack-name={name}")
+    [vpc] = [
+        each["PhysicalResourceId"]
+        for each in resources["StackResourceSummaries"]
+        if each["LogicalResourceId"] == "Vpc"
+    ]
+    group = sandbox.ask(
+        *("ec2", "create-security-group", f"--vpc-id={vpc}", "--description=CloudFront's"),
+        "--group-name=CloudFront-VPCOrigins-Service-SG",
+    )["GroupId"]
+    endpoint = sandbox.ask(
+        *("ec2", "create-vpc-endpoint", f"--vpc-id={vpc}", "--vpc-endpoint-type=Interface"),
+        "--service-name=com.amazonaws.us-east-1.guardduty-data",
+        "--tag-specifications=ResourceType=vpc-endpoint,Tags=[{Key=GuardDutyManaged,Value=true}]",
+    )["VpcEndpoint"]["VpcEndpointId"]
+    event = (
+        "<member><EventId>{0}-TIMES</EventId><StackId>{1}</StackId><LogicalResourceId>{0}"
+        "</LogicalResourceId><PhysicalResourceId>{2}</PhysicalResourceId><ResourceType>AWS::X"
+        "</ResourceType><Timestamp>2026-01-01T00:00:00Z</Timestamp><ResourceStatus>DELETE_FAILED"
+        "</ResourceStatus><ResourceStatusReason>has dependencies</ResourceStatusReason></member>"
+    )
+    events = event.format("team-chatbot", name, name) + event.format("Vpc", name, vpc)
+
+    def failed(answer: str) -> str:
+        times = sandbox.aws.asked.count("DeleteStack")
+        fresh = events.replace("TIMES", str(times)) if times else ""
+        return answer.replace("<StackEvents>", f"<StackEvents>{fresh}", 1)
+
+    def succeed() -> None:
+        sandbox.aws.answers.pop("DeleteStack")
+        sandbox.aws.edits.pop("DescribeStackEvents")
+
+    sandbox.aws.asked.clear()
+    sandbox.aws.answers["DeleteStack"] = (200, "<DeleteStackResponse/>")
+    sandbox.aws.edits["DescribeStackEvents"] = failed
+    if not for_good:
+        sandbox.aws.before["DeleteSecurityGroup"] = succeed
+    return group, endpoint
+
+
+def test_what_others_left_in_the_network_is_removed(deployed: Sandbox) -> None:
+    group, endpoint = leave_something(deployed, for_good=False)
+    done = deployed.run("destroy", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert_in_order(
+        done.stderr,
+        "DELETE_FAILED                Vpc  has dependencies",
+        f"Removing what GuardDuty left in the network: {endpoint}",
+        f"Removing the security group CloudFront-VPCOrigins-Service-SG, {group}",
+        "DELETE_COMPLETE              team-chatbot",
+    )
+    assert resting(deployed) == "None"
+
+
+def test_a_network_that_can_not_be_deleted_is_told_with_what_is_in_it(deployed: Sandbox) -> None:
+    group, _ = leave_something(deployed, for_good=True)
+    deployed.aws.answers["DeleteSecurityGroup"] = (
+        400,
+        "<Response><Errors><Error><Code>DependencyViolation</Code><Message>resource has a "
+        "dependent object</Message></Error></Errors></Response>",
+    )
+    done = deployed.run("destroy", "--yes")
+    assert done.returncode == 1
+    assert_in_order(
+        done.stderr,
+        "AWS still uses it: ",
+        "deployment.sh: The stack team-chatbot could not be deleted",
+        "In the network vpc-",
+        f"security group {group}: CloudFront-VPCOrigins-Service-SG",
+    )
+
+
 def test_of_several_user_pools_none_is_guessed(deployed: Sandbox) -> None:
     deployed.ask("cognito-idp", "create-user-pool", "--pool-name=team-chatbot")
     deployed.run("destroy", "--yes")

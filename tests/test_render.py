@@ -99,6 +99,7 @@ FILES = {
     "deployment/errors.py",
     "deployment/image.py",
     "deployment/kept.py",
+    "deployment/leftovers.py",
     "deployment/models.py",
     "deployment/network.py",
     "deployment/parameters.py",

@@ -9,7 +9,7 @@ from typing import Any
 from deployment.account import Account, accepting
 from deployment.advice import advise
 from deployment.console import begin, detail, say
-from deployment.errors import DeploymentError
+from deployment.errors import DeletionError, DeploymentError
 
 # What holds something that can't be made again, by its name in the template.
 PRECIOUS = {
@@ -144,7 +144,7 @@ class Stacks:
         return stack
 
     def delete(self, stack: Stack) -> Stack:
-        """Delete a stack, and return what is left: nothing. Raises DeploymentError."""
+        """Delete a stack, and return what is left: nothing. Raises DeletionError."""
         begin(
             f"Deleting the stack {stack.name}, which is {stack.status}",
             f"AWS continues to delete the stack {stack.name}.",
@@ -153,7 +153,7 @@ class Stacks:
         self._cloudformation.delete_stack(StackName=stack.id, **self._role)
         status, reasons = self._follow(stack.id, newest)
         if status != "DELETE_COMPLETE":
-            raise DeploymentError(
+            raise DeletionError(
                 f"The stack {stack.name} could not be deleted; it is {status}:{_lines(reasons)}\n"
                 "Fix the cause, and run the same command again."
             )
@@ -284,6 +284,14 @@ class Stacks:
             if status and not status.endswith("_IN_PROGRESS"):
                 return status, reasons
             time.sleep(self._poll_seconds)
+
+    def resource(self, stack: Stack, name: str) -> str:
+        """Return the ID that AWS gave to a resource of the template; "" if there is none."""
+        resources = self._account.find(
+            "cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack.id
+        )
+        found = [each for each in resources if each["LogicalResourceId"] == name]
+        return str(found[0].get("PhysicalResourceId", "")) if found else ""
 
     def last_failure(self, stack: Stack) -> str:
         """Return which resource failed last, and when and why; "" if none has."""

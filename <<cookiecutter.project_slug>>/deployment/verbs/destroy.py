@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from deployment.account import accepting
 from deployment.console import begin, confirm, say
 from deployment.context import Context
-from deployment.errors import DeploymentError
+from deployment.errors import DeletionError, DeploymentError
 from deployment.kept import Kept, find_kept_files, find_kept_pools
+from deployment.leftovers import describe_leftovers, remove_leftovers
+from deployment.stacks import Stack
 
 
 def destroy(context: Context) -> None:
@@ -35,7 +37,7 @@ def destroy(context: Context) -> None:
     for name in (context.name, context.registry_name):
         stack = context.stacks.wait_for_others(name)
         if stack.status:
-            context.stacks.delete(stack)
+            _delete_stack(context, stack)
     if options.delete_data:
         _delete(context, found)
         return
@@ -64,6 +66,22 @@ def _refuse_to_guess(what: str, found: Sequence[str], command: str) -> None:
             f" {', '.join(found)}\nDelete the others first. With the AWS CLI:\n"
             f"  aws {command}-{kind}-id ID"
         )
+
+
+def _delete_stack(context: Context, stack: Stack) -> None:
+    """Delete a stack; if its network can't be deleted, try once more without what others left."""
+    stacks, account = context.stacks, context.account
+    network = stacks.resource(stack, "Vpc")
+    try:
+        stacks.delete(stack)
+    except DeletionError:
+        if not network or not remove_leftovers(account, network, context.options.poll_seconds):
+            raise
+        try:
+            stacks.delete(stacks.look_up(stack.name))
+        except DeletionError as error:
+            there = describe_leftovers(account, network)
+            raise DeletionError(f"{error}\nIn the network {network} there are:{there}") from error
 
 
 def _delete(context: Context, found: Kept) -> None:

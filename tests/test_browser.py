@@ -316,14 +316,14 @@ def test_the_model_changes_and_comes_back(
     page = open_page(visitor, chatbot)
     say(page, "Hello")
     expect(messages(page).nth(1)).to_contain_text("Half")
-    choose_model(page, "Claude Sonnet 5")  # in the middle of an answer
+    choose_model(page, "Claude Sonnet 5.5")  # in the middle of an answer
     more.set()
     expect(messages(page).nth(1)).to_contain_text("Half and whole.")
     say(page, "Hello Claude")
     expect(messages(page).nth(3)).to_contain_text("An answer.")
     page.reload()
-    expect(page.get_by_role("combobox", name="Model")).to_have_value("Claude Sonnet 5")
-    assert bedrock.models == ["global.amazon.nova-2-lite-v1:0", "global.anthropic.claude-sonnet-5"]
+    expect(page.get_by_role("combobox", name="Model")).to_have_value("Claude Sonnet 5.5")
+    assert bedrock.models == ["us.amazon.nova-2-lite-v1:0", "us.anthropic.claude-sonnet-5-5"]
     assert "temperature" not in bedrock.requests[-1]["inferenceConfig"]
 
 

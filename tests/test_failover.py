@@ -263,7 +263,7 @@ def test_a_second_message_from_the_other_task_stops_the_answer(
     say(page, "Tell me")
     expect(answer(page)).to_contain_text("Only this")
     device = open_elsewhere(cluster, browser, page)
-    choose_model(device, "Claude Sonnet 5")  # which stops nothing
+    choose_model(device, "Claude Sonnet 5.5")  # which stops nothing
     expect(device.get_by_role("button", name="Stop")).to_be_visible()
     say(device, "No, tell me that")
     expect(messages(device).nth(3)).to_contain_text("An answer.")

@@ -26,7 +26,9 @@ def test_the_models_offered_may_be_called_and_nothing_else_of_bedrock(
         for one in ids:
             profiles.add(f"arn:aws:bedrock:{region}:{ACCOUNT}:inference-profile/{one}")
             geography, model = one.split(".", 1)
-            other = "" if geography == "global" else f"{region[:2]}-*"
+            other = {"global": "", "apac": "ap-*", "au": "ap-southeast-*"}.get(
+                geography, f"{region[:2]}-*"
+            )
             behind |= {f"arn:aws:bedrock:{at}::foundation-model/{model}" for at in (region, other)}
         found = models.permit(ids, region, ACCOUNT, lambda _: [])
         stack = each.create(ModelsNamed=",".join(found.named), ModelsBehind=",".join(found.behind))

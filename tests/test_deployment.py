@@ -762,6 +762,15 @@ def test_status_tells_what_runs_and_what_is_wrong(history: History, deployed: Sa
     assert [each for each in deployed.aws.changes() if each != "SetAlarmState"] == []
 
 
+def test_a_service_that_somebody_deleted_is_told(deployed: Sandbox) -> None:
+    deployed.aws.answers["DescribeServices"] = (200, json.dumps({"services": [], "failures": []}))
+    for words in (("status",), ("deploy",), ("people", "find", "--subject=1")):
+        done = deployed.run(*words)
+        assert (done.returncode, done.stdout) == (1, ""), words
+        assert "The service of the stack team-chatbot is gone" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_logs_are_those_of_the_last_hour_and_can_be_followed(deployed: Sandbox) -> None:
     group = deployed.output("LogGroup")
     name = (f"--log-group-name={group}", "--log-stream-name=a-task")

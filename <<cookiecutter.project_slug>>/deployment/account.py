@@ -36,7 +36,7 @@ class Account:
             )
         key = (service, region or self.region)
         if key not in self._clients:
-            config = Config(retries={"mode": "standard"})
+            config = Config(retries={"mode": "standard", "total_max_attempts": 5})
             self._clients[key] = self._session.client(*key, config=config)
         return self._clients[key]
 

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from deployment.account import Account, AwsError
 from deployment.console import begin, detail, say
@@ -30,10 +31,22 @@ class Rollout:
         return self.definition.rpartition("/")[2]
 
 
+def find_service(account: Account, stack: Stack) -> dict[str, Any]:
+    """Return what ECS says of the stack's service. Raises DeploymentError if it is gone."""
+    names = {"cluster": stack.outputs["Cluster"], "services": [stack.outputs["Service"]]}
+    found: list[dict[str, Any]] = account.client("ecs").describe_services(**names)["services"]
+    if not found or found[0].get("status") == "INACTIVE":
+        raise DeploymentError(
+            f"The service of the stack {stack.name} is gone, though the stack is {stack.status}."
+            " Somebody deleted it by hand; destroy the stack and deploy it again, which keeps the"
+            " conversations."
+        )
+    return found[0]
+
+
 def rollouts(account: Account, stack: Stack) -> list[Rollout]:
     """Return the rollouts of the stack's service."""
-    names = {"cluster": stack.outputs["Cluster"], "services": [stack.outputs["Service"]]}
-    [service] = account.client("ecs").describe_services(**names)["services"]
+    service = find_service(account, stack)
     return [
         Rollout(
             each["status"] == "PRIMARY",
@@ -57,7 +70,7 @@ def wait_for_rollout(account: Account, stack: Stack, poll_seconds: float) -> Non
     )
     before: Rollout | None = None
     while True:
-        [now] = [each for each in rollouts(account, stack) if each.is_primary]
+        now = next(each for each in rollouts(account, stack) if each.is_primary)
         if now != before:
             detail(f"{now.name}  {now.state}, {now.running} of {now.desired} tasks")
         before = now

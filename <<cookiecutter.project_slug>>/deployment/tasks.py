@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from deployment.account import Account, accepting
 from deployment.console import begin
 from deployment.errors import DeploymentError
+from deployment.service import find_service
 from deployment.stacks import Stack
 
 TRIES = 12  # to read the log, as a task's last lines reach it a little later
@@ -40,8 +41,7 @@ def run(
     """
     ecs = account.client("ecs")
     cluster = stack.outputs["Cluster"]
-    names = {"cluster": cluster, "services": [stack.outputs["Service"]]}
-    [service] = ecs.describe_services(**names)["services"]
+    network = find_service(account, stack)["networkConfiguration"]
     begin(
         "Running a task, which takes a minute",
         "The task may still run, and what it says stays in the log.",
@@ -50,22 +50,22 @@ def run(
         cluster=cluster,
         taskDefinition=stack.outputs["TaskDefinition"],
         launchType="FARGATE",
-        networkConfiguration=service["networkConfiguration"],
+        networkConfiguration=network,
         overrides={"containerOverrides": [{"name": "chatbot", "command": list(command)}]},
     )
     if not started["tasks"]:
         raise DeploymentError(f"AWS runs no task: {started['failures'][0]['reason']}")
     arn = started["tasks"][0]["taskArn"]
     while True:
-        [task] = ecs.describe_tasks(cluster=cluster, tasks=[arn])["tasks"]
-        if task["lastStatus"] == "STOPPED":
+        found = ecs.describe_tasks(cluster=cluster, tasks=[arn])["tasks"]
+        if found and found[0]["lastStatus"] == "STOPPED":  # it may take a moment to be found
             break
         time.sleep(poll_seconds)
-    reason = task.get("stoppedReason", "-")
-    [container] = [each for each in task["containers"] if each["name"] == "chatbot"]
-    if "exitCode" not in container:
+    reason = found[0].get("stoppedReason", "-")
+    codes = {each["name"]: each.get("exitCode") for each in found[0]["containers"]}
+    code = codes.get("chatbot")
+    if code is None:
         raise DeploymentError(f"The task did not run: {reason}")
-    code = container["exitCode"]
     stream = f"chatbot/chatbot/{arn.rpartition('/')[2]}"
     for last in (*[False] * (TRIES - 1), True):
         lines = _read_log(account, stack.outputs["LogGroup"], stream)

@@ -372,10 +372,10 @@ def test_the_script_may_change_two_stacks_and_their_images(roles: dict[str, Any]
     stacks = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack"
     for statement in statements(roles["DeploymentRole"]):
         if "cloudformation:CreateChangeSet" in statement["Action"]:
-            assert statement["Resource"] == [f"{stacks}/bot/*", f"{stacks}/bot-registry/*"]
+            assert statement["Resource"] == [f"{stacks}/bot/*", f"{stacks}/team-chatbot-registry/*"]
         elif "ecr:PutImage" in statement["Action"]:
             (resource,) = statement["Resource"]
-            assert resource.endswith(":repository/bot-registry-*")
+            assert resource.endswith(":repository/team-chatbot-registry-*")
         else:
             reads = (
                 "Describe",

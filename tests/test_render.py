@@ -115,6 +115,7 @@ FILES = {
     "deployment/verbs/doctor.py",
     "deployment/verbs/logs.py",
     "deployment/verbs/people.py",
+    "deployment/verbs/promote.py",
     "deployment/verbs/rollback.py",
     "deployment/verbs/status.py",
     "dev.py",

@@ -22,6 +22,7 @@ from deployment.verbs.destroy import destroy
 from deployment.verbs.doctor import doctor
 from deployment.verbs.logs import logs
 from deployment.verbs.people import people
+from deployment.verbs.promote import promote
 from deployment.verbs.rollback import rollback
 from deployment.verbs.status import status
 
@@ -31,6 +32,7 @@ VERBS: dict[str, Callable[[Context], None]] = {
     "status": status,
     "logs": logs,
     "rollback": rollback,
+    "promote": promote,
     "invite": invite,
     "remove": remove,
     "people": people,

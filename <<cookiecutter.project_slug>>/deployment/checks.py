@@ -5,8 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from deployment import commit, image, parameters
-from deployment.account import Account, AwsError, sentence
+from deployment.account import AwsError, sentence
 from deployment.certificate import check_certificate
+from deployment.context import Context
 from deployment.errors import DeploymentError
 from deployment.network import SUBNETS, check_network
 from deployment.parameters import ListError
@@ -17,10 +18,9 @@ from deployment.project import (
     ROOT,
     TAGS,
     TEMPLATE,
-    Project,
     shown,
 )
-from deployment.stacks import Stack, Stacks
+from deployment.stacks import Stack
 
 
 @dataclass
@@ -42,41 +42,41 @@ class Plan:
         return parameters.as_parameters({"ImageUri": image_uri} | self.values | self.given)
 
 
-def check(
-    account: Account, stacks: Stacks, project: Project, stack_name: str, *, allow_dirty: bool
-) -> Plan:
-    """Return what can be deployed. Raises DeploymentError with all that is missing."""
-    plan, lacks = inspect(account, stacks, project, stack_name, allow_dirty=allow_dirty)
+def check(context: Context, *, builds: bool = True) -> Plan:
+    """Return what can be deployed. Raises DeploymentError with all that is missing.
+
+    builds: whether the image may have to be built.
+    """
+    plan, lacks = inspect(context, allow_dirty=context.options.allow_dirty, builds=builds)
     if lacks:
         raise DeploymentError("\n  - ".join(["Fix this first:", *lacks]))
     return plan
 
 
-def inspect(
-    account: Account, stacks: Stacks, project: Project, stack_name: str, *, allow_dirty: bool
-) -> tuple[Plan, list[str]]:
+def inspect(context: Context, *, allow_dirty: bool, builds: bool) -> tuple[Plan, list[str]]:
     """Return what can be deployed, and all that is missing for that."""
     plan, lacks = Plan(), list[str]()
     try:
-        account.sign_in()
+        context.account.sign_in()
     except DeploymentError as error:
         lacks.append(str(error))
-    lacks += image.check_docker()
+    if builds:
+        lacks += image.check_docker()
     plan.tag = commit.find_tag(allow_dirty=allow_dirty, lacks=lacks)
     files = (ROOT / "Dockerfile", MODELS, REGISTRY, TEMPLATE, PARAMETERS, TAGS)
     absent = [f"The file {shown(file)} is missing" for file in files if not file.is_file()]
     lacks += absent
-    if account.id and not absent:
-        _check_files(account, stacks.look_up(stack_name), project, plan, lacks)
+    if context.account.id and not absent:
+        _check_files(context, plan, lacks)
     return plan, lacks
 
 
-def _check_files(
-    account: Account, stack: Stack, project: Project, plan: Plan, lacks: list[str]
-) -> None:
+def _check_files(context: Context, plan: Plan, lacks: list[str]) -> None:
+    account, project = context.account, context.project
+    stack = context.stacks.look_up(context.name)
     is_readable = True
     try:
-        plan.given = parameters.read_parameters()
+        plan.given = parameters.read_parameters(context.options.environment)
     except ListError as error:
         is_readable = False
         lacks.append(str(error))

@@ -9,7 +9,7 @@ from functools import partial
 from typing import NoReturn
 
 from deployment.errors import UsageError
-from deployment.project import Project
+from deployment.project import Project, environments
 
 ACTIONS = ("list", "find", "export", "erase")  # of people
 
@@ -22,15 +22,20 @@ class Options:
     """What a person asks for.
 
     tag: of the image to roll back to, or "".
+    source: the environment whose image is promoted, or "".
+    environment: which one this is about; "" is the one that has no name, such as production.
+    family: how the names of the stacks of all environments begin.
     action: of `people`, one of ACTIONS, or "".
     poll_seconds: between two questions about the same thing.
     """
 
     verb: str
     tag: str
+    source: str
     action: str
     email: str
-    stack_name: str
+    environment: str
+    family: str
     region: str
     profile: str
     role_arn: str
@@ -44,6 +49,14 @@ class Options:
     keep_data: bool
     delete_data: bool
     poll_seconds: float
+
+    def stack_of(self, environment: str) -> str:
+        """Return the name of an environment's stack."""
+        return f"{self.family}-{environment}" if environment else self.family
+
+    @property
+    def stack_name(self) -> str:
+        return self.stack_of(self.environment)
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,10 @@ def verbs(project: Project) -> dict[str, Verb]:
                 " with that tag"
             },
             frozenset({"dry_run"}),
+        ),
+        "promote": Verb(
+            {"promote FROM": "deploy the very image that runs in the environment FROM"},
+            frozenset({"dry_run", "yes"}),
         ),
     }
     if project.has_pool:
@@ -138,6 +155,11 @@ def _make_parser(project: Project, known: Mapping[str, Verb]) -> argparse.Argume
         "--stack-name",
         metavar="NAME",
         help=f"the stack; by default STACK_NAME, or {project.stack_name}",
+    )
+    add(
+        "--environment",
+        metavar="NAME",
+        help="an environment such as staging: its own stack, with infra/parameters.NAME.json",
     )
     add(
         "--region",
@@ -215,7 +237,7 @@ def read_command_line(
     if "help" in words:
         parser.print_help()
         parser.exit()
-    for name in ("stack_name", "region", "profile", "role_arn", "group", "subject", "issuer"):
+    for name in _WITH_VALUE:
         if given.get(name) == "":
             raise UsageError(f"--{name.replace('_', '-')} needs a value; --help shows how.")
     verb = words.pop(0) if words else "deploy"
@@ -228,9 +250,11 @@ def read_command_line(
         Options(
             verb=verb,
             tag=operands.get("tag", ""),
+            source=operands.get("source", ""),
             action=operands.get("action", ""),
             email=operands.get("email", ""),
-            stack_name=given["stack_name"] or environment.get("STACK_NAME") or project.stack_name,
+            environment=given["environment"] or "",
+            family=given["stack_name"] or environment.get("STACK_NAME") or project.stack_name,
             region=given["region"]
             or environment.get("AWS_REGION")
             or environment.get("AWS_DEFAULT_REGION")
@@ -252,6 +276,8 @@ def read_command_line(
     )
 
 
+_WITH_VALUE = ["stack_name", "environment", "region", "profile", "role_arn"]
+_WITH_VALUE += ["group", "subject", "issuer"]
 _OF_SOME_VERBS = {"dry_run", "allow_dirty", "yes", "follow", "keep_data", "delete_data"}
 _OF_SOME_VERBS |= {"group", "subject", "issuer"}
 
@@ -267,6 +293,7 @@ def _read_operands(
 ) -> dict[str, str]:
     """Return what the words after the verb mean."""
     names = {
+        "promote": ["source"],
         "rollback": ["tag"],
         "invite": ["email"],
         "remove": ["email"],
@@ -282,12 +309,22 @@ def _read_operands(
 def _check(options: Options, project: Project) -> Options:
     if options.keep_data and options.delete_data:
         raise UsageError("Either --keep-data or --delete-data, not both.")
+    for name in filter(None, (options.environment, options.source)):
+        if name not in environments():
+            raise UsageError(
+                f'There is no environment "{name}". To make one, write what differs in it into'
+                f" infra/parameters.{name}.json; [] is enough."
+            )
     # "-registry" adds nine characters, and 128 are allowed.
     if not re.fullmatch("[a-zA-Z][a-zA-Z0-9-]{0,118}", options.stack_name):
         raise UsageError(
             f'A stack can\'t be named "{options.stack_name}"; use a letter, then letters, digits'
             " and hyphens, 119 characters at most."
         )
+    if options.verb == "promote" and not options.source:
+        raise UsageError("promote needs the environment to take the image from, such as staging.")
+    if options.verb == "promote" and options.source == options.environment:
+        raise UsageError(f"{options.source} can't be promoted to itself.")
     if not re.fullmatch("[a-z]+(-[a-z]+)+-[0-9]+", options.region):
         raise UsageError(f'"{options.region}" is not an AWS region; for example: eu-central-1.')
     if options.verb in ("invite", "remove") and not _ADDRESS.fullmatch(options.email):

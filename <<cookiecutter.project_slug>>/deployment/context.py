@@ -27,8 +27,8 @@ class Context:
 
     @property
     def registry_name(self) -> str:
-        """The name of the stack that holds the images."""
-        return f"{self.options.stack_name}-registry"
+        """The name of the stack that holds the images of all environments."""
+        return f"{self.options.family}-registry"
 
     def require_stack(self) -> Stack:
         """Return the stack. Raises DeploymentError if there is none, or AWS lets nobody in."""

@@ -36,14 +36,12 @@ def build(account: Account, repository: str, tag: str, platform: str, left: str)
     repository: its address, HOST/NAME.
     left: what an interruption leaves behind.
     """
-    host, _, name = repository.partition("/")
-    ecr = account.client("ecr")
-    with accepting("ImageNotFoundException"):
-        if ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])["imageDetails"]:
-            say(f"The image {tag} is in ECR already")
-            return
+    host = repository.partition("/")[0]
+    if find_digest(account, repository, tag):
+        say(f"The image {tag} is in ECR already")
+        return
     begin(f"Building the image {tag} for {platform}", left)
-    [granted] = ecr.get_authorization_token()["authorizationData"]
+    [granted] = account.client("ecr").get_authorization_token()["authorizationData"]
     user, _, password = base64.b64decode(granted["authorizationToken"]).decode().partition(":")
     login = ["docker", "login", "--username", user, "--password-stdin", host]
     done = subprocess.run(login, input=password, capture_output=True, text=True)
@@ -60,6 +58,15 @@ def build(account: Account, repository: str, tag: str, platform: str, left: str)
             "  docker run --privileged --rm tonistiigi/binfmt --install"
             f" {platform.rpartition('/')[2]}"
         )
+
+
+def find_digest(account: Account, repository: str, tag: str) -> str:
+    """Return the digest of the image with a tag in ECR, or "" if there is none."""
+    names = {"repositoryName": repository.partition("/")[2], "imageIds": [{"imageTag": tag}]}
+    with accepting("ImageNotFoundException"):
+        found = account.client("ecr").describe_images(**names)["imageDetails"]
+        return str(found[0]["imageDigest"]) if found else ""
+    return ""
 
 
 def pushed_images(account: Account, repository: str) -> list[list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from deployment import models
 from deployment.account import Account, AwsError, sentence
 from deployment.models import ModelsError
-from deployment.project import MODELS, PARAMETERS, TAGS, shown
+from deployment.project import MODELS, PARAMETERS, TAGS, parameters_of, shown
 from deployment.stacks import Stack
 
 # CloudFront's VPC origins do not reach these zones. An account's names for them are its own; the
@@ -39,9 +39,12 @@ class ListError(Exception):
     """What is wrong with a list in infra/."""
 
 
-def read_parameters() -> dict[str, str]:
-    """Read infra/parameters.json. Raises ListError."""
-    return _read(PARAMETERS, "ParameterKey", "ParameterValue")
+def read_parameters(environment: str) -> dict[str, str]:
+    """Read infra/parameters.json, and what differs in the environment. Raises ListError."""
+    found = _read(PARAMETERS, "ParameterKey", "ParameterValue")
+    if environment:
+        found |= _read(parameters_of(environment), "ParameterKey", "ParameterValue")
+    return found
 
 
 def read_tags() -> dict[str, str]:

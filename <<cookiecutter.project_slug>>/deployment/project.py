@@ -12,6 +12,17 @@ MODELS = ROOT / "models.toml"
 TAGS = ROOT / "infra" / "tags.json"
 
 
+def parameters_of(environment: str) -> Path:
+    """Return the file with what differs in an environment."""
+    return PARAMETERS.with_name(f"parameters.{environment}.json")
+
+
+def environments() -> list[str]:
+    """Return the names of the environments, each of which has such a file."""
+    files = PARAMETERS.parent.glob("parameters.*.json")
+    return sorted(file.name.removeprefix("parameters.").removesuffix(".json") for file in files)
+
+
 @dataclass(frozen=True)
 class Project:
     """What was chosen when the project was made.

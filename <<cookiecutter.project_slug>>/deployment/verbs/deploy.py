@@ -10,13 +10,11 @@ from deployment.project import REGISTRY, TEMPLATE
 
 def deploy(context: Context) -> None:
     """Create what is missing, change what is different, and print the address."""
-    stacks, options = context.stacks, context.options
-    plan = checks.check(
-        context.account, stacks, context.project, context.name, allow_dirty=options.allow_dirty
-    )
+    stacks = context.stacks
+    plan = checks.check(context)
     _mention_kept_data(context, plan)
     registry = stacks.settle(context.registry_name)
-    if options.dry_run:
+    if context.options.dry_run:
         _say_steps(context, plan, has_registry=bool(registry.status))
         return
     tags = parameters.as_tags(plan.tags)
@@ -30,14 +28,19 @@ def deploy(context: Context) -> None:
         context.project.platform,
         f"The stack {context.name} is unchanged.",
     )
-    stacks.change(
-        stacks.settle(context.name),
-        allow_loss=options.yes,
-        TemplateBody=TEMPLATE.read_text(encoding="utf-8"),
-        Parameters=plan.parameters(f"{repository}:{plan.tag}"),
-        Tags=tags,
-    )
+    change(context, plan, f"{repository}:{plan.tag}")
     finish(context)
+
+
+def change(context: Context, plan: Plan, image_uri: str) -> None:
+    """Create or change the chatbot's stack, so that it runs this image."""
+    context.stacks.change(
+        context.stacks.settle(context.name),
+        allow_loss=context.options.yes,
+        TemplateBody=TEMPLATE.read_text(encoding="utf-8"),
+        Parameters=plan.parameters(image_uri),
+        Tags=parameters.as_tags(plan.tags),
+    )
 
 
 def finish(context: Context) -> None:

@@ -8,6 +8,7 @@ from deployment.context import Context
 from deployment.errors import DeletionError, DeploymentError
 from deployment.kept import Kept, find_kept_files, find_kept_pools
 from deployment.leftovers import describe_leftovers, remove_leftovers
+from deployment.project import environments
 from deployment.stacks import Stack
 
 
@@ -20,10 +21,14 @@ def destroy(context: Context) -> None:
         region = f"--region {options.region}"
         _refuse_to_guess("user pools", found.pools, f"cognito-idp delete-user-pool {region} --user")
         _refuse_to_guess("file systems", found.files, f"efs delete-file-system {region} --file")
+    others = _other_stacks(context)
+    names = [context.name] if others else [context.name, context.registry_name]
     say(
-        f"This deletes the stacks {context.name} and {context.registry_name} in {options.region},"
-        f" in account {context.account.id}."
+        f"This deletes {'the stack' if others else 'the stacks'} {' and '.join(names)} in"
+        f" {options.region}, in account {context.account.id}."
     )
+    if others:
+        say(f"The images in {context.registry_name} stay: {', '.join(others)} may need them.")
     fate = "deleted" if options.delete_data else "kept"
     if found.files:
         say(f"The conversations, in the file system {', '.join(found.files)}, are {fate}.")
@@ -34,7 +39,7 @@ def destroy(context: Context) -> None:
         return
     if not options.yes:
         confirm(context.name, "destroy")
-    for name in (context.name, context.registry_name):
+    for name in names:
         stack = context.stacks.wait_for_others(name)
         if stack.status:
             _delete_stack(context, stack)
@@ -56,6 +61,13 @@ def _find(context: Context) -> Kept:
     if context.project.has_pool:
         pools = pools or find_kept_pools(context.account, context.name)
     return Kept(files or find_kept_files(context.account, context.name), pools)
+
+
+def _other_stacks(context: Context) -> list[str]:
+    """Return the stacks of the other environments that exist, which have the same images."""
+    names = [context.options.stack_of(each) for each in ("", *environments())]
+    others = [name for name in names if name != context.name]
+    return [name for name in others if context.stacks.look_up(name).exists]
 
 
 def _refuse_to_guess(what: str, found: Sequence[str], command: str) -> None:

@@ -12,9 +12,7 @@ def doctor(context: Context) -> None:
     """Run all checks, and print what is wrong. Raises DeploymentError if anything is."""
     account = context.account
     say("Checking the tools, the files, the network and the certificate")
-    plan, lacks = checks.inspect(
-        account, context.stacks, context.project, context.name, allow_dirty=True
-    )
+    plan, lacks = checks.inspect(context, allow_dirty=True, builds=True)
     if account.id:
         if not context.stacks.look_up(context.name).was_completed:
             say("Checking the quotas")

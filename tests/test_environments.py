@@ -1,0 +1,115 @@
+"""Environments beside each other: stacks of their own, one image that is promoted."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.aws_emulator import command_line, emulator, needs_aws, remove_what_is_lacking
+from support.aws_sandbox import Sandbox
+from support.rendering import Bake
+
+pytestmark = needs_aws
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with command_line(tmp_path_factory.mktemp("programs")) as folder:
+        yield folder
+
+
+@pytest.fixture
+def sandbox(bake: Bake, programs: Path, tmp_path: Path) -> Iterator[Sandbox]:
+    """A committed project with an environment, and an account with nothing in it."""
+    with emulator(tmp_path / "state") as port:
+        project = bake().path
+        remove_what_is_lacking(project / "infra" / "template.yml")
+        sandbox = Sandbox(project, programs, port)
+        differs = [{"ParameterKey": "TaskSize", "ParameterValue": "512/1024"}]
+        (project / "infra" / "parameters.staging.json").write_text(json.dumps(differs))
+        sandbox.git("init", "--quiet")
+        sandbox.commit()
+        yield sandbox
+        sandbox.aws.stop()
+
+
+def parameters(sandbox: Sandbox, stack: str) -> dict[str, str]:
+    [found] = sandbox.ask("cloudformation", "describe-stacks", f"--stack-name={stack}")["Stacks"]
+    return {each["ParameterKey"]: each["ParameterValue"] for each in found["Parameters"]}
+
+
+def stacks(sandbox: Sandbox) -> set[str]:
+    found = sandbox.ask("cloudformation", "describe-stacks")["Stacks"]
+    return {each["StackName"] for each in found}
+
+
+def test_an_image_is_built_once_and_promoted(sandbox: Sandbox) -> None:
+    sandbox.deploy("--environment", "staging")
+    assert stacks(sandbox) == {"team-chatbot-staging", "team-chatbot-registry"}
+    assert parameters(sandbox, "team-chatbot-staging")["TaskSize"] == "512/1024"
+    before = sandbox.run("promote", "staging", "--dry-run")
+    assert before.returncode == 0, before.stderr
+    assert stacks(sandbox) == {"team-chatbot-staging", "team-chatbot-registry"}
+    done = sandbox.run("promote", "staging", DOCKER_FAILS="version")  # which it does not need
+    assert done.returncode == 0, done.stderr
+    assert "From team-chatbot-staging to team-chatbot: the image " in done.stderr
+    assert "sha256:" in done.stderr
+    staging, production = (
+        parameters(sandbox, name) for name in ("team-chatbot-staging", "team-chatbot")
+    )
+    assert staging["ImageUri"] == production["ImageUri"]
+    assert production["TaskSize"] == "256/512"
+    assert len(sandbox.builds()) == 1
+    for words in (("status",), ("status", "--environment=staging")):
+        assert sandbox.run(*words).returncode == 0
+    done = sandbox.run("destroy", "--yes", "--environment=staging")
+    assert done.returncode == 0, done.stderr
+    assert "The images in team-chatbot-registry stay: team-chatbot may need them." in done.stderr
+    assert stacks(sandbox) == {"team-chatbot", "team-chatbot-registry"}
+    assert sandbox.run("destroy", "--yes").returncode == 0
+    assert stacks(sandbox) == set()
+
+
+def test_what_can_not_be_promoted_is_told(sandbox: Sandbox) -> None:
+    def refused(*words: str) -> str:
+        done = sandbox.run("promote", *words)
+        assert done.returncode == 1, done.stderr
+        assert done.stdout == ""
+        return done.stderr
+
+    assert "There is no stack team-chatbot-staging" in refused("staging")
+    sandbox.deploy("--environment=staging")
+    tag = sandbox.git("rev-parse", "HEAD")[:12]
+
+    def on_the_way(answer: str) -> str:
+        described = json.loads(answer)
+        described["services"][0]["deployments"][0]["rolloutState"] = "IN_PROGRESS"
+        return json.dumps(described)
+
+    sandbox.aws.edits["DescribeServices"] = on_the_way
+    assert "The stack team-chatbot-staging is not at rest" in refused("staging")
+    sandbox.aws.edits.clear()
+    sandbox.commit()
+    assert f"and this folder is {sandbox.git('rev-parse', 'HEAD')[:12]}: git checkout {tag}" in (
+        refused("staging")
+    )
+    assert stacks(sandbox) == {"team-chatbot-staging", "team-chatbot-registry"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("promote", "promote needs the environment to take the image from"),
+        ("promote production", 'There is no environment "production"'),
+        ("promote staging --environment=staging", "staging can't be promoted to itself"),
+        ("deploy --environment Staging", 'There is no environment "Staging"'),
+        ("deploy --environment=../tags", 'There is no environment "../tags"'),
+        ("deploy --environment=", "--environment needs a value"),
+    ],
+)
+def test_an_environment_has_a_file(sandbox: Sandbox, words: str, told: str) -> None:
+    done = sandbox.run(*words.split())
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert sandbox.aws.asked == []

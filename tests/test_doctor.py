@@ -76,6 +76,21 @@ def test_a_healthy_account_is_told_so_and_nothing_is_made(new_sandbox: NewSandbo
     assert json.loads(asked)["inferenceConfig"] == {"maxTokens": 1}
 
 
+def test_parameters_that_are_no_numbers_are_left_to_cloudformation(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox()
+    enter(sandbox, MaxTasks="many", TaskSize="small")
+    done = sandbox.run("doctor")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_project_without_its_settings_is_told(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox()
+    (sandbox.project / "pyproject.toml").write_text("[tool]")
+    done = sandbox.run("status")
+    assert done.returncode == 2
+    assert done.stderr.startswith("deployment.sh: pyproject.toml needs a table [tool.deployment]")
+
+
 def test_everything_that_is_wrong_is_told_at_once(new_sandbox: NewSandbox) -> None:
     sandbox = new_sandbox(models="both")
     ids = re.findall('id = "(.*)"', (sandbox.project / "models.toml").read_text())

@@ -50,8 +50,8 @@ def _terminate(*_: object) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says, and return the exit code."""
-    project = read_project()
     try:
+        project = read_project()
         options = read_command_line(arguments, project)
     except UsageError as error:
         console.fail(str(error))

@@ -4,12 +4,16 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployment.errors import UsageError
+
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = ROOT / "infra" / "registry.yml"
 TEMPLATE = ROOT / "infra" / "template.yml"
 PARAMETERS = ROOT / "infra" / "parameters.json"
-MODELS = ROOT / "models.toml"
 TAGS = ROOT / "infra" / "tags.json"
+MODELS = ROOT / "models.toml"
+
+_NAMES = ("stack-name", "region", "platform", "sign-in")
 
 
 def parameters_of(environment: str) -> Path:
@@ -48,10 +52,15 @@ class Project:
 
 
 def read_project() -> Project:
-    """Read the table [tool.deployment] of pyproject.toml."""
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    table = tomllib.loads(text)["tool"]["deployment"]
-    return Project(table["stack-name"], table["region"], table["platform"], table["sign-in"])
+    """Read the table [tool.deployment] of pyproject.toml. Raises UsageError."""
+    try:
+        text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        table = tomllib.loads(text)["tool"]["deployment"]
+        return Project(*(str(table[name]) for name in _NAMES))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"pyproject.toml needs a table [tool.deployment] with {', '.join(_NAMES)}: {error!r}"
+        ) from error
 
 
 def shown(path: Path) -> str:

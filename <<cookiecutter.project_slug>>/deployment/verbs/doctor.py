@@ -16,9 +16,7 @@ def doctor(context: Context) -> None:
     if account.id:
         if not context.stacks.look_up(context.name).was_completed:
             say("Checking the quotas")
-            tasks = int(plan.given.get("MaxTasks") or plan.given.get("Tasks") or 2)
-            size = plan.given.get("TaskSize", "256/512")
-            lacks += quotas.check_quotas(account, size, tasks, makes_vpc="ZoneA" in plan.values)
+            lacks += quotas.check_quotas(account, plan.given, makes_vpc="ZoneA" in plan.values)
         lacks += _check_models(context)
     if lacks:
         raise DeploymentError("\n  - ".join(["This is wrong:", *dict.fromkeys(lacks)]))

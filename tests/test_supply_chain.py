@@ -176,7 +176,7 @@ def test_an_audit_that_finds_nothing_lists_exactly_what_is_shipped(bake: Bake, o
     } == shipped
     for each in bill["components"]:
         assert each["purl"] == f"pkg:pypi/{each['name']}@{each['version']}"
-    assert {".venv-audit/", "build/"} <= set(project.read(".gitignore").splitlines())
+    assert {".venv-audit", "build/"} <= set(project.read(".gitignore").splitlines())
 
 
 def test_an_audit_names_what_is_vulnerable_once(bake: Bake, osv: Osv) -> None:

@@ -33,13 +33,15 @@ def test_the_modules_import_each_other_as_allowed() -> None:
         ("answers", "import streamlit_local_storage", "chatbot.answers -> streamlit_local_storage"),
         ("page/state", "import chatbot.page.messages", "page.state -> chatbot.page.messages"),
         ("a_new_module", "", "- chatbot.a_new_module"),
+        ("models", "import deployment.models", "chatbot.models -> deployment.models"),
     ],
 )
 def test_what_is_not_allowed_is_noticed(
     tmp_path: Path, module: str, line: str, complaint: str
 ) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    shutil.copytree(ROOT / "chatbot", tmp_path / "chatbot")
+    for package in ("chatbot", "deployment"):
+        shutil.copytree(ROOT / package, tmp_path / package)
     with (tmp_path / "chatbot" / f"{module}.py").open("a", encoding="utf-8") as file:
         file.write(f"\n{line}\n")
     result = lint_imports(tmp_path)

@@ -381,9 +381,9 @@ def test_what_a_model_no_longer_sees_is_said_below_the_messages(
     assert not page.main.caption
     conversation = session.conversation(session.conversations()[0].id)
     conversation.refresh()
-    long = "x" * 30_000
-    append(conversation, *(Prompt(f"t{number}", long) for number in range(25)))
-    append(conversation, End("t24", 0, "stopped"))
+    long, count = "x" * 30_000, smallest.context_window // 10_000
+    append(conversation, *(Prompt(f"t{number}", long) for number in range(count)))
+    append(conversation, End(f"t{count - 1}", 0, "stopped"))
     page.run()
     [caption] = page.main.caption[-1:]
     assert re.search(r"no longer sees the oldest \d+ messages", caption.value)

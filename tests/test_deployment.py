@@ -605,11 +605,18 @@ def test_another_architecture_and_no_cloudfront_are_rendered(
     sandbox = Sandbox(project.path, programs, unused_port)
     done = sandbox.run("--dry-run")
     assert done.returncode == 1
-    for reason in ("To sign in, browsers need HTTPS: enter DomainName and", "no git commit here"):
+    for reason in (
+        "To sign in, browsers need HTTPS: enter DomainName and",
+        "no git commit here",
+        "infra/parameters.json must have a value for AllowedCidr",
+    ):
         assert f"\n  - {reason}" in done.stderr.replace("There is ", "")
     assert sandbox.aws.changes() == []
     write_parameter(sandbox, "DomainName", "chat.example.com")
     write_parameter(sandbox, "CertificateArn", "arn:aws:acm:us-east-1:111122223333:certificate/1")
+    write_parameter(sandbox, "AllowedCidr", "203.0.113.0/24")
+    certificate = {"Status": "ISSUED", "DomainName": "chat.example.com"}
+    sandbox.aws.answers["DescribeCertificate"] = (200, json.dumps({"Certificate": certificate}))
     done = sandbox.run("--dry-run", "--allow-dirty")
     assert done.returncode == 0, done.stderr
     assert "for linux/amd64" in done.stderr

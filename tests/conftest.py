@@ -13,7 +13,7 @@ from pytest_cookies.plugin import Cookies
 
 from support.bedrock import stand_in
 from support.browsing import CHROMIUM, FLAGS, LONG
-from support.options import STRUCTURE, combine_all
+from support.options import combine_all
 from support.projects import Project
 from support.rendering import Bake, InfrastructureRenderer, compile_once, render_project
 from support.stacks import Infrastructure, RenderedStack
@@ -80,16 +80,6 @@ def infrastructures(render_infrastructure: InfrastructureRenderer) -> list[Infra
 def structures(infrastructures: list[Infrastructure]) -> list[Infrastructure]:
     """Those of them that differ in more than the models and the region."""
     return [each for each in infrastructures if each.is_default("models", "aws_region")]
-
-
-@pytest.fixture(scope="session")
-def varieties(infrastructures: list[Infrastructure]) -> list[Infrastructure]:
-    """All structures with one choice of models, and one structure with all choices of models.
-
-    These hold every line that any combination has: see test_infrastructure_permissions.py.
-    """
-    kinds = (("models", "aws_region"), STRUCTURE)
-    return [each for each in infrastructures if any(each.is_default(*names) for names in kinds)]
 
 
 @pytest.fixture(scope="session")

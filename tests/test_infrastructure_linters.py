@@ -53,16 +53,16 @@ def test_cfn_lint_finds_nothing_wrong_with_the_templates(structures: list[Infras
 
 
 @pytest.mark.aws
-def test_cfn_lint_finds_nothing_wrong_with_any_variety(varieties: list[Infrastructure]) -> None:
-    assert len(varieties) == 16 * 3 + 8
-    lint(*(each.files[name] for each in varieties for name in TEMPLATES))
+def test_cfn_lint_finds_nothing_wrong_with_any_structure(structures: list[Infrastructure]) -> None:
+    assert len(structures) == 16 * 3
+    lint(*(each.files[name] for each in structures for name in TEMPLATES))
 
 
 @pytest.mark.aws
 def test_checkov_finds_nothing_but_what_is_explained(
-    varieties: list[Infrastructure], tmp_path: Path
+    structures: list[Infrastructure], tmp_path: Path
 ) -> None:
-    contents = {each.files[name] for each in varieties for name in TEMPLATES}
+    contents = {each.files[name] for each in structures for name in TEMPLATES}
     texts = {f"{number}.yml": text for number, text in enumerate(sorted(contents))}
     for name, text in texts.items():
         (tmp_path / name).write_text(text, encoding="utf-8")

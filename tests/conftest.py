@@ -5,12 +5,14 @@ import signal
 import sys
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 from pytest_cookies.plugin import Cookies
 
+from support.aws_emulator import command_line
 from support.bedrock import stand_in
 from support.browsing import CHROMIUM, FLAGS, LONG
 from support.options import combine_all
@@ -93,6 +95,16 @@ def stacks(structures: list[Infrastructure]) -> list[RenderedStack]:
         each for each in structures if each.is_default("cpu_architecture") or not each.signs_in
     ]
     return [stack for each in chosen for stack in each.stacks()]
+
+
+# AWS
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder with what the tests put in the place of the AWS CLI and docker."""
+    with command_line(tmp_path_factory.mktemp("programs")) as folder:
+        yield folder
 
 
 # The page and the model

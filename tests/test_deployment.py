@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import pytest
 
-from support.aws_emulator import command_line, emulator, needs_aws, remove_what_is_lacking
+from support.aws_emulator import emulator, needs_aws, remove_what_is_lacking
 from support.aws_sandbox import Sandbox
 from support.cloudformation import ACCOUNT
 from support.deployment_calls import BY_PEOPLE, FOR_PROFILES, calls_with
@@ -47,12 +47,6 @@ class History:
     tags: tuple[str, str]
     builds: list[str]
     calls: set[str]
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with command_line(tmp_path_factory.mktemp("programs")) as folder:
-        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -1075,6 +1069,23 @@ def test_an_export_is_a_private_file_and_leaves_the_log(deployed: Sandbox) -> No
     assert done.returncode == 1
     assert f"{file} is there already" in done.stderr
     assert "RunTask" not in deployed.aws.asked
+
+
+def test_an_export_that_can_not_be_written_leaves_no_part_of_it(deployed: Sandbox) -> None:
+    lines = export_lines(gzip.compress(os.urandom(20_000)))
+    before = streams(deployed)
+    plays(deployed, *lines)
+    subject = "a" * 300  # longer than a file's name may be
+    script = deployed.project / "with-a-limit.sh"
+    script.write_text(f"ulimit -f 8; exec ./deployment.sh people export --subject {subject}\n")
+    process = deployed.start(script=script.name)  # as on a full disk
+    said, told = process.communicate(timeout=60)
+    assert (process.returncode, said) == (1, ""), told
+    assert "-export.tar.gz could not be written: File too large. Make room" in told
+    assert "Traceback" not in told
+    assert list(deployed.project.glob("*-export.tar.gz")) == []
+    [stream] = set(streams(deployed)) - set(before)
+    assert f"The log stream {stream} still holds this export." in told
 
 
 def test_an_export_that_is_not_whole_is_not_saved_and_one_that_stays_in_the_log_is_told(

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from support.aws_emulator import command_line, emulator, needs_aws, remove_what_is_lacking
+from support.aws_emulator import emulator, needs_aws, remove_what_is_lacking
 from support.aws_sandbox import Sandbox
 from support.deployment_calls import BY_DOCTOR
 from support.rendering import Bake
@@ -17,12 +17,6 @@ from support.rendering import Bake
 pytestmark = needs_aws
 
 NewSandbox = Callable[..., Sandbox]
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with command_line(tmp_path_factory.mktemp("programs")) as folder:
-        yield folder
 
 
 @pytest.fixture

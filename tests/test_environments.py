@@ -6,17 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from support.aws_emulator import command_line, emulator, needs_aws, remove_what_is_lacking
+from support.aws_emulator import emulator, needs_aws, remove_what_is_lacking
 from support.aws_sandbox import Sandbox
 from support.rendering import Bake
 
 pytestmark = needs_aws
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with command_line(tmp_path_factory.mktemp("programs")) as folder:
-        yield folder
 
 
 @pytest.fixture

@@ -44,10 +44,16 @@ class Sandbox:
             "GIT_COMMITTER_DATE": NOW,
         }
 
-    def start(self, *words: str, stdin: Any = subprocess.DEVNULL, **environment: str) -> Any:
-        """Start deployment.sh as the leader of its own group, as a terminal does."""
+    def start(
+        self,
+        *words: str,
+        stdin: Any = subprocess.DEVNULL,
+        script: str = "deployment.sh",
+        **environment: str,
+    ) -> Any:
+        """Start a script as the leader of its own group, as a terminal does."""
         return subprocess.Popen(
-            ["bash", "deployment.sh", *words],
+            ["bash", script, *words],
             cwd=self.project,
             env=self.environment | environment,
             stdin=stdin,

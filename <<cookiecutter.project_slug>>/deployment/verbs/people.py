@@ -18,6 +18,7 @@ from deployment.stacks import Stack
 from deployment.tasks import Outcome
 from deployment.verbs import accounts
 
+NAME_LENGTH = 200  # characters of a person in a file's name, of which 255 are allowed
 BEGIN, END = "-----BEGIN EXPORT-----", "-----END EXPORT-----"
 
 
@@ -30,7 +31,8 @@ def people(context: Context) -> None:
         subject = accounts.find_subject(context, accounts.require_pool(stack))
     person = options.email or subject
     issuer = options.issuer or stack.outputs.get("Issuer", "")
-    file = Path.cwd() / f"{re.sub('[^A-Za-z0-9@._+-]', '-', person)}-export.tar.gz"
+    name = re.sub("[^A-Za-z0-9@._+-]", "-", person)[:NAME_LENGTH]
+    file = Path.cwd() / f"{name}-export.tar.gz"
     if action == "export" and file.exists():
         raise DeploymentError(f"{file} is there already; move it away first.")
     if action == "erase":
@@ -70,9 +72,7 @@ def _save(context: Context, stack: Stack, done: Outcome, file: Path) -> None:
     begin(f"Saving {file}", f"The log stream {done.stream} still holds the export.")
     content = _unpack(done.lines)
     if content is not None:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(content)
+        _write(file, content, done.stream)
     group = stack.outputs["LogGroup"]
     try:
         context.account.client("logs").delete_log_stream(
@@ -92,6 +92,27 @@ def _save(context: Context, stack: Stack, done: Outcome, file: Path) -> None:
             " again."
         )
     result(str(file))
+
+
+def _write(file: Path, content: bytes, stream: str) -> None:
+    """Write a file that only its owner may read, or no part of it. Raises DeploymentError."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise _unwritten(file, error, stream) from error
+    try:
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(content)
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        raise _unwritten(file, error, stream) from error
+
+
+def _unwritten(file: Path, error: OSError, stream: str) -> DeploymentError:
+    return DeploymentError(
+        f"{file} could not be written: {error.strerror}. Make room, or choose another folder, and"
+        f" run the same command there. The log stream {stream} still holds this export."
+    )
 
 
 def _unpack(lines: Sequence[str]) -> bytes | None:

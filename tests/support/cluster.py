@@ -130,7 +130,8 @@ def behaving_as_on_aws(configuration: str, target_group: Mapping[str, Any]) -> s
         (r"httpchk GET \S+", f"httpchk GET {get('HealthCheckPath')}"),
         (r"timeout check .*", f"timeout check {get('HealthCheckTimeoutSeconds')}s"),
         (r"default-server .*", f"default-server {checks}"),
-        (r" *option redispatch\n", ""),
+        (r" *option redispatch 1\n", ""),
+        (r" *retry-on .*\n", ""),
         (r"retries \d+", "retries 0"),
     ):
         configuration, changed = re.subn(pattern, replacement, configuration)

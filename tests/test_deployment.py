@@ -657,6 +657,21 @@ def test_a_region_without_two_zones_is_refused_before_anything_is_made(unused: S
     assert "us-east-1 has fewer than two Availability Zones" in done.stderr
 
 
+@pytest.mark.parametrize("verb", ["deploy", "doctor"])
+def test_a_region_without_vpc_origins_is_refused_before_anything_is_made(
+    unused: Sandbox, verb: str
+) -> None:
+    done = unused.run(verb, "--region=ap-southeast-6")
+    assert done.returncode == 1
+    assert "CloudFront reaches no private load balancer in ap-southeast-6" in done.stderr
+    assert unused.builds() == []
+    file = unused.project / "deployment" / "vpc_origins.py"
+    file.write_text(file.read_text().replace('"af-south-1",', '"ap-southeast-6",'))
+    done = unused.run(verb, "--region=ap-southeast-6", "--dry-run")
+    assert "CloudFront reaches no private load balancer" not in done.stderr
+    unused.aws.asked.clear()  # what `doctor` asks the models is no change
+
+
 # Bad usage
 
 

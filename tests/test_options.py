@@ -112,6 +112,19 @@ def test_a_name_without_letters_needs_a_slug(tmp_path: Path) -> None:
     assert (tmp_path / "wave" / "README.md").exists()
 
 
+@pytest.mark.parametrize(
+    ("region", "use_cloudfront", "warns"),
+    [("ap-southeast-6", "y", True), ("ap-southeast-6", "n", False), ("eu-central-1", "y", False)],
+)
+def test_a_region_that_cloudfront_may_not_reach_is_told(
+    tmp_path: Path, region: str, use_cloudfront: str, warns: bool
+) -> None:
+    answers = (f"aws_region={region}", f"use_cloudfront={use_cloudfront}")
+    code, said = cookiecutter(tmp_path, *answers)
+    assert code == 0
+    assert (f"CloudFront may not reach load balancers in {region}" in said) is warns
+
+
 def test_a_choice_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     code, said = cookiecutter(tmp_path, "license=GPL")  # by cookiecutter itself
     assert code == 1

@@ -118,6 +118,7 @@ FILES = {
     "deployment/verbs/promote.py",
     "deployment/verbs/rollback.py",
     "deployment/verbs/status.py",
+    "deployment/vpc_origins.py",
     "dev.py",
     "docs/capacity.md",
     "docs/change.md",

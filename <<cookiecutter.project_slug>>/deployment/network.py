@@ -6,8 +6,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deployment.account import Account, sentence
-from deployment.parameters import UNREACHABLE
 from deployment.project import PARAMETERS, shown
+from deployment.vpc_origins import UNREACHABLE_ZONES
 
 SUBNETS = ("LoadBalancerSubnetA", "LoadBalancerSubnetB", "TaskSubnetA", "TaskSubnetB")
 
@@ -68,7 +68,7 @@ def _check_zones(by_name: Mapping[str, Mapping[str, Any]], with_cloudfront: bool
             )
     for name in SUBNETS[:2] if with_cloudfront else ():
         zone = by_name[name]["AvailabilityZoneId"]
-        if zone in UNREACHABLE:
+        if zone in UNREACHABLE_ZONES:
             lacks.append(
                 f"{name} is in the Availability Zone {zone}, which CloudFront does not reach:"
                 " choose a subnet in another one"

@@ -10,10 +10,8 @@ from deployment.account import Account, AwsError, sentence
 from deployment.models import ModelsError
 from deployment.project import MODELS, PARAMETERS, TAGS, parameters_of, shown
 from deployment.stacks import Stack
+from deployment.vpc_origins import REGIONS, UNREACHABLE_ZONES
 
-# CloudFront's VPC origins do not reach these zones. An account's names for them are its own; the
-# IDs are the same everywhere. AWS: "Restrict access with VPC origins", July 2026.
-UNREACHABLE = ("use1-az3", "usw1-az2", "apne1-az3", "cac1-az3")
 FOUND = (  # by the deployment
     "CloudFrontPrefixListId",
     "ImageUri",
@@ -104,6 +102,12 @@ def find_values(
             found["CloudFrontPrefixListId"] = lists[0]["PrefixListId"]
         else:
             lacks.append(f"CloudFront publishes no list of its addresses in {account.region}")
+        if account.region not in REGIONS and not stack.was_completed:
+            lacks.append(
+                f"CloudFront reaches no private load balancer in {account.region}: make the project"
+                " again in another region, or without CloudFront. If AWS offers VPC origins there"
+                " by now, add the region to deployment/vpc_origins.py"
+            )
     if "ModelsNamed" in taken:
         found |= _find_models(account, lacks)
     if "ZoneA" in taken:
@@ -143,7 +147,7 @@ def _choose_zones(
     zones = sorted(
         zone["ZoneName"]
         for zone in answer["AvailabilityZones"]
-        if not with_cloudfront or zone["ZoneId"] not in UNREACHABLE
+        if not with_cloudfront or zone["ZoneId"] not in UNREACHABLE_ZONES
     )
     if len(zones) < 2:
         lacks.append(

@@ -257,6 +257,7 @@ def show_a_failure_as_the_services(deployed: Sandbox) -> None:
         ("Your account must be verified before you can add CloudFront resources", "AWS Support"),
         ("not authorized to perform: x with an explicit deny in a service control policy", "AWS O"),
         ("User: x is not authorized to perform: efs:CreateFileSystem", "allow the action named"),
+        ("User: x is not authorized to perform: iam:CreateRole", "PERMISSIONS_BOUNDARY_ARN"),
         ("The maximum number of VPCs has been reached.", "Service Quotas"),
         ("Something that nobody has seen before", ""),
     ],
@@ -670,6 +671,41 @@ def test_a_region_without_vpc_origins_is_refused_before_anything_is_made(
     done = unused.run(verb, "--region=ap-southeast-6", "--dry-run")
     assert "CloudFront reaches no private load balancer" not in done.stderr
     unused.aws.asked.clear()  # what `doctor` asks the models is no change
+
+
+# The permissions boundary
+
+
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/github-Boundary-1"
+
+
+def test_the_roles_keep_the_boundary_that_they_were_given(deployed: Sandbox) -> None:
+    assert deployed.parameter("PermissionsBoundary") == ""
+    deployed.deploy(PERMISSIONS_BOUNDARY_ARN=BOUNDARY)
+    assert deployed.parameter("PermissionsBoundary") == BOUNDARY
+    deployed.commit()
+    deployed.deploy()
+    assert deployed.parameter("PermissionsBoundary") == BOUNDARY
+    write_parameter(deployed, "PermissionsBoundary", f"{BOUNDARY}-of-the-company")
+    deployed.deploy("--allow-dirty", PERMISSIONS_BOUNDARY_ARN=BOUNDARY)
+    assert deployed.parameter("PermissionsBoundary") == f"{BOUNDARY}-of-the-company"
+
+
+def test_only_a_person_gives_a_running_stack_its_boundary(deployed: Sandbox) -> None:
+    """GitHub's roles could not take it away again if the deployment failed."""
+    role = f"arn:aws:iam::{ACCOUNT}:role/github"
+    done = deployed.run(PERMISSIONS_BOUNDARY_ARN=BOUNDARY, CLOUDFORMATION_ROLE_ARN=role)
+    assert done.returncode == 1
+    assert f"PERMISSIONS_BOUNDARY_ARN={BOUNDARY} ./deployment.sh deploy" in done.stderr
+    assert deployed.aws.changes() == []
+    deployed.deploy(PERMISSIONS_BOUNDARY_ARN=BOUNDARY)
+    deployed.deploy(PERMISSIONS_BOUNDARY_ARN=BOUNDARY, CLOUDFORMATION_ROLE_ARN=role)
+
+
+def test_github_gives_a_new_stack_its_boundary(empty: Sandbox) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/github"
+    empty.deploy(PERMISSIONS_BOUNDARY_ARN=BOUNDARY, CLOUDFORMATION_ROLE_ARN=role)
+    assert empty.parameter("PermissionsBoundary") == BOUNDARY
 
 
 # Bad usage

@@ -12,11 +12,14 @@ from cfnlint.helpers import load_resource
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from support.cloudformation import ACCOUNT, Stack, create, listed
-from support.deployment_calls import FOR_CERTIFICATES, FOR_PROFILES, calls_with
+from support.deployment_calls import BY_PEOPLE, FOR_CERTIFICATES, FOR_PROFILES, calls_with
+from support.iam import NOTHING, Context, allows
 from support.options import DEFAULTS, NOTHING_BY_DEFAULT, combine
 from support.projects import Project
 from support.rendering import Bake
 from support.stack_parts import names_of
+from support.stack_parts import statements as of_the_tasks
+from support.stacks import REQUIRED, Infrastructure, RenderedStack
 from support.yaml_reading import read_yaml
 
 # IAM's actions, each with the kinds of resources that it knows: AWS's list, shipped with cfn-lint.
@@ -55,7 +58,7 @@ UNUSED = {
     "elasticloadbalancing:ModifyCapacityReservation": "reserved capacity",
     "elasticloadbalancing:ModifyIpPools": "IPAM",
     "elasticloadbalancing:SetIpAddressType": "IPv6",
-    "iam:*RolePermissionsBoundary": "boundaries",
+    "iam:DeleteRolePermissionsBoundary": "none: a boundary stays",
     "iam:AttachRolePolicy": "managed policies",
     "iam:DetachRolePolicy": "managed policies",
     "kms:*": "keys of one's own",
@@ -141,13 +144,25 @@ PUSH = {
     "ecr:UploadLayerPart",
 }
 REGION = "eu-west-1"
-GIVEN = {"StackName": "bot", "Repository": "octo@1/bot@2"}
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:chatbot-AbCd12"
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
 
 
 def load(project: Project, name: str) -> dict[str, Any]:
     template: dict[str, Any] = read_yaml(project.read(f"infra/{name}"))
     return template
+
+
+def given(template: dict[str, Any], **more: str) -> dict[str, str]:
+    """Return what a team gives to the stack with the roles, as far as it takes that."""
+    own = {"StackName": "bot", "Repository": "octo@1/bot@2", "OidcClientSecretArn": SECRET} | more
+    return {name: value for name, value in own.items() if name in template["Parameters"]}
+
+
+def make(project: Project, region: str = REGION, **more: str) -> Stack:
+    """Make the stack with the roles."""
+    template = load(project, "github.yml")
+    return create(template, given(template, **more), region, "github")
 
 
 def roles_in(stack: Stack) -> dict[str, Any]:
@@ -160,7 +175,7 @@ def roles_in(stack: Stack) -> dict[str, Any]:
     found = {name: role | {"Beside": []} for name, role in stack.of("IAM::Role").items()}
     assert set(found) == {"DeploymentRole", "CloudFormationRole"}
     for policy in stack.of("IAM::ManagedPolicy").values():
-        for role in names_of(policy["Roles"]):
+        for role in names_of(policy.get("Roles", [])):
             found[role]["Beside"].append(policy)
     return found
 
@@ -172,7 +187,12 @@ def statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def allowed(role: dict[str, Any]) -> set[str]:
-    return {action for statement in statements(role) for action in statement["Action"]}
+    return {
+        action
+        for statement in statements(role)
+        if statement["Effect"] == "Allow"
+        for action in statement["Action"]
+    }
 
 
 def kinds(action: str) -> list[str] | None:
@@ -219,7 +239,7 @@ def default(rendered: list[Project]) -> Project:
 @pytest.fixture
 def roles(project: Project) -> dict[str, Any]:
     """The two roles, as CloudFormation makes them for the stack "bot"."""
-    return roles_in(create(load(project, "github.yml"), GIVEN, REGION, "github"))
+    return roles_in(make(project))
 
 
 @pytest.fixture
@@ -262,7 +282,7 @@ def test_only_jobs_in_the_repositorys_environment_may_deploy(
     assert trust["Effect"] == "Allow"
     assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
     assert trust["Principal"] == {"Federated": "${Provider}"}
-    with_provider = create(load(project, "github.yml"), GIVEN | {"ProviderArn": PROVIDER}, REGION)
+    with_provider = make(project, ProviderArn=PROVIDER)
     (other,) = with_provider["DeploymentRole"]["AssumeRolePolicyDocument"]["Statement"]
     assert other == trust | {"Principal": {"Federated": PROVIDER}}
     assert list(trust["Condition"]) == ["StringEquals"]
@@ -281,7 +301,8 @@ def test_the_workflow_runs_in_that_environment_as_that_role(default: Project) ->
     outputs = load(default, "github.yml")["Outputs"]
     for name, output in outputs.items():
         variable = output["Description"].split()[-1].rstrip(".")
-        assert output["Value"] == {"Fn::GetAtt": [name, "Arn"]}
+        if name != "PermissionsBoundary":
+            assert output["Value"] == {"Fn::GetAtt": [name, "Arn"]}
         assert f"vars.{variable} " in default.read(".github/workflows/deploy.yml")
         assert variable in default.read("docs/github.md")
 
@@ -327,6 +348,9 @@ def test_iam_is_limited_to_the_stacks_roles(project: Project, roles: dict[str, A
             assert statement["Resource"] == [f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/*"]
             continue
         assert statement["Resource"] == [own]
+        if "iam:CreateRole" in actions:
+            within = {"iam:PermissionsBoundary": "${Boundary}"}
+            assert statement["Condition"] == {"StringEquals": within}
         if "iam:PassRole" in actions:
             assert actions == ["iam:PassRole"]
             service = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
@@ -371,6 +395,8 @@ def test_the_script_passes_that_role_only_and_only_to_cloudformation(roles: dict
 def test_the_script_may_change_two_stacks_and_their_images(roles: dict[str, Any]) -> None:
     stacks = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack"
     for statement in statements(roles["DeploymentRole"]):
+        if statement["Effect"] == "Deny":
+            continue
         if "cloudformation:CreateChangeSet" in statement["Action"]:
             assert statement["Resource"] == [f"{stacks}/bot/*", f"{stacks}/team-chatbot-registry/*"]
         elif "ecr:PutImage" in statement["Action"]:
@@ -392,7 +418,6 @@ def test_the_script_may_change_two_stacks_and_their_images(roles: dict[str, Any]
 def test_no_statement_allows_everything(roles: dict[str, Any]) -> None:
     for role in roles.values():
         for statement in statements(role):
-            assert statement["Effect"] == "Allow"
             for action in statement["Action"]:
                 assert "*" not in action
                 known = kinds(action)
@@ -420,6 +445,278 @@ def test_nobody_may_delete_conversations_or_people(roles: dict[str, Any]) -> Non
         } & allowed(role)
 
 
+# What somebody could try who pushes to main: CloudFormation does it, with a template of theirs.
+
+OWN = f"arn:aws:iam::{ACCOUNT}:role/bot/bot-TaskRole-1"
+TAG = "aws:ResourceTag/aws:cloudformation:stack-name"
+WITHIN = {"iam:PermissionsBoundary": "${Boundary}"}
+
+
+def may(roles: dict[str, Any], action: str, resource: str, context: Context = NOTHING) -> bool:
+    """Tell whether CloudFormation may do it, with GitHub's role."""
+    return allows(statements(roles["CloudFormationRole"]), action, resource, context)
+
+
+@pytest.mark.parametrize("action", ["iam:CreateRole", "iam:PutRolePolicy"])
+def test_a_role_gets_permissions_only_within_the_boundary(
+    roles: dict[str, Any], action: str
+) -> None:
+    assert may(roles, action, OWN, WITHIN)
+    assert not may(roles, action, OWN)
+    admin = {"iam:PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"}
+    assert not may(roles, action, OWN, admin)
+    for path in ("", "other/", "github/"):
+        role = f"arn:aws:iam::{ACCOUNT}:role/{path}TaskRole-1"
+        assert not may(roles, action, role, WITHIN)
+
+
+def test_the_boundary_stays_as_it_is_and_where_it_is(roles: dict[str, Any]) -> None:
+    assert may(roles, "iam:PutRolePermissionsBoundary", OWN, WITHIN)
+    admin = {"iam:PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"}
+    assert not may(roles, "iam:PutRolePermissionsBoundary", OWN, admin)
+    policy = f"arn:aws:iam::{ACCOUNT}:policy/github-Boundary-1"
+    for action in (
+        "iam:DeleteRolePermissionsBoundary",
+        "iam:AttachRolePolicy",
+        "iam:CreatePolicyVersion",
+        "iam:SetDefaultPolicyVersion",
+        "iam:DeletePolicy",
+        "iam:CreateUser",
+    ):
+        for role in roles.values():
+            for resource in (OWN, policy):
+                for context in (NOTHING, WITHIN):
+                    assert not allows(statements(role), action, resource, context), action
+
+
+def test_a_role_is_passed_to_tasks_alone(roles: dict[str, Any]) -> None:
+    for service in ("ecs-tasks.amazonaws.com", "lambda.amazonaws.com", "ec2.amazonaws.com"):
+        context = {"iam:PassedToService": service}
+        assert may(roles, "iam:PassRole", OWN, context) is service.startswith("ecs-tasks")
+        assert not may(roles, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin", context)
+
+
+# Calls that change what is there already, by its kind; the tag tells whose it is.
+CHANGES = {
+    "elasticfilesystem:file-system": "CreateAccessPoint CreateMountTarget DeleteFileSystemPolicy"
+    " DeleteMountTarget ModifyMountTargetSecurityGroups PutBackupPolicy PutFileSystemPolicy"
+    " PutLifecycleConfiguration TagResource UntagResource UpdateFileSystem",
+    "elasticfilesystem:access-point": "DeleteAccessPoint TagResource UntagResource",
+    "ec2:security-group": "AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CreateTags"
+    " DeleteSecurityGroup DeleteTags RevokeSecurityGroupEgress RevokeSecurityGroupIngress",
+    "elasticloadbalancing:loadbalancer/app": "AddTags CreateListener DeleteLoadBalancer"
+    " ModifyLoadBalancerAttributes RemoveTags SetSecurityGroups SetSubnets",
+    "elasticloadbalancing:listener/app": "DeleteListener ModifyListener ModifyListenerAttributes",
+    "elasticloadbalancing:targetgroup": "DeleteTargetGroup ModifyTargetGroup"
+    " ModifyTargetGroupAttributes",
+}
+CHANGES_OF_A_VPC = {
+    "ec2:vpc": "AttachInternetGateway CreateRouteTable CreateSecurityGroup CreateSubnet DeleteVpc"
+    " ModifyVpcAttribute",
+    "ec2:route-table": "AssociateRouteTable CreateRoute DeleteRouteTable ReplaceRoute",
+    "ec2:subnet": "AssociateRouteTable DeleteSubnet ModifySubnetAttribute",
+    "ec2:internet-gateway": "AttachInternetGateway DeleteInternetGateway",
+}
+
+
+def changes(types: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield each such action, and what it changes."""
+    found = CHANGES | (CHANGES_OF_A_VPC if "AWS::EC2::VPC" in types else {})
+    for kind, actions in found.items():
+        service, name = kind.split(":")
+        for action in actions.split():
+            yield f"{service}:{action}", f"arn:aws:{service}:{REGION}:{ACCOUNT}:{name}/one"
+
+
+def test_what_another_stack_made_can_not_be_touched(roles: dict[str, Any], types: set[str]) -> None:
+    for action, resource in changes(types):
+        assert may(roles, action, resource, {TAG: "bot"}), action
+        assert not may(roles, action, resource, {TAG: "bot-staging"}), action
+
+
+def test_what_no_stack_made_can_hardly_be_touched(roles: dict[str, Any], types: set[str]) -> None:
+    """CloudFormation tags some resources only after it has begun to set them up."""
+    open_ = {action.partition(":")[2] for action, it in changes(types) if may(roles, action, it)}
+    setting_up = {
+        "AddTags",
+        "AuthorizeSecurityGroupEgress",
+        "AuthorizeSecurityGroupIngress",
+        "CreateTags",
+        "ModifyListenerAttributes",
+        "ModifyLoadBalancerAttributes",
+        "ModifyTargetGroupAttributes",
+        "PutBackupPolicy",
+        "PutFileSystemPolicy",
+        "PutLifecycleConfiguration",
+        "RevokeSecurityGroupEgress",
+        "RevokeSecurityGroupIngress",
+        "TagResource",
+    }
+    of_a_vpc = {"ModifySubnetAttribute", "ModifyVpcAttribute"}
+    assert open_ == setting_up | (of_a_vpc if "AWS::EC2::VPC" in types else set())
+
+
+def test_the_teams_own_network_is_used_and_not_changed(
+    roles: dict[str, Any], types: set[str]
+) -> None:
+    """A stack of the team's may have made it, so its tags say nothing."""
+    arn = f"arn:aws:ec2:{REGION}:{ACCOUNT}"
+    if "AWS::EC2::VPC" in types:
+        return
+    theirs = {TAG: "network"}
+    assert may(roles, "ec2:CreateSecurityGroup", f"{arn}:vpc/one", theirs)
+    assert may(roles, "ec2:CreateSecurityGroup", f"{arn}:security-group/new")
+    assert may(roles, "ec2:CreateNetworkInterface", f"{arn}:subnet/one", theirs)
+    assert may(roles, "ec2:CreateNetworkInterface", f"{arn}:security-group/one", {TAG: "bot"})
+    assert may(roles, "ec2:CreateNetworkInterface", f"{arn}:network-interface/new")
+    for kind, actions in CHANGES_OF_A_VPC.items():
+        for action in {*actions.split(), "CreateTags", "DeleteTags"} - {"CreateSecurityGroup"}:
+            for context in (NOTHING, theirs):
+                resource = f"{arn}:{kind.partition(':')[2]}/one"
+                assert not may(roles, f"ec2:{action}", resource, context)
+
+
+def test_what_is_new_can_be_made(roles: dict[str, Any], types: set[str]) -> None:
+    new: list[tuple[str, str]] = [
+        ("elasticloadbalancing:CreateLoadBalancer", "loadbalancer/app/new/1"),
+        ("elasticloadbalancing:CreateTargetGroup", "targetgroup/new/1"),
+        ("elasticloadbalancing:AddTags", "listener/app/new/1"),
+        ("elasticfilesystem:CreateFileSystem", "*"),
+        ("elasticfilesystem:TagResource", "access-point/new"),
+        ("ec2:CreateSecurityGroup", "security-group/new"),
+        ("ec2:CreateTags", "security-group/new"),
+    ]
+    if "AWS::EC2::VPC" in types:
+        kinds_of_networks = ("Vpc", "Subnet", "RouteTable", "InternetGateway")
+        names = ("vpc", "subnet", "route-table", "internet-gateway")
+        for kind, name in zip(kinds_of_networks, names, strict=True):
+            new += [(f"ec2:Create{kind}", f"{name}/new"), ("ec2:CreateTags", f"{name}/new")]
+    for action, resource in new:
+        arn = f"arn:aws:{action.partition(':')[0]}:{REGION}:{ACCOUNT}:{resource}"
+        assert may(roles, action, "*" if resource == "*" else arn), action
+
+
+def test_another_distribution_can_not_be_touched(
+    project: Project, roles: dict[str, Any], types: set[str]
+) -> None:
+    if "AWS::CloudFront::Distribution" not in types:
+        assert not [each for each in allowed(roles["CloudFormationRole"]) if "cloudfront" in each]
+        return
+    made = load(project, "template.yml")["Resources"]["Distribution"]["Properties"]
+    assert made["Tags"] == [{"Key": "Stack", "Value": {"Ref": "AWS::StackName"}}]
+    arn = f"arn:aws:cloudfront::{ACCOUNT}:distribution/E1"
+    assert may(roles, "cloudfront:TagResource", arn)  # while it is made
+    for verb in ("DeleteDistribution", "TagResource", "UntagResource", "UpdateDistribution"):
+        assert may(roles, f"cloudfront:{verb}", arn, {"aws:ResourceTag/Stack": "bot"})
+        assert not may(roles, f"cloudfront:{verb}", arn, {"aws:ResourceTag/Stack": "bot-staging"})
+    for verb in ("DeleteDistribution", "UpdateDistribution"):
+        assert not may(roles, f"cloudfront:{verb}", arn)
+
+
+def test_a_stack_takes_nothing_over_that_is_there(roles: dict[str, Any]) -> None:
+    """Or it could change what has no tag, or give it the tag."""
+    stack = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/bot/1"
+    own = list(statements(roles["DeploymentRole"]))
+    assert allows(own, "cloudformation:CreateChangeSet", stack)
+    imported: Context = {"cloudformation:ImportResourceTypes": ["AWS::CloudFront::Distribution"]}
+    assert not allows(own, "cloudformation:CreateChangeSet", stack, imported)
+
+
+def test_what_people_do_github_may_not(roles: dict[str, Any]) -> None:
+    for role in roles.values():
+        assert not BY_PEOPLE & allowed(role)
+
+
+# The boundary
+
+
+def boundary_of(stack: Stack) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = stack["Boundary"]["PolicyDocument"]["Statement"]
+    return found
+
+
+def test_the_boundary_allows_what_the_tasks_roles_need(
+    rendered: list[Project], infrastructures: list[Infrastructure], stacks: list[RenderedStack]
+) -> None:
+    signs_in = {
+        project.options.get("sign_in", DEFAULTS["sign_in"]): project for project in rendered
+    }
+    boundaries = {
+        way: boundary_of(
+            make(
+                project,
+                "us-east-1",
+                StackName="team-chatbot",
+                RegistryName="team-chatbot",
+                OidcClientSecretArn=REQUIRED["OidcClientSecretArn"],
+            )
+        )
+        for way, project in signs_in.items()
+    }
+    assert len(boundaries) == 3
+    made = {  # what AWS calls what a stack refers to
+        "${FileSystem}": "fs-1",
+        "${LogGroup.Arn}": f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:team-chatbot-LogGroup-1:*",
+        "${CookieSecret}": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:CookieSecret-1-A",
+        "${ClientSecret}": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:ClientSecret-1-A",
+    }
+    through = {"elasticfilesystem:AccessPointArn": "any"}
+    seen = set()
+    for stack in stacks:
+        boundary = boundaries[stack.infrastructure.options["sign_in"]]
+        for statement in of_the_tasks(stack):
+            for action in statement["Action"]:
+                for resource in statement["Resource"]:
+                    for name, value in made.items():
+                        resource = resource.replace(name, value)
+                    # A repository's name has more than its stack's.
+                    resource = re.sub("(:repository/.*)", r"\1-repository-1", resource)
+                    if (stack.infrastructure.options["sign_in"], action, resource) in seen:
+                        continue
+                    seen.add((stack.infrastructure.options["sign_in"], action, resource))
+                    assert allows(boundary, action, resource, through), (action, resource)
+    assert {action for _, action, _ in seen} > {"bedrock:InvokeModelWithResponseStream"}
+
+
+def test_the_boundary_allows_nothing_that_makes_an_administrator(project: Project) -> None:
+    boundary = boundary_of(make(project))
+    actions = {action for one in boundary for action in listed(one["Action"])}
+    services = {action.partition(":")[0] for action in actions}
+    assert services == {
+        "bedrock",
+        "ecr",
+        "elasticfilesystem",
+        "kms",
+        "logs",
+        "secretsmanager",
+        "ssmmessages",
+    }
+    assert not [action for action in actions if "*" in action]
+    secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret"
+    read = "secretsmanager:GetSecretValue"
+    assert allows(boundary, read, f"{secret}:bot-ClientSecret-1-AbCdEf")
+    assert not allows(boundary, read, f"{secret}:payroll-AbCdEf")
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
+    assert not allows(boundary, "kms:Decrypt", key)
+    files = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}:file-system/fs-1"
+    assert not allows(boundary, "elasticfilesystem:ClientMount", files)
+
+
+def test_a_companys_boundary_is_that_of_all_roles(project: Project) -> None:
+    company = f"arn:aws:iam::{ACCOUNT}:policy/company"
+    stack = make(project, PermissionsBoundary=company)
+    assert "Boundary" not in stack.resources
+    roles = roles_in(stack)
+    assert [role["PermissionsBoundary"] for role in roles.values()] == [company] * 2
+    within = {"iam:PermissionsBoundary": company}
+    assert may(roles, "iam:CreateRole", OWN, within)
+    assert not may(roles, "iam:CreateRole", OWN, WITHIN)
+    assert stack.outputs["PermissionsBoundary"] == company
+    own = make(project)
+    assert not [role for role in roles_in(own).values() if "PermissionsBoundary" in role]
+    assert own.outputs["PermissionsBoundary"] == "${Boundary}"
+
+
 def test_each_resource_that_is_any_has_its_reason(project: Project) -> None:
     lines = project.read("infra/github.yml").splitlines()
     wide = [line for line in lines if re.search(r'Resource: "\*"', line)]
@@ -428,17 +725,19 @@ def test_each_resource_that_is_any_has_its_reason(project: Project) -> None:
 
 
 def test_the_policies_fit_whatever_the_stacks_name(project: Project) -> None:
-    longest = GIVEN | {"StackName": "x" * 119}
-    stack = create(load(project, "github.yml"), longest, "ap-southeast-2")
-    arn = f"arn:aws:iam::{ACCOUNT}:role/{'x' * 64}"  # of the role that the other one passes on
+    stack = make(project, "ap-southeast-2", StackName="x" * 119)
+    # Of the role that the other one passes on, and of the boundary.
+    arn, boundary = f"arn:aws:iam::{ACCOUNT}:role/{'x' * 64}", f"arn:aws:iam::{ACCOUNT}:policy/"
+    boundary += "x" * 128
 
     def size(policy: dict[str, Any]) -> int:
         text = json.dumps(policy["PolicyDocument"], separators=(",", ":"))
-        return len(text.replace("${CloudFormationRole.Arn}", arn))
+        text = text.replace("${CloudFormationRole.Arn}", arn)
+        return len(text.replace("${Boundary}", boundary))
 
     # IAM's quotas: for all policies within a role together, and for each that is beside it.
     for name, role in roles_in(stack).items():
         within = sum(size(each) for each in role["Policies"])
         assert within <= 10_240, f"{name} has {within} characters of policies, and IAM takes 10,240"
-        for policy in role["Beside"]:
-            assert size(policy) <= 6_144, f"{policy['Description']} has {size(policy)}"
+    for policy in stack.of("IAM::ManagedPolicy").values():
+        assert size(policy) <= 6_144, f"{policy['Description']} has {size(policy)}"

@@ -64,6 +64,7 @@ def test_every_parameter_is_described_in_a_group_and_says_what_it_accepts(
             f"https://example.com/a/v2.0{METADATA}",
             f"http://example.com{METADATA}",
         ),
+        ("PermissionsBoundary", "arn:aws:iam::aws:policy/PowerUserAccess", "PowerUserAccess"),
         ("RetentionDays", "0", "-1"),
         ("SignInHours", "1", "0"),
         ("TaskSize", "4096/16384", "256/4096"),

@@ -131,6 +131,14 @@ def test_each_role_does_its_own_part(stacks: list[RenderedStack]) -> None:
             assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 
 
+def test_each_role_has_the_boundary_that_is_given(stacks: list[RenderedStack]) -> None:
+    for stack in stacks:
+        given = stack.parameters["PermissionsBoundary"]
+        assert len(stack.of("IAM::Role")) == 2
+        for role in stack.of("IAM::Role").values():
+            assert role.get("PermissionsBoundary", "") == given
+
+
 def test_every_wildcard_in_what_is_allowed_tells_its_reason(
     infrastructures: list[Infrastructure],
 ) -> None:

@@ -10,6 +10,9 @@ _ADVICE = {
     r"explicit deny in a service control policy|with an explicit deny": "A policy of your"
     " organization denies this. Ask those who administer AWS Organizations to allow the action"
     " named above in this region.",
+    r"perform: iam:(Create|Put|Delete)Role": "GitHub's roles may change roles only within their"
+    " permissions boundary; PERMISSIONS_BOUNDARY_ARN must name it. See docs/github.md. In other"
+    " cases, ask those who gave you the credentials to allow the action named above.",
     r"use case details": "Submit Anthropic's form once: in the console of Amazon Bedrock, open the"
     " model catalog, and choose one of its models.",
     r"aws-marketplace": "Nobody has subscribed the account to this model yet. A person who may"

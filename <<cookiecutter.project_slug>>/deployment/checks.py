@@ -91,10 +91,12 @@ def _check_files(context: Context, plan: Plan, lacks: list[str]) -> None:
         lacks.append(f"AWS rejects {shown(TEMPLATE)}: {sentence(error)}")
         return
     taken = [each["ParameterKey"] for each in answer["Parameters"]]
-    plan.values = parameters.find_values(account, taken, stack, lacks)
+    boundary = context.options.boundary_arn
+    plan.values = parameters.find_values(account, taken, stack, boundary, lacks)
     if not is_readable:
         return
     _check_tags(stack, plan, taken, lacks)
+    _check_boundary(context, stack, plan, lacks)
     _check_values(plan.given, taken, lacks)
     has_https = "CloudFrontPrefixListId" in taken or plan.given.get("CertificateArn")
     if project.has_people and not has_https:
@@ -121,6 +123,25 @@ def _check_tags(stack: Stack, plan: Plan, taken: Collection[str], lacks: list[st
             f"{shown(TAGS)} differs from the tags of the stack {stack.name}, and AWS can't change"
             " those of a VPC origin that CloudFront uses. Put back:"
             f" {json.dumps(stack.tags, ensure_ascii=False)}"
+        )
+
+
+def _check_boundary(context: Context, stack: Stack, plan: Plan, lacks: list[str]) -> None:
+    """Refuse to give roles another boundary by way of the role that infra/github.yml makes.
+
+    That role may put no policy on roles without its boundary. Nor may it take the boundary from
+    roles again, which a deployment that fails would have to do.
+    """
+    options = context.options
+    if not (options.role_arn and options.boundary_arn and stack.was_completed):
+        return
+    wanted = {**plan.values, **plan.given}.get("PermissionsBoundary", "")
+    if stack.parameters.get("PermissionsBoundary", "") != wanted:
+        lacks.append(
+            f"The roles of the stack {stack.name} do not have the permissions boundary {wanted}"
+            " yet, and only a person may give it to them. With your own credentials, deploy once:"
+            f" PERMISSIONS_BOUNDARY_ARN={wanted} ./deployment.sh deploy"
+            f"{f' --environment {options.environment}' if options.environment else ''}"
         )
 
 

@@ -26,6 +26,7 @@ class Options:
     environment: which one this is about; "" is the one that has no name, such as production.
     family: how the names of the stacks of all environments begin.
     action: of `people`, one of ACTIONS, or "".
+    boundary_arn: the permissions boundary that the roles of the tasks get, or "".
     poll_seconds: between two questions about the same thing.
     """
 
@@ -39,6 +40,7 @@ class Options:
     region: str
     profile: str
     role_arn: str
+    boundary_arn: str
     group: str
     subject: str
     issuer: str
@@ -261,6 +263,7 @@ def read_command_line(
             or project.region,
             profile=given["profile"] or environment.get("AWS_PROFILE", ""),
             role_arn=given["role_arn"] or environment.get("CLOUDFORMATION_ROLE_ARN", ""),
+            boundary_arn=environment.get("PERMISSIONS_BOUNDARY_ARN", ""),
             group=given.get("group") or "",
             subject=given.get("subject") or "",
             issuer=given.get("issuer") or "",

@@ -86,11 +86,16 @@ def _read(file: Path, key: str, value: str) -> dict[str, str]:
 
 
 def find_values(
-    account: Account, taken: Collection[str], stack: Stack, lacks: list[str]
+    account: Account,
+    taken: Collection[str],
+    stack: Stack,
+    boundary_arn: str,
+    lacks: list[str],
 ) -> dict[str, str]:
     """Find the values of the parameters that the template takes and no person can know.
 
     taken: the names of the template's parameters.
+    boundary_arn: the permissions boundary for the roles, or "" for the one that they have.
     What can't be found is added to `lacks`.
     """
     found: dict[str, str] = {}
@@ -112,6 +117,10 @@ def find_values(
         found |= _find_models(account, lacks)
     if "ZoneA" in taken:
         found |= _choose_zones(account, stack, "CloudFrontPrefixListId" in taken, lacks)
+    if "PermissionsBoundary" in taken:
+        # Whoever deploys next, the roles keep it.
+        kept = stack.parameters.get("PermissionsBoundary", "")
+        found["PermissionsBoundary"] = boundary_arn or kept
     return found
 
 

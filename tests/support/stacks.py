@@ -45,7 +45,7 @@ OPTIONAL = (  # each is given or left out, where its first parameter exists
     {"AlarmEmail": "team@example.com"},
     {"FileSystemId": "fs-0123456789abcdef0"},
     {"UserPoolId": "us-east-1_AbCd12345"},
-    {"ExecEnabled": "true"},
+    {"ExecEnabled": "true", "PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/limits"},
     {"TaskPublicAddress": "ENABLED"},
 )
 

@@ -1295,6 +1295,49 @@ def test_a_first_deploy_that_was_refused_or_failed_starts_afresh(empty: Sandbox)
     assert ADDRESS.fullmatch(done.stdout)
 
 
+def test_what_github_may_not_delete_after_a_first_deploy_that_failed_is_told(
+    empty: Sandbox,
+) -> None:
+    """The emulator may delete everything; this shows the stack as one whose role may not."""
+    empty.edit_template(fails)
+
+    def undeleted(answer: str) -> str:
+        events = answer.split("<member>")
+        for number, event in enumerate(events):
+            for name, service in (("FileSystem", "elasticfilesystem"), ("UserPool", "cognito-idp")):
+                if f">{name}<" in event and ">DELETE_COMPLETE<" in event:
+                    event = event.replace(">DELETE_COMPLETE<", ">DELETE_FAILED<")
+                    reason = f"not authorized to perform: {service}:Delete{name}"
+                    events[number] = re.sub("(<ResourceStatusReason>).*?<", rf"\1{reason}<", event)
+        return "<member>".join(events).replace(">ROLLBACK_COMPLETE<", ">ROLLBACK_FAILED<")
+
+    resources = "".join(
+        f"<member><LogicalResourceId>{name}</LogicalResourceId><PhysicalResourceId>{id_}"
+        f"</PhysicalResourceId><ResourceStatus>{status}</ResourceStatus></member>"
+        for name, id_, status in (
+            ("FileSystem", "fs-0a1b", "DELETE_FAILED"),
+            ("UserPool", "us-east-1_AbC", "DELETE_FAILED"),
+            ("Cluster", "c", "DELETE_COMPLETE"),
+        )
+    )
+    listing = f"<StackResourceSummaries>{resources}</StackResourceSummaries>"
+    answer = f"<R><ListStackResourcesResult>{listing}</ListStackResourcesResult></R>"
+    empty.aws.answers["ListStackResources"] = (200, answer)
+    empty.aws.edits["DescribeStackEvents"] = undeleted
+    done = empty.run()
+    assert done.returncode == 1
+    assert_in_order(
+        done.stderr,
+        "DELETE_FAILED                FileSystem",
+        "ROLLBACK_FAILED. What failed:\n  Signal: ",
+        "\nLeft behind: ",
+        "aws efs delete-file-system --file-system-id fs-0a1b --region us-east-1",
+        "aws cognito-idp delete-user-pool --user-pool-id us-east-1_AbC --region us-east-1",
+    )
+    assert "\n  FileSystem: " not in done.stderr
+    assert "Ask those who gave you" not in done.stderr
+
+
 def test_a_rollback_that_aws_could_not_finish_is_told_with_a_way_out(deployed: Sandbox) -> None:
     # The emulator finishes its rollbacks; this shows the stack as AWS does when it could not.
     def stuck(answer: str) -> str:

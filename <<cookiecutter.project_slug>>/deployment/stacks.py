@@ -1,7 +1,7 @@
 """CloudFormation's stacks: what they are, and how they change while a person watches."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,10 @@ from deployment.errors import DeletionError, DeploymentError
 PRECIOUS = {
     "FileSystem": "the file system that holds the conversations",
     "UserPool": "the user pool with the people to whom the conversations belong",
+}
+_DELETION = {  # as the AWS CLI does it
+    "FileSystem": "efs delete-file-system --file-system-id",
+    "UserPool": "cognito-idp delete-user-pool --user-pool-id",
 }
 NEVER_COMPLETED = (
     "REVIEW_IN_PROGRESS",
@@ -194,7 +198,8 @@ class Stacks:
         )
         self._cloudformation.execute_change_set(**names)
         status, reasons = self._follow(made["StackId"], newest)
-        _check_outcome(stack.name, status, reasons)
+        left = self._find_undeleted(made["StackId"]) if status == "ROLLBACK_FAILED" else {}
+        _check_outcome(stack.name, status, reasons, self._account.region, left)
 
     def _wait_for_change_set(
         self, stack: Stack, names: dict[str, str]
@@ -285,6 +290,17 @@ class Stacks:
                 return status, reasons
             time.sleep(self._poll_seconds)
 
+    def _find_undeleted(self, stack_id: str) -> dict[str, str]:
+        """Return the IDs of what is PRECIOUS and could not be deleted, by its name."""
+        resources = self._account.find(
+            "cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack_id
+        )
+        return {
+            each["LogicalResourceId"]: each["PhysicalResourceId"]
+            for each in resources
+            if each["LogicalResourceId"] in PRECIOUS and each["ResourceStatus"] == "DELETE_FAILED"
+        }
+
     def resource(self, stack: Stack, name: str) -> str:
         """Return the ID that AWS gave to a resource of the template; "" if there is none."""
         resources = self._account.find(
@@ -303,7 +319,13 @@ class Stacks:
         return ""
 
 
-def _check_outcome(name: str, status: str, reasons: Sequence[str]) -> None:
+def _check_outcome(
+    name: str, status: str, reasons: Sequence[str], region: str, left: Mapping[str, str]
+) -> None:
+    """Raise DeploymentError unless the change succeeded.
+
+    left: what was made, and could not be deleted again.
+    """
     if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         return
     outcomes = {
@@ -313,7 +335,26 @@ def _check_outcome(name: str, status: str, reasons: Sequence[str]) -> None:
         " deleted.",
     }
     outcome = outcomes.get(status, f"The change to the stack {name} failed; it is {status}.")
-    raise DeploymentError(f"{outcome} What failed:{_lines(reasons)}")
+    causes = [
+        reason
+        for reason in reasons
+        if not (reason.partition(":")[0] in left and ":Delete" in reason)
+    ]
+    raise DeploymentError(f"{outcome} What failed:{_lines(causes)}{_tell_left(region, left)}")
+
+
+def _tell_left(region: str, left: Mapping[str, str]) -> str:
+    """Say what a role that may not delete such things has left behind, and how to delete it."""
+    if not left:
+        return ""
+    kinds = {"FileSystem": "file system", "UserPool": "user pool"}
+    names = " and ".join(f"the {kinds[name]} {id_}" for name, id_ in left.items())
+    commands = [f"\n  aws {_DELETION[name]} {id_} --region {region}" for name, id_ in left.items()]
+    return (
+        f"\nLeft behind: {names}. Nobody has used that yet, and the next deployment makes it anew,"
+        " but the role that CloudFormation uses may not delete it, because AWS can't tell it from"
+        f" one that is in use. To delete it, with your own credentials:{''.join(commands)}"
+    )
 
 
 def _lines(reasons: Sequence[str]) -> str:

@@ -62,7 +62,7 @@ class Bedrock:
     ) -> Events:
         request: dict[str, Any] = {
             "modelId": model.id,
-            "messages": messages,
+            "messages": _with_cache_points(messages) if model.prompt_cache else messages,
             "system": [{"text": system}],
             "inferenceConfig": model.inference,
         }
@@ -108,6 +108,20 @@ class Bedrock:
         with self._lock:
             if self._client is client:
                 self._client = None
+
+
+def _with_cache_points(messages: list[Message]) -> list[Message]:
+    """Tell the model to keep what it is sent, and to look for what it kept the last time.
+
+    A mark stands behind the newest question, which the next request will look for, and one behind
+    the question before it, which the last request has kept.
+    """
+    point = {"cachePoint": {"type": "default"}}
+    newest = [number for number, each in enumerate(messages) if each["role"] == "user"][-2:]
+    return [
+        {**each, "content": [*each["content"], point]} if number in newest else each
+        for number, each in enumerate(messages)
+    ]
 
 
 def _read(stream: Any) -> Events:

@@ -49,6 +49,8 @@ def stream_answer(
         yield Finish("empty")
         return
     fitting = count_fitting_turns(turns, model, system)
+    if model.prompt_cache:
+        fitting = _begin_at_the_same_turn(fitting, len(turns))
     sent, begun = fitting, False
     while True:
         messages = to_messages(turns[-sent:])
@@ -90,6 +92,17 @@ def count_fitting_turns(turns: Sequence[Turn], model: Model, system: str) -> int
         if room < 0:
             return max(1, fitting)
     return len(turns)
+
+
+def _begin_at_the_same_turn(fitting: int, count: int) -> int:
+    """Return how many of the newest turns to send, so that later requests begin with the same one.
+
+    A model finds in its cache only what it was sent from the beginning. So once not all turns fit,
+    many are left out at a time, up to a quarter, instead of one with each question.
+    """
+    step = 1 << max(0, fitting.bit_length() - 3)
+    left_out = -(-(count - fitting) // step) * step
+    return max(1, count - left_out)
 
 
 def estimate_tokens(turns: Sequence[Turn], model: Model, system: str, received: str) -> Tokens:

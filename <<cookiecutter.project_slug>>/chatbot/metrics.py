@@ -37,9 +37,9 @@ def to_line(outcome: Outcome, stack: str) -> str:
 
     stack: tells this chatbot's metrics from those of others in the same account.
 
-    The metrics are InputTokens, OutputTokens, Cost (US dollars, if models.toml has the model's
-    prices), FirstWord, Duration (both in seconds), and Failures (0 or 1). What is unknown is left
-    out.
+    The metrics are InputTokens, CachedTokens (how many of these came from the model's cache),
+    OutputTokens, Cost (US dollars, if models.toml has the model's prices), FirstWord, Duration
+    (both in seconds), and Failures (0 or 1). What is unknown is left out.
     """
     model = outcome.model
     values: dict[str, tuple[float | None, str]] = {
@@ -49,6 +49,7 @@ def to_line(outcome: Outcome, stack: str) -> str:
     }
     if tokens := count_tokens(outcome.usage):
         values["InputTokens"] = (tokens.sent, "Count")
+        values["CachedTokens"] = (tokens.cached if model.prompt_cache else None, "Count")
         values["OutputTokens"] = (tokens.written, "Count")
         values["Cost"] = (model.cost(tokens), "None")
     known = {name: (value, unit) for name, (value, unit) in values.items() if value is not None}

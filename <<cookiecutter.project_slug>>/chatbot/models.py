@@ -26,6 +26,10 @@ class Model:
     inference: Converse's inferenceConfig, without what the model refuses.
     additional: Converse's additionalModelRequestFields.
     input_price, output_price: US dollars for a million tokens, if they are known.
+    prompt_cache: whether the model is told to keep what it was sent (Converse's cachePoint), so
+        that a long chat pays for its history once.
+    cache_read_price, cache_write_price: as input_price, of tokens that come from the cache, and of
+        those that go into it; 0 if they cost the same as others.
     """
 
     key: str
@@ -36,28 +40,44 @@ class Model:
     additional: dict[str, Any] = field(default_factory=dict)
     input_price: float = 0
     output_price: float = 0
+    prompt_cache: bool = False
+    cache_read_price: float = 0
+    cache_write_price: float = 0
 
     def cost(self, tokens: "Tokens") -> float | None:
         """Return what the tokens cost, in US dollars; None if a price is not known."""
         if not (self.input_price and self.output_price):  # one alone would tell too little
             return None
-        price = tokens.sent * self.input_price + tokens.written * self.output_price
+        price = tokens.fresh * self.input_price + tokens.written * self.output_price
+        price += tokens.cached * (self.cache_read_price or self.input_price)
+        price += tokens.kept * (self.cache_write_price or self.input_price)
         return price / 1_000_000
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """How many tokens a model was sent, cached ones included, and how many it wrote."""
+    """How many tokens a model was sent, cached ones included, and how many it wrote.
+
+    cached, kept: how many of those that it was sent came from the cache, and went into it.
+    """
 
     sent: int = 0
     written: int = 0
+    cached: int = 0
+    kept: int = 0
+
+    @property
+    def fresh(self) -> int:
+        """How many the model was sent that the cache had nothing to do with."""
+        return self.sent - self.cached - self.kept
 
     @property
     def all(self) -> int:
         return self.sent + self.written
 
 
-_SENT = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+_CACHED, _KEPT = "cacheReadInputTokens", "cacheWriteInputTokens"
+_SENT = ("inputTokens", _CACHED, _KEPT)
 
 
 def count_tokens(usage: Mapping[str, object]) -> Tokens | None:
@@ -68,7 +88,9 @@ def count_tokens(usage: Mapping[str, object]) -> Tokens | None:
     counts = {name: count for name, count in usage.items() if isinstance(count, int) and count > 0}
     if not isinstance(usage.get("outputTokens"), int):
         return None
-    return Tokens(sum(counts.get(name, 0) for name in _SENT), counts.get("outputTokens", 0))
+    sent = sum(counts.get(name, 0) for name in _SENT)
+    cached, kept = counts.get(_CACHED, 0), counts.get(_KEPT, 0)
+    return Tokens(sent, counts.get("outputTokens", 0), cached, kept)
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -79,7 +101,11 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "additional": dict,
     "input_price": (int, float),
     "output_price": (int, float),
+    "prompt_cache": bool,
+    "cache_read_price": (int, float),
+    "cache_write_price": (int, float),
 }
+_PRICES = [name for name in _TYPES if name.endswith("_price")]
 
 
 def load_models(path: Path = ROOT / "models.toml") -> dict[str, Model]:
@@ -98,7 +124,7 @@ def load_models(path: Path = ROOT / "models.toml") -> dict[str, Model]:
         for name, type_ in _TYPES.items():
             if name in table and not isinstance(table[name], type_):
                 raise SettingsError("models_wrong_type", file=path.name, name=name, table=key)
-        for name in ("input_price", "output_price"):
+        for name in _PRICES:
             if not 0 <= table.get(name, 0) < math.inf:
                 raise SettingsError("models_wrong_type", file=path.name, name=name, table=key)
         try:

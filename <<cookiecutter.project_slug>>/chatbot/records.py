@@ -103,6 +103,7 @@ class Used:
     sent, written: tokens that the model was sent, cached ones included, and that it wrote; if it
         did not report them, they are estimated by the length of the text.
     cost: US dollars; 0 if the model's prices are not known.
+    cached: how many of the tokens that the model was sent came from its cache.
     """
 
     day: str
@@ -110,6 +111,7 @@ class Used:
     sent: int
     written: int
     cost: float = 0.0
+    cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)

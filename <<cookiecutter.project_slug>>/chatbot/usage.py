@@ -38,12 +38,14 @@ class Total:
 
     sent, written: tokens that the model was sent, and that it wrote.
     cost: US dollars; 0 if no price is known.
+    cached: how many of those sent came from the model's cache.
     """
 
     answers: int = 0
     sent: int = 0
     written: int = 0
     cost: float = 0.0
+    cached: int = 0
 
     @property
     def tokens(self) -> int:
@@ -55,6 +57,7 @@ class Total:
             self.sent + other.sent,
             self.written + other.written,
             self.cost + other.cost,
+            self.cached + other.cached,
         )
 
 
@@ -71,12 +74,12 @@ class Usage(Journal):
 
     def apply(self, record: Record) -> None:
         match record:
-            case Used(day, model, sent, written, cost):
-                if min(sent, written) < 0 or not 0 <= cost < float("inf"):
+            case Used(day, model, sent, written, cost, cached):
+                if min(sent, written, cached) < 0 or not 0 <= cost < float("inf"):
                     raise ValueError("a number that nobody can have used")
                 place = (date.fromisoformat(day).isoformat(), model)
                 before = self.totals.get(place, Total())
-                self.totals[place] = before + Total(1, sent, written, cost)
+                self.totals[place] = before + Total(1, sent, written, cost, cached)
             case Owner():
                 self.owner = record
             case Delete():
@@ -123,7 +126,8 @@ def prepare(folder: Path) -> None:
 
 def record(folder: Path, model: Model, tokens: Tokens) -> None:
     """Add what an answer used, unless the session was deleted. Raises StorageError."""
-    used = Used(today(), model.key, tokens.sent, tokens.written, model.cost(tokens) or 0.0)
+    cost = model.cost(tokens) or 0.0
+    used = Used(today(), model.key, tokens.sent, tokens.written, cost, tokens.cached)
     with suppress(DeletedError):
         _open(folder).update(lambda: [used])
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.bedrock import BedrockStandIn, Fail, Refuse, Silence, Stop
+from support.bedrock import BedrockStandIn, Fail, Refuse, Silence, Stop, texts_of
 from support.store import append, reread, reread_turns
 
 from chatbot import answers
@@ -174,8 +174,7 @@ def test_a_failure_keeps_the_prompt_and_what_arrived_and_can_be_retried(
     again = watch(assistant, conversation, turn)
     assert (again.answer, again.state) == (kept + "An answer.", "complete")
     assert not wording.end(again)
-    last = bedrock.requests[-1]["messages"][-1]["content"][-1]["text"]
-    assert last == (CONTINUE if kept else "Hello")
+    assert texts_of(bedrock.requests[-1])[-1] == (CONTINUE if kept else "Hello")
 
 
 def test_an_empty_answer_leaves_the_conversation_usable(
@@ -346,7 +345,7 @@ def test_a_guardrail_that_blocked_one_answer_does_not_block_the_next(
     assert "no longer sees this message and its answer" in wording.end(blocked)
     turn = watch(assistant, conversation, assistant.ask(conversation, "Good", MODEL))
     assert turn.answer == "An answer."
-    assert bedrock.requests[-1]["messages"] == [{"role": "user", "content": [{"text": "Good"}]}]
+    assert texts_of(bedrock.requests[-1]) == ["Good"]
 
 
 def test_halves_of_an_emoji_are_the_same_in_memory_and_in_the_file(
@@ -635,8 +634,7 @@ def test_messages_sent_in_a_row_are_answered_one_after_the_other(
         ("Second", "An answer.", "complete"),
         ("Third", "An answer.", "complete"),
     ]
-    last = [part["text"] for each in bedrock.requests[-1]["messages"] for part in each["content"]]
-    assert last == ["First", "One two.", "Second", "An answer.", "Third"]
+    assert texts_of(bedrock.requests[-1]) == ["First", "One two.", "Second", "An answer.", "Third"]
 
 
 def test_an_answer_that_waits_begins_when_nobody_looks(

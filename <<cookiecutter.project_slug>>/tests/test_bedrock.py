@@ -1,14 +1,16 @@
 """Answers of Bedrock through boto3's real protocol, and what goes wrong there."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.bedrock import TOO_LONG, BedrockStandIn, Cut, Fail, Reason, Refuse, Silence, Stop
-from support.models import HELLO, MODEL, listen
+from support.models import HELLO, MODEL, listen, talk
 
 from chatbot.bedrock import Bedrock
-from chatbot.models import Cancellation, Finish, Model, ModelError, Text
+from chatbot.context import to_messages
+from chatbot.models import Cancellation, Finish, Model, ModelError, Text, count_tokens
 
 
 def test_an_answer_arrives_in_pieces_with_its_usage(bedrock: BedrockStandIn) -> None:
@@ -40,6 +42,27 @@ def test_a_model_is_sent_only_the_parameters_it_accepts(bedrock: BedrockStandIn)
     assert second["inferenceConfig"] == {"maxTokens": 5}
     assert second["additionalModelRequestFields"] == {"reasoning": {"effort": "low"}}
     assert first["system"] == [{"text": "Be kind."}]
+
+
+def test_a_long_chat_pays_for_its_history_once(bedrock: BedrockStandIn) -> None:
+    model = replace(MODEL, prompt_cache=True)
+    backend, exchanges, read, kept = Bedrock("us-east-1"), list[tuple[str, str]](), 0, 0
+    for number in range(6):
+        exchanges.append((f"Question {number} " * 500, ""))
+        messages = to_messages(talk(*exchanges))
+        *_, finish = backend.stream(model, messages, "Be kind.", Cancellation())
+        assert isinstance(finish, Finish)
+        tokens = count_tokens(finish.usage)
+        assert tokens and tokens.fresh == 0
+        assert tokens.cached == read + kept  # all that was sent before
+        read, kept = tokens.cached, tokens.kept
+        exchanges[-1] = (exchanges[-1][0], "An answer.")
+    assert all("cachePoint" not in str(each) for each in messages)  # others use them, too
+
+
+def test_a_model_that_keeps_nothing_is_not_told_to(bedrock: BedrockStandIn) -> None:
+    listen(Bedrock("us-east-1"))
+    assert "cachePoint" not in str(bedrock.requests)
 
 
 def test_reasoning_is_not_taken_for_the_answer(bedrock: BedrockStandIn) -> None:

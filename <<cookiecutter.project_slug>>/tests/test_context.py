@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.bedrock import BedrockStandIn
+from support.bedrock import BedrockStandIn, texts_of
 from support.models import MODEL, talk
 
 from chatbot.bedrock import Bedrock
@@ -45,10 +45,7 @@ def test_an_answer_cut_off_is_continued_by_asking_for_it() -> None:
 
 def sent(bedrock: BedrockStandIn) -> list[list[str]]:
     """Return the texts of each request."""
-    return [
-        [part["text"] for message in request["messages"] for part in message["content"]]
-        for request in bedrock.requests
-    ]
+    return [texts_of(request) for request in bedrock.requests]
 
 
 def test_old_turns_are_left_out_whole_when_the_window_is_full(bedrock: BedrockStandIn) -> None:

@@ -20,7 +20,14 @@ from chatbot.models import Model, load_models
 from chatbot.sessions import Session
 
 MODELS = load_models()
-MODEL = replace(next(iter(MODELS.values())), input_price=0.3, output_price=2.5)
+MODEL = replace(
+    next(iter(MODELS.values())),
+    input_price=0.3,
+    output_price=2.5,
+    prompt_cache=True,
+    cache_read_price=0.03,
+)
+OF_TOKENS = {"InputTokens", "CachedTokens", "OutputTokens", "Cost"}
 PATIENCE = 20  # seconds
 
 
@@ -134,8 +141,9 @@ def test_a_line_is_one_that_cloudwatch_reads(
     values = {each["Name"]: line[each["Name"]] for each in described["Metrics"]}
     assert values == {
         "InputTokens": 1200,
+        "CachedTokens": 200,
         "OutputTokens": 100,
-        "Cost": pytest.approx(0.00061),
+        "Cost": pytest.approx(0.000556),
         "FirstWord": 0.75,
         "Duration": 2.5,
         "Failures": 0,
@@ -145,8 +153,8 @@ def test_a_line_is_one_that_cloudwatch_reads(
 @pytest.mark.parametrize(
     ("usage", "unknown"),
     [
-        ({}, {"InputTokens", "OutputTokens", "Cost"}),
-        ({"inputTokens": "many", "outputTokens": None}, {"InputTokens", "OutputTokens", "Cost"}),
+        ({}, OF_TOKENS),
+        ({"inputTokens": "many", "outputTokens": None}, OF_TOKENS),
         ({"inputTokens": 5, "outputTokens": 7}, set[str]()),
     ],
 )
@@ -155,7 +163,7 @@ def test_what_is_unknown_is_left_out(
 ) -> None:
     line = written(Outcome(MODEL, "failed", "throttled", 1, None, usage))
     declared = {each["Name"] for each in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    expected = {"InputTokens", "OutputTokens", "Cost", "Duration", "Failures"} - unknown
+    expected = (OF_TOKENS | {"Duration", "Failures"}) - unknown
     assert declared == expected == expected & line.keys()
     assert not {"FirstWord", *unknown} & line.keys()
     assert line["Failures"] == 1
@@ -167,6 +175,13 @@ def test_a_model_without_both_prices_has_no_cost(
 ) -> None:
     line = written(Outcome(model, "complete", "end_turn", 1, 1, {"outputTokens": 1}))
     assert "Cost" not in line and line["OutputTokens"] == 1
+
+
+def test_a_model_that_is_not_told_to_keep_anything_has_no_metric_of_that(
+    written: Callable[[Outcome], dict[str, Any]],
+) -> None:
+    model = replace(MODEL, prompt_cache=False)
+    assert "CachedTokens" not in written(Outcome(model, "complete", "", 1, 1, {"outputTokens": 1}))
 
 
 def test_nothing_is_written_unless_somebody_reads_it(capsys: pytest.CaptureFixture[str]) -> None:

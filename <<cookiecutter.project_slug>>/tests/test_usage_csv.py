@@ -65,16 +65,16 @@ def read(answer: Answer) -> list[list[str]]:
 
 def test_an_administrator_gets_names_and_numbers(tmp_path: Path, get: Get) -> None:
     ada = Owner("https://login.example.com", "0a1b", "Ada Lovelace, Größe")
-    use(tmp_path, ada, Used("2026-11-25", "nova", 10, 2), Used("2026-11-26", "nova", 7, 3, 0.25))
+    use(tmp_path, ada, Used("2026-11-25", "nova", 10, 2), Used("2026-11-26", "nova", 7, 3, 0.25, 4))
     day = "2026-11-26"
     browser = use(tmp_path, None, Used(day, "nova", 1, 1), Used(day, "nova", 1, 2))
     answer = get(ADMIN)
     columns, *lines = read(answer)
-    assert len(columns) == 8
+    assert len(columns) == 9
     assert lines == [
-        ["2026-11-26", "", browser.id[:8], "nova", "2", "2", "3", ""],
-        ["2026-11-26", ada.name, "0a1b", "nova", "1", "7", "3", "0.250000"],
-        ["2026-11-25", ada.name, "0a1b", "nova", "1", "10", "2", ""],
+        ["2026-11-26", "", browser.id[:8], "nova", "2", "2", "0", "3", ""],
+        ["2026-11-26", ada.name, "0a1b", "nova", "1", "7", "4", "3", "0.250000"],
+        ["2026-11-25", ada.name, "0a1b", "nova", "1", "10", "0", "2", ""],
     ]
     assert answer.body.startswith(b"\xef\xbb\xbf")  # for Excel
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"

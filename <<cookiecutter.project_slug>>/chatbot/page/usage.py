@@ -38,7 +38,14 @@ def draw_usage(tab: Tab, assistant: Assistant) -> None:
         _draw_table(
             ("Day", "Model", "Tokens"),
             (
-                ((day, _name_of(model, assistant.models), f"{total.tokens:,}"), total)
+                (
+                    (
+                        day,
+                        _name_of(model, assistant.models),
+                        wording.tokens(total.tokens, total.cached),
+                    ),
+                    total,
+                )
                 for (day, model), total in totals
                 if day >= since
             ),
@@ -66,7 +73,14 @@ def draw_everyones_usage(tab: Tab, sessions_dir: Path, admin_groups: frozenset[s
         _draw_table(
             ("Day", "Person", "Tokens"),
             (
-                ((day, _name_of_person(session, owner), f"{total.tokens:,}"), total)
+                (
+                    (
+                        day,
+                        _name_of_person(session, owner),
+                        wording.tokens(total.tokens, total.cached),
+                    ),
+                    total,
+                )
                 for (day, session, owner), total in shown
             ),
         )

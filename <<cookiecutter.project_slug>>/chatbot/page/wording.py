@@ -155,6 +155,11 @@ def signed_in_as(name: str) -> str:
     return f"Signed in as {name}"
 
 
+def tokens(used: int, cached: int) -> str:
+    """Return how many tokens were used, and how many of these came from the model's cache."""
+    return f"{used:,} ({cached:,} cached)" if cached else f"{used:,}"
+
+
 def error(error: ChatbotError, zone: tzinfo = UTC) -> str:
     """Return the sentence for what went wrong, with times as in this time zone."""
     if isinstance(error, LimitError):

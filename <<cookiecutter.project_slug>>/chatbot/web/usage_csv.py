@@ -20,7 +20,7 @@ from chatbot.web.requests import USAGE_CSV, person_of
 
 COLUMNS = (
     *("Day (UTC)", "Person", "ID", "Model", "Answers"),
-    *("Tokens sent", "Tokens written", "US dollars"),
+    *("Tokens sent", "From the cache", "Tokens written", "US dollars"),
 )
 # With one of these in front, a spreadsheet takes a name for a formula; some are full-width.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -72,7 +72,7 @@ def _line(row: Row) -> tuple[str | int, ...]:
     name, id_ = (row.owner.name, row.owner.subject) if row.owner else ("", row.session[:8])
     return (
         *(row.day, _as_text(name), _as_text(id_), _as_text(row.model)),
-        *(total.answers, total.sent, total.written),
+        *(total.answers, total.sent, total.cached, total.written),
         f"{total.cost:.6f}" if total.cost else "",
     )
 

@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import unquote
 
 WINDOW = 50_000  # tokens of a conversation
+CACHED_FROM = 1_000  # tokens that a model keeps at least
 _PROSE, _DIGITS = 4, 2  # characters a token, in words and in long numbers or hashes
 
 # What the models say of a conversation that is too long, by what is in their ids.
@@ -95,6 +96,7 @@ class BedrockStandIn:
         self.connected = 0  # connections so far
         self.silent = 0  # requests that were met with silence
         self.strangers = {"unknown-model"}  # ids that do not exist
+        self._cache: set[str] = set()
         self._replies: deque[Refuse | tuple[Step, ...]] = deque()
 
     def reply(self, *steps: Step | Refuse) -> None:
@@ -131,13 +133,18 @@ class BedrockStandIn:
                     f"The content field in the Message object at messages.{number} is empty. Add a "
                     "ContentBlock object to the content field and try again."
                 )
+            points = [part for part in message["content"] if "cachePoint" in part]
+            if points and points != message["content"][-1:]:
+                return "A cache point must come once, after what it is for."
             for part, block in enumerate(message["content"]):
-                if not block["text"].strip(whitespace + _NO_TEXT):
+                if "cachePoint" not in block and not block["text"].strip(whitespace + _NO_TEXT):
                     return (
                         "The text field in the ContentBlock object at "
                         f"messages.{number}.content.{part} is blank. Add text to the text field, "
                         "and try again."
                     )
+        if sum("cachePoint" in part for each in messages for part in each["content"]) > 4:
+            return "You have exceeded the maximum number of cache checkpoints."
         if messages[-1]["role"] != "user":
             return (
                 "The model returned the following errors: This model does not support assistant "
@@ -154,7 +161,27 @@ class BedrockStandIn:
     def count_tokens(self, request: dict[str, Any]) -> int:
         """Count the tokens of all that the model is sent."""
         blocks = [block for each in request.get("messages", []) for block in each["content"]]
-        return sum(_count_tokens(block["text"]) for block in request.get("system", []) + blocks)
+        blocks += request.get("system", [])
+        return sum(_count_tokens(block["text"]) for block in blocks if "text" in block)
+
+    def use_cache(self, model: str, request: dict[str, Any]) -> dict[str, int]:
+        """Return how many tokens come from the cache, and go into it; keep what is marked."""
+        read = kept = 0
+        begin: dict[str, Any] = {"system": request.get("system", []), "messages": []}
+        for message in request["messages"]:
+            begin["messages"].append(message)
+            if "cachePoint" in message["content"][-1] and self.count_tokens(begin) >= CACHED_FROM:
+                shown = re.sub(r', {"cachePoint": [^}]*}}', "", json.dumps([model, begin]))
+                kept = self.count_tokens(begin)
+                read = kept if shown in self._cache else read
+                self._cache.add(shown)
+        return {"cacheReadInputTokens": read, "cacheWriteInputTokens": kept - read}
+
+
+def texts_of(request: dict[str, Any]) -> list[str]:
+    """Return the texts of the request's messages, without what is said about the cache."""
+    blocks = [block for message in request["messages"] for block in message["content"]]
+    return [block["text"] for block in blocks if "text" in block]
 
 
 @contextmanager
@@ -188,8 +215,9 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
             reply = stand_in.next_reply()
             if isinstance(reply, Refuse):
                 return self._refuse(reply)
-            tokens = stand_in.count_tokens(request)
-            return self._stream(reply, tokens)
+            cached = stand_in.use_cache(model, request)
+            fresh = {"inputTokens": stand_in.count_tokens(request) - sum(cached.values())}
+            return self._stream(reply, fresh | (cached if any(cached.values()) else {}))
 
         def _refuse(self, refusal: Refuse) -> None:
             body = json.dumps({"message": refusal.message}).encode()
@@ -200,7 +228,7 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
             self.end_headers()
             self.wfile.write(body)
 
-        def _stream(self, steps: tuple[Step, ...], tokens: int) -> None:
+        def _stream(self, steps: tuple[Step, ...], usage: dict[str, int]) -> None:
             if isinstance(steps[0], Silence):
                 stand_in.silent += 1
                 # A client that goes away ends it as well.
@@ -215,7 +243,7 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
             self.send_header("Connection", "close")  # so that Cut needs no special case
             self.end_headers()
             try:
-                for event in _events(steps, tokens):
+                for event in _events(steps, usage):
                     self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
                 if not any(isinstance(step, Cut) for step in steps):
                     self.wfile.write(b"0\r\n\r\n")
@@ -246,7 +274,7 @@ def _count_tokens(text: str) -> int:
     return -(-digits // _DIGITS) + -(-(len(text) - digits) // _PROSE)
 
 
-def _events(steps: tuple[Step, ...], tokens: int) -> Iterator[bytes]:
+def _events(steps: tuple[Step, ...], usage: dict[str, int]) -> Iterator[bytes]:
     """Encode the steps as the events that Converse sends."""
     yield _event("messageStart", {"role": "assistant"})
     reason = "end_turn"
@@ -273,7 +301,7 @@ def _events(steps: tuple[Step, ...], tokens: int) -> Iterator[bytes]:
     yield _event("contentBlockStop", {})
     yield _event("messageStop", {"stopReason": reason})
     written = _count_tokens("".join(step for step in steps if isinstance(step, str)))
-    usage = {"inputTokens": tokens, "outputTokens": written, "totalTokens": tokens + written}
+    usage |= {"outputTokens": written, "totalTokens": sum(usage.values()) + written}
     yield _event("metadata", {"usage": usage, "metrics": {"latencyMs": 1}})
 
 

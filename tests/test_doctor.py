@@ -70,6 +70,23 @@ def test_a_healthy_account_is_told_so_and_nothing_is_made(new_sandbox: NewSandbo
     assert json.loads(asked)["inferenceConfig"] == {"maxTokens": 1}
 
 
+def test_the_models_are_asked_as_the_chatbot_asks_them(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox(models="Amazon Nova")
+    enter(sandbox, GuardrailId="a1b2c3", GuardrailVersion="4")
+    models = sandbox.project / "models.toml"
+    models.write_text(
+        models.read_text().replace("prompt_cache = true", "guardrail = false", 1), encoding="utf-8"
+    )
+    done = sandbox.run("doctor")
+    assert done.returncode == 0, done.stderr
+    first, second, *_ = [json.loads(body) for body in sandbox.aws.bodies if "maxTokens" in body]
+    assert first["messages"][0]["content"] == [{"text": "Hello"}]
+    assert "guardrailConfig" not in first
+    assert second["messages"][0]["content"][1:] == [{"cachePoint": {"type": "default"}}]
+    guardrail = {"guardrailIdentifier": "a1b2c3", "guardrailVersion": "4"}
+    assert second["guardrailConfig"] == guardrail
+
+
 def test_parameters_that_are_no_numbers_are_left_to_cloudformation(new_sandbox: NewSandbox) -> None:
     sandbox = new_sandbox()
     enter(sandbox, MaxTasks="many", TaskSize="small")

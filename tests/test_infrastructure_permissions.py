@@ -43,6 +43,23 @@ def test_the_models_offered_may_be_called_and_nothing_else_of_bedrock(
         assert set(chosen["Condition"]) == {"StringEquals"}
 
 
+def test_only_the_guardrail_of_the_team_may_be_used(stacks: list[RenderedStack]) -> None:
+    own = f"{ACCOUNT}:guardrail"
+    for stack in stacks:
+        id_ = stack.parameters["GuardrailId"]
+        allowed = [one for one in statements(stack) if "bedrock:ApplyGuardrail" in one["Action"]]
+        assert [one["Resource"] for one in allowed] == (
+            [[f"arn:aws:bedrock:us-east-1:{own}/{id_}", f"arn:aws:bedrock:*:{own}-profile/*"]]
+            if id_
+            else []
+        )
+        given = {key: value for key, value in variables(stack).items() if "GUARDRAIL" in key}
+        assert given == {
+            "CHATBOT_GUARDRAIL_ID": id_,
+            "CHATBOT_GUARDRAIL_VERSION": "4" if id_ else "DRAFT",
+        }
+
+
 HERE = "arn:aws:bedrock:ap-northeast-1"
 THERE = "arn:aws:bedrock:us-west-2::foundation-model/x"
 

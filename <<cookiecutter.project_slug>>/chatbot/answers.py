@@ -51,6 +51,8 @@ POLL_EVERY = 0.5  # seconds between two looks at an answer that another process 
 LOCAL_POLL_EVERY = 0.05  # seconds between two looks at an answer that this process writes
 MAX_TRIES = 3  # claims before a person has to ask for another one
 STORAGE_TIMEOUT = 30.0  # seconds without storage until a writer, or a follower, gives up
+# Errors after which the model that models.toml names as the fallback is asked.
+_BUSY = ("throttled", "daily_quota", "unavailable")
 RELEASE_TIMEOUT = 3.0  # seconds that a process that ends waits for its writers
 
 
@@ -95,6 +97,10 @@ class Assistant:
     def model(self, key: str) -> Model:
         """Return the model of that key, or the default one if it is no longer on offer."""
         return self.models.get(key) or next(iter(self.models.values()))
+
+    def name_of(self, key: str) -> str:
+        """Return what staff see of the model of that key: the key, if it is no longer on offer."""
+        return self.models[key].name if key in self.models else key
 
     def ask(
         self,
@@ -221,12 +227,17 @@ class Assistant:
 
     def _take_over(self, conversation: Conversation, turn: Turn) -> None:
         if turn.tries < MAX_TRIES:
-            self._claim(conversation, turn, turn.model, ("open", "released"))
+            self._claim(conversation, turn, turn.model, ("open", "released"), turn.instead_of)
         else:
             _fail_interrupted(conversation, turn)
 
     def _claim(
-        self, conversation: Conversation, seen: Turn, model: str, states: tuple[str, ...]
+        self,
+        conversation: Conversation,
+        seen: Turn,
+        model: str,
+        states: tuple[str, ...],
+        instead_of: str = "",
     ) -> None:
         """Begin the next attempt, unless the turn left these states: somebody else was faster."""
 
@@ -234,7 +245,7 @@ class Assistant:
             turn = conversation.turn(seen.id)
             return [claim] if turn.attempt < claim.attempt and turn.state in states else []
 
-        claim = Claim(seen.id, seen.attempt + 1, self.id, model)
+        claim = Claim(seen.id, seen.attempt + 1, self.id, model, instead_of)
         if _Writer(self, conversation, claim).begin(decide):
             log.info("Turn %s of %s: attempt %d", seen.id, conversation.id, claim.attempt)
 
@@ -265,8 +276,11 @@ def _fail_interrupted(conversation: Conversation, seen: Turn) -> None:
     conversation.update(decide)
 
 
+_Event = Text | Finish | ModelError | Model | None  # a model that is asked, instead of the last one
+
+
 class _Writer:
-    """Writes one attempt at an answer, in two threads.
+    """Writes one attempt at an answer, in two threads; another attempt, if a model stands in.
 
     One reads the model's stream, the other one saves what has arrived. So a page always has
     something fresh to show, and a model's silence is not taken for the writer's death.
@@ -280,7 +294,7 @@ class _Writer:
         self._conversation = conversation
         self._claim = claim
         self._place = (conversation.path, claim.turn)
-        self._arrived: queue.SimpleQueue[Text | Finish | ModelError | None] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._done = threading.Event()
         self._cancellation = Cancellation()
         self._sent: list[Turn] = []  # nothing until the model is asked
@@ -345,22 +359,9 @@ class _Writer:
         self._done.wait(max(0.0, seconds))
 
     def _read(self) -> None:
-        assistant = self._assistant
-        model, system = assistant.model(self._claim.model), assistant.system_prompt
         try:
             self._sent = self._turns()
-            stream = stream_answer(assistant.backend, model, self._sent, system, self._cancellation)
-            with closing(stream) as events:
-                for event in events:
-                    if isinstance(event, Text):
-                        if self._first_word is None:
-                            self._first_word = time.monotonic() - self._begun
-                        self._received.append(event.text)
-                    else:
-                        self._told = event
-                    self._arrived.put(event)
-                    if self._done.is_set():
-                        return
+            self._ask(self._assistant.model(self._claim.model))
         except DeletedError:
             return  # the other thread finds out by itself
         except ModelError as error:
@@ -370,6 +371,37 @@ class _Writer:
             log.exception("The backend raised something other than a ModelError")
             self._told = ModelError("bug", error=type(error).__name__)
             self._arrived.put(self._told)
+
+    def _ask(self, model: Model) -> None:
+        """Ask the model, and its fallback if it is too busy. Raises ModelError."""
+        asked = [model.key]
+        while True:
+            try:
+                return self._read_from(model)
+            except ModelError as error:
+                is_final = self._received or self._cancellation.cancelled
+                if is_final or error.code not in _BUSY or model.fallback in ("", *asked):
+                    raise
+            model = self._assistant.models[model.fallback]
+            asked.append(model.key)
+            self._arrived.put(model)
+
+    def _read_from(self, model: Model) -> None:
+        assistant = self._assistant
+        stream = stream_answer(
+            assistant.backend, model, self._sent, assistant.system_prompt, self._cancellation
+        )
+        with closing(stream) as events:
+            for event in events:
+                if isinstance(event, Text):
+                    if self._first_word is None:
+                        self._first_word = time.monotonic() - self._begun
+                    self._received.append(event.text)
+                else:
+                    self._told = event
+                self._arrived.put(event)
+                if self._done.is_set():
+                    return
 
     def _turns(self) -> list[Turn]:
         """Return the turns up to this one, as they are now. Raises DeletedError."""
@@ -463,6 +495,10 @@ class _Writer:
                 end = replace(end, sent_turns=event.sent_turns)
             case ModelError():
                 end = End(turn, attempt, "failed", event.code, event.facts)
+            case Model():
+                first = self._claim.instead_of or self._claim.model
+                writer = self._assistant.id
+                return [*records, Claim(turn, attempt + 1, writer, event.key, first)]
             case None:
                 end = End(turn, attempt, "released")
             case Text():
@@ -485,6 +521,8 @@ class _Writer:
             try:
                 saved = self._conversation.update(decide)
                 self.storage_error = None
+                if saved and isinstance(records[-1], Claim):
+                    self._claim = records[-1]
                 return saved
             except DeletedError:
                 return False

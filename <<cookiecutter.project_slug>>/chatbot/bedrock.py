@@ -38,6 +38,7 @@ from chatbot.models import (
     Text,
     TooLongError,
 )
+from chatbot.settings import Guardrail
 from chatbot.text import is_blank
 
 log = logging.getLogger(__name__)
@@ -50,10 +51,12 @@ class Bedrock:
     """A backend that asks Amazon Bedrock.
 
     region: None leaves it to boto3's own configuration.
+    guardrail: watches over all models but those that do without it.
     """
 
-    def __init__(self, region: str | None) -> None:
+    def __init__(self, region: str | None, guardrail: Guardrail | None = None) -> None:
         self._region = region
+        self._guardrail = guardrail
         self._lock = threading.Lock()
         self._client: Any = None
 
@@ -68,6 +71,12 @@ class Bedrock:
         }
         if model.additional:
             request["additionalModelRequestFields"] = model.additional
+        if self._guardrail and model.guardrail:
+            request["guardrailConfig"] = {
+                "guardrailIdentifier": self._guardrail.id,
+                "guardrailVersion": self._guardrail.version,
+                "streamProcessingMode": "sync",  # nothing is shown that it has not seen
+            }
         client = None
         try:
             client = self._connect()

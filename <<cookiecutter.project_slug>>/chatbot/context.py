@@ -48,10 +48,8 @@ def stream_answer(
     if is_blank(turns[-1].prompt):
         yield Finish("empty")
         return
-    fitting = count_fitting_turns(turns, model, system)
-    if model.prompt_cache:
-        fitting = _begin_at_the_same_turn(fitting, len(turns))
-    sent, begun = fitting, False
+    sent = fitting = count_fitting_turns(turns, model, system)
+    begun = False
     while True:
         messages = to_messages(turns[-sent:])
         try:
@@ -84,7 +82,20 @@ def count_fitting_turns(turns: Sequence[Turn], model: Model, system: str) -> int
 
     The model has counted the tokens of what it was sent for an earlier answer. All else is
     estimated by its length.
+
+    A model finds in its cache only what it was sent from the beginning on. So once a conversation
+    is too long for a model with a cache, up to a quarter of what would fit is left out as well, and
+    the next requests begin with the same turn.
     """
+    fitting = _count_fitting_turns(turns, model, system)
+    if model.prompt_cache and fitting < len(turns):
+        step = 1 << max(0, fitting.bit_length() - 3)
+        left_out = -(-(len(turns) - fitting) // step) * step
+        fitting = max(1, len(turns) - left_out)
+    return fitting
+
+
+def _count_fitting_turns(turns: Sequence[Turn], model: Model, system: str) -> int:
     room = model.context_window - model.inference.get("maxTokens", ANSWER_TOKENS)
     room -= len(system.encode()) // BYTES_PER_TOKEN
     for fitting, tokens in enumerate(_estimate_each(turns, model)):
@@ -92,17 +103,6 @@ def count_fitting_turns(turns: Sequence[Turn], model: Model, system: str) -> int
         if room < 0:
             return max(1, fitting)
     return len(turns)
-
-
-def _begin_at_the_same_turn(fitting: int, count: int) -> int:
-    """Return how many of the newest turns to send, so that later requests begin with the same one.
-
-    A model finds in its cache only what it was sent from the beginning. So once not all turns fit,
-    many are left out at a time, up to a quarter, instead of one with each question.
-    """
-    step = 1 << max(0, fitting.bit_length() - 3)
-    left_out = -(-(count - fitting) // step) * step
-    return max(1, count - left_out)
 
 
 def estimate_tokens(turns: Sequence[Turn], model: Model, system: str, received: str) -> Tokens:

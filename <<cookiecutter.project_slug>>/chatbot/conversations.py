@@ -45,8 +45,10 @@ class Turn:
     id: names the turn within its conversation.
     prompt, answer: text; the answer grows while the state is "open".
     model: the key of the model that answers, or that was chosen for it, as in models.toml.
+    instead_of: the key of the model for which that one stands in, or "".
     attempt: how many times the answer was begun; only the writer of the last attempt may add to it.
-    tries: how many of these since a person asked for the answer, or asked for it again.
+    tries: how many of these since a person asked for the answer, or asked for it again; a model
+        that stands in for another one does not count.
     writer: which Assistant writes, or wrote, the last attempt; "" before the first one.
     state: "open", "complete", "stopped", "failed", or "released" by a process that had to end.
     code, facts: why it ended, as in records.End.
@@ -58,6 +60,7 @@ class Turn:
     id: str
     prompt: str
     model: str = ""
+    instead_of: str = ""
     attempt: int = 0
     tries: int = 0
     writer: str = ""
@@ -130,8 +133,12 @@ def _apply_to_answer(turn: Turn, record: Claim | Text | Beat | End) -> None:
     if isinstance(record, Claim):
         if record.attempt <= turn.attempt:
             raise ValueError("a claim that comes too late")
-        turn.tries = 1 if turn.state == "failed" else turn.tries + 1
+        if turn.state == "failed":
+            turn.tries = 1
+        elif record.model == turn.model or not record.instead_of:
+            turn.tries += 1
         turn.writer, turn.model, turn.attempt = record.writer, record.model, record.attempt
+        turn.instead_of = record.instead_of
         turn.state, turn.code, turn.facts, turn.notice = "open", "", {}, ""
     elif record.attempt != turn.attempt or turn.ended:
         return

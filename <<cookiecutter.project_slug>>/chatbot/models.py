@@ -28,6 +28,9 @@ class Model:
     input_price, output_price: US dollars for a million tokens, if they are known.
     prompt_cache: whether the model is told to keep what it was sent (Converse's cachePoint), so
         that a long chat pays for its history once.
+    fallback: the key of the model that answers if this one has too many requests or is not
+        available, or "".
+    guardrail: whether the deployment's guardrail, if it has one, watches over this model.
     cache_read_price, cache_write_price: as input_price, of tokens that come from the cache, and of
         those that go into it; 0 if they cost the same as others.
     """
@@ -41,6 +44,8 @@ class Model:
     input_price: float = 0
     output_price: float = 0
     prompt_cache: bool = False
+    fallback: str = ""
+    guardrail: bool = True
     cache_read_price: float = 0
     cache_write_price: float = 0
 
@@ -102,6 +107,8 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "input_price": (int, float),
     "output_price": (int, float),
     "prompt_cache": bool,
+    "fallback": str,
+    "guardrail": bool,
     "cache_read_price": (int, float),
     "cache_write_price": (int, float),
 }
@@ -133,6 +140,11 @@ def load_models(path: Path = ROOT / "models.toml") -> dict[str, Model]:
             raise SettingsError("models_wrong_fields", file=path.name, table=key) from error
     if not models:
         raise SettingsError("models_none", file=path.name)
+    for model in models.values():
+        if model.fallback and (model.fallback == model.key or model.fallback not in models):
+            raise SettingsError(
+                "models_no_fallback", file=path.name, name=model.fallback, table=model.key
+            )
     return models
 
 

@@ -37,12 +37,14 @@ class Claim:
     attempt: counts the claims of the turn, from 1.
     writer: names the Assistant that answers.
     model: the key of the model that answers.
+    instead_of: the key of the model that was asked first, and had no room for the question.
     """
 
     turn: str
     attempt: int
     writer: str
     model: str
+    instead_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,11 @@ def start() -> Service:
         if _service is None:
             settings = load_settings()
             retention.start(settings.sessions_dir, settings.retention_days)
-            backend = Demo() if settings.backend == "demo" else Bedrock(settings.region)
+            backend = (
+                Demo()
+                if settings.backend == "demo"
+                else Bedrock(settings.region, settings.guardrail)
+            )
             report = metrics.reporter(settings.metrics)
             assistant = Assistant(
                 backend, load_models(), settings.system_prompt, report, settings.daily_tokens

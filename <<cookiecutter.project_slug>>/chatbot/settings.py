@@ -22,6 +22,7 @@ SITE = "https://intranet.example.com"
 _SITE = re.compile(r"(https://(\*\.)?|http://)[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", re.IGNORECASE)
 # Where browsers find the chatbot: without a path, as the page's own requests have none.
 _ADDRESS = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", re.IGNORECASE)
+_GUARDRAIL = re.compile("[a-z0-9]{1,64}|arn:[a-z0-9:-]+:guardrail/[a-z0-9]{1,64}")
 # The settings that make people sign in, if there is one of them.
 _PROVIDER = tuple(
     f"CHATBOT_SIGN_IN_{each}" for each in ("METADATA_URL", "CLIENT_ID", "CLIENT_SECRET")
@@ -58,6 +59,14 @@ class SignIn:
 
 
 @dataclass(frozen=True)
+class Guardrail:
+    """A guardrail of Amazon Bedrock: CHATBOT_GUARDRAIL_ID and CHATBOT_GUARDRAIL_VERSION."""
+
+    id: str
+    version: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """The chatbot's settings.
 
@@ -78,6 +87,7 @@ class Settings:
         (CHATBOT_METRICS).
     daily_tokens: after how many tokens a person can ask nothing more on that day (UTC); 0 is no
         limit (CHATBOT_DAILY_TOKENS).
+    guardrail: watches over what the models are asked and answer; None if nothing does.
     region: of Bedrock (AWS_REGION, which ECS sets but boto3 does not read); None leaves it to
         boto3's own configuration, as the credentials and AWS_ENDPOINT_URL_BEDROCK_RUNTIME are.
     """
@@ -93,6 +103,7 @@ class Settings:
     sign_in: SignIn | None
     metrics: str
     daily_tokens: int
+    guardrail: Guardrail | None
     region: str | None
 
 
@@ -133,6 +144,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         sign_in=_load_sign_in(variable, int(days)),
         metrics=clean(variable("CHATBOT_METRICS", "")),
         daily_tokens=int(tokens),
+        guardrail=_load_guardrail(variable),
         region=variable("AWS_REGION", "") or None,
     )
 
@@ -140,6 +152,16 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 def makes_people_sign_in(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether there is a setting that does so, even if it can't be used."""
     return any(environment.get(name, "").strip() for name in _PROVIDER)
+
+
+def _load_guardrail(variable: Callable[..., str]) -> Guardrail | None:
+    id_ = variable("CHATBOT_GUARDRAIL_ID")
+    version = variable("CHATBOT_GUARDRAIL_VERSION", "DRAFT")
+    if id_ and not _GUARDRAIL.fullmatch(id_):
+        raise SettingsError("guardrail_id", value=id_, example="a1b2c3d4e5f6")
+    if not re.fullmatch("DRAFT|[1-9][0-9]{0,7}", version):
+        raise SettingsError("guardrail_version", value=version)
+    return Guardrail(id_, version) if id_ else None
 
 
 def _load_sign_in(variable: Callable[..., str], retention_days: int) -> SignIn | None:

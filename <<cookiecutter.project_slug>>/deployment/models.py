@@ -34,8 +34,21 @@ class Permitted:
     behind: list[str]
 
 
-def read_model_ids(file: Path) -> list[str]:
-    """Return the IDs of the models that staff can choose from. Raises ModelsError."""
+@dataclass(frozen=True)
+class Offer:
+    """A model that staff can choose, and how the chatbot asks it.
+
+    prompt_cache: whether it is told to keep what it was sent.
+    guardrail: whether the deployment's guardrail, if there is one, watches over it.
+    """
+
+    id: str
+    prompt_cache: bool
+    guardrail: bool
+
+
+def read_models(file: Path) -> list[Offer]:
+    """Return the models that staff can choose from. Raises ModelsError."""
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -44,7 +57,10 @@ def read_model_ids(file: Path) -> list[str]:
     for name, table in tables.items():
         if not isinstance(table, dict) or not isinstance(table.get("id"), str):
             raise ModelsError(f"{file.name} must have a table with an id in place of {name}")
-        found.append(table["id"])
+        offer = Offer(
+            table["id"], table.get("prompt_cache") is True, table.get("guardrail") is not False
+        )
+        found.append(offer)
     if not found:
         raise ModelsError(f"{file.name} offers no model; it needs at least one table")
     return list(dict.fromkeys(found))

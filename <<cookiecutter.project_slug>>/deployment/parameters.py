@@ -130,7 +130,7 @@ def _find_models(account: Account, lacks: list[str]) -> dict[str, str]:
         return [each["modelArn"] for each in details["models"]]
 
     try:
-        ids = models.read_model_ids(MODELS)
+        ids = [each.id for each in models.read_models(MODELS)]
         found = models.permit(ids, account.region, account.id, ask_profile)
     except ModelsError as error:
         lacks.append(str(error))

@@ -8,13 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.bedrock import BedrockStandIn, Fail, Refuse, Silence, Stop, texts_of
 from support.store import append, reread, reread_turns
 
-from chatbot import answers
+from chatbot import answers, usage
 from chatbot.answers import Assistant, Progress
 from chatbot.bedrock import Bedrock
 from chatbot.context import CONTINUE
@@ -175,6 +176,87 @@ def test_a_failure_keeps_the_prompt_and_what_arrived_and_can_be_retried(
     assert (again.answer, again.state) == (kept + "An answer.", "complete")
     assert not wording.end(again)
     assert texts_of(bedrock.requests[-1])[-1] == (CONTINUE if kept else "Hello")
+
+
+BUSY = Refuse(400, "ThrottlingException")  # not 429, at which botocore tries again
+FULL, SPARE, LAST = (
+    replace(MODELS[MODEL], key=key, name=key.title(), id=f"{key}-v1:0", fallback=fallback)
+    for key, fallback in (("full", "spare"), ("spare", "last"), ("last", "full"))
+)
+
+
+@pytest.fixture
+def three(bedrock: BedrockStandIn) -> Assistant:
+    """An assistant with models that stand in for each other, in a circle."""
+    models = {each.key: each for each in (FULL, SPARE, LAST)}
+    return Assistant(Bedrock("us-east-1"), models, "Be kind.")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BUSY,
+        Refuse(400, "ServiceQuotaExceededException"),
+        Refuse(400, "ModelNotReadyException"),
+        Refuse(400, "ThrottlingException", "Too many tokens per day"),
+        Fail("throttlingException"),
+    ],
+)
+def test_another_model_answers_for_one_that_is_too_busy(
+    conversation: Conversation, three: Assistant, bedrock: BedrockStandIn, error: Refuse | Fail
+) -> None:
+    bedrock.reply(error)
+    turn = watch(three, conversation, three.ask(conversation, "Hello", "full"))
+    assert (turn.answer, turn.state) == ("An answer.", "complete")
+    assert (turn.model, turn.instead_of, turn.tries) == ("spare", "full", 1)
+    assert bedrock.models == [FULL.id, SPARE.id]
+    assert reread_turns(conversation) == [turn]
+    [row] = usage.list_rows(conversation.path.parent.parent)
+    assert (row.model, row.total.answers) == ("spare", 1)
+    again = watch(three, conversation, three.ask(conversation, "And now?", "full"))
+    assert (again.model, again.instead_of) == ("full", "")
+
+
+def test_each_model_is_asked_once(
+    conversation: Conversation, three: Assistant, bedrock: BedrockStandIn
+) -> None:
+    for _ in range(3):
+        bedrock.reply(BUSY)
+    turn = watch(three, conversation, three.ask(conversation, "Hello", "full"))
+    assert (turn.state, turn.code, turn.model, turn.instead_of) == (
+        *("failed", "throttled", "last", "full"),
+    )
+    assert bedrock.models == [FULL.id, SPARE.id, LAST.id]
+
+
+@pytest.mark.parametrize(
+    "steps", [(Refuse(403, "AccessDeniedException"),), ("Half ", Fail("throttlingException"))]
+)
+def test_no_model_stands_in_for_one_that_may_not_answer_or_has_begun_to(
+    conversation: Conversation,
+    three: Assistant,
+    bedrock: BedrockStandIn,
+    steps: tuple[str | Refuse | Fail, ...],
+) -> None:
+    bedrock.reply(*steps)
+    turn = watch(three, conversation, three.ask(conversation, "Hello", "full"))
+    assert (turn.state, turn.model, turn.instead_of) == ("failed", "full", "")
+    assert bedrock.models == [FULL.id]
+
+
+def test_another_process_goes_on_with_the_model_that_stands_in(
+    conversation: Conversation, three: Assistant, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply(BUSY)
+    bedrock.reply("One ", threading.Event())
+    bedrock.reply("two.")
+    turn = three.ask(conversation, "Hello", "full")
+    watch_until(three.follow(conversation, turn), "One")
+    three.close()
+    another = Assistant(three.backend, three.models, "Be kind.")
+    ended = watch(another, reread(conversation), turn)
+    assert (ended.answer, ended.model, ended.instead_of) == ("One two.", "spare", "full")
+    assert ended.tries == 2
 
 
 def test_an_empty_answer_leaves_the_conversation_usable(

@@ -11,6 +11,7 @@ from support.models import HELLO, MODEL, listen, talk
 from chatbot.bedrock import Bedrock
 from chatbot.context import to_messages
 from chatbot.models import Cancellation, Finish, Model, ModelError, Text, count_tokens
+from chatbot.settings import Guardrail
 
 
 def test_an_answer_arrives_in_pieces_with_its_usage(bedrock: BedrockStandIn) -> None:
@@ -63,6 +64,22 @@ def test_a_long_chat_pays_for_its_history_once(bedrock: BedrockStandIn) -> None:
 def test_a_model_that_keeps_nothing_is_not_told_to(bedrock: BedrockStandIn) -> None:
     listen(Bedrock("us-east-1"))
     assert "cachePoint" not in str(bedrock.requests)
+
+
+def test_a_guardrail_watches_over_the_models_that_are_not_excepted(
+    bedrock: BedrockStandIn,
+) -> None:
+    backend = Bedrock("us-east-1", Guardrail("a1b2", "3"))
+    listen(backend)
+    listen(backend, replace(MODEL, guardrail=False))
+    listen(Bedrock("us-east-1"))
+    watched, excepted, without = bedrock.requests
+    assert watched["guardrailConfig"] == {
+        "guardrailIdentifier": "a1b2",
+        "guardrailVersion": "3",
+        "streamProcessingMode": "sync",
+    }
+    assert "guardrailConfig" not in {**excepted, **without}
 
 
 def test_reasoning_is_not_taken_for_the_answer(bedrock: BedrockStandIn) -> None:

@@ -103,6 +103,24 @@ def test_a_conversation_is_shortened_whatever_a_model_calls_too_long(
     assert (finish.sent_turns, finish.facts) == (5, {"messages": 9})
 
 
+def test_a_long_chat_begins_at_the_same_turn_for_many_questions(bedrock: BedrockStandIn) -> None:
+    """So that the model finds it in its cache."""
+    model = replace(MODEL, context_window=4000, prompt_cache=True)
+    exchanges = [(f"{number} " + "x" * 100, "y" * 100) for number in range(100)]
+    begun = []
+    for asked in range(60, 100):
+        turns = talk(*exchanges[:asked], ("Last", ""))
+        stream = stream_answer(Bedrock("us-east-1"), model, turns, "Be kind.", Cancellation())
+        *_, finish = stream
+        assert isinstance(finish, Finish)
+        begun.append(sent(bedrock)[-1][0])
+        fits = count_fitting_turns(turns, replace(model, prompt_cache=False), "Be kind.")
+        assert fits * 3 / 4 - 1 <= finish.sent_turns <= fits
+        assert finish.sent_turns == count_fitting_turns(turns, model, "Be kind.")
+    assert len(set(begun)) <= len(begun) / 5
+    assert begun == sorted(begun, key=lambda text: int(text.split()[0]))
+
+
 def test_hex_digits_are_not_taken_for_words(bedrock: BedrockStandIn) -> None:
     """A model takes two of them for a token, so that twice as much fits of the words."""
     bedrock.window = model_window = 900

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
 import pytest
@@ -16,10 +17,11 @@ from support.bedrock import BedrockStandIn, Refuse, Stop
 from support.page import OpenPage, click, read_messages, say
 from support.store import append, new_session
 
-from chatbot import journals
+from chatbot import journals, service
 from chatbot.answers import Assistant
 from chatbot.bedrock import Bedrock
 from chatbot.conversations import new_conversation_id
+from chatbot.markdown import as_text
 from chatbot.models import load_models
 from chatbot.page.composer import PROMPT_LENGTH
 from chatbot.page.state import Unsent
@@ -314,6 +316,20 @@ def test_a_failure_is_told_and_can_be_tried_again(
     click(page, "Try again")
     assert not page.error
     assert read_messages(page) == ["Hello", "An answer."]
+
+
+def test_the_page_says_which_model_stood_in(
+    open_page: OpenPage, bedrock: BedrockStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = replace(next(iter(MODELS.values())), fallback="spare")
+    models = {first.key: first, "spare": replace(first, key="spare", name="A *spare*")}
+    monkeypatch.setattr(service, "load_models", lambda: models)
+    bedrock.reply(Refuse(400, "ThrottlingException"))
+    page = say(open_page(), "Hello")
+    assert read_messages(page) == ["Hello", "An answer."]
+    said = as_text(f"A *spare* answered, as {first.name} was too busy.")
+    assert said in [caption.value for caption in page.main.caption]
+    assert said in [caption.value for caption in open_page().main.caption]
 
 
 def test_an_answer_that_reached_its_limit_says_so(

@@ -7,7 +7,7 @@ import pytest
 
 from chatbot.models import load_models
 from chatbot.page import wording
-from chatbot.settings import SettingsError, load_settings
+from chatbot.settings import Guardrail, SettingsError, load_settings
 
 
 def test_everything_has_a_default() -> None:
@@ -74,6 +74,40 @@ def test_another_limit_of_tokens_is_refused_with_an_example(tokens: str) -> None
     assert f"CHATBOT_DAILY_TOKENS is '{tokens}'" in sentence and "such as 100000, or 0" in sentence
 
 
+ARN = "arn:aws:bedrock:eu-central-1:0123456789:guardrail/a1b2"
+
+
+@pytest.mark.parametrize(
+    ("id_", "version", "guardrail"),
+    [
+        ("", "1", None),
+        ("a1b2", "", Guardrail("a1b2", "DRAFT")),
+        ("a1b2", "12", Guardrail("a1b2", "12")),
+        (ARN, "DRAFT", Guardrail(ARN, "DRAFT")),
+    ],
+)
+def test_a_guardrail_has_an_id_and_a_version(
+    id_: str, version: str, guardrail: Guardrail | None
+) -> None:
+    given = {"CHATBOT_GUARDRAIL_ID": id_, "CHATBOT_GUARDRAIL_VERSION": version}
+    assert load_settings(given).guardrail == guardrail
+
+
+@pytest.mark.parametrize(
+    ("id_", "version", "sentence"),
+    [
+        ("My guardrail", "1", "CHATBOT_GUARDRAIL_ID is 'My guardrail'; it must be"),
+        ("a1b2", "latest", "CHATBOT_GUARDRAIL_VERSION is 'latest'; it must be a number, or DRAFT"),
+        ("a1b2", "0", "CHATBOT_GUARDRAIL_VERSION is '0'"),
+    ],
+)
+def test_another_guardrail_is_refused(id_: str, version: str, sentence: str) -> None:
+    given = {"CHATBOT_GUARDRAIL_ID": id_, "CHATBOT_GUARDRAIL_VERSION": version}
+    with pytest.raises(SettingsError) as caught:
+        load_settings(given)
+    assert sentence in wording.error(caught.value)
+
+
 def test_an_unknown_backend_is_named_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="backend") as caught:
         load_settings({"CHATBOT_BACKEND": "magic"})
@@ -97,6 +131,9 @@ def test_the_models_that_ship_are_valid() -> None:
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 'big'", "wrong type"),
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\ninput_price = -1", "wrong type"),
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\noutput_price = nan", "wrong type"),
+        ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\nfallback = 'b'", "no other table"),
+        ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\nfallback = 'a'", "no other table"),
+        ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\nguardrail = 'no'", "wrong type"),
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\ncolour = 'red'", "needs name, id"),
     ],
 )

@@ -42,7 +42,7 @@ OPTIONAL = (  # each is given or left out, where its first parameter exists
     ENCRYPTED,
     {"AllowedCidr2": "198.51.100.0/24", "AllowedCidr3": "192.0.2.7/32"},
     {"TimeZone": "Europe/Berlin", "OfficeOpens": "6", "OfficeCloses": "21", "TasksAtNight": "0"},
-    {"AlarmEmail": "team@example.com"},
+    {"AlarmEmail": "team@example.com", "GuardrailId": "a1b2c3", "GuardrailVersion": "4"},
     {"FileSystemId": "fs-0123456789abcdef0"},
     {"UserPoolId": "us-east-1_AbCd12345"},
     {"ExecEnabled": "true", "PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/limits"},

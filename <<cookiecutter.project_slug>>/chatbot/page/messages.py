@@ -57,7 +57,7 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
         else:
             with answer:
                 parts.draw_answer(turn)
-                _draw_end(tab, turn)
+                _draw_end(tab, assistant, turn)
             with actions:
                 draw_actions(turn)
     for turn, growing, answer, actions in in_progress:
@@ -105,12 +105,15 @@ def _draw_answer_in_progress(
     notice.empty()
     growing.draw_whole(progress.turn.answer)
     stop.empty()
-    _draw_end(tab, progress.turn)
+    _draw_end(tab, assistant, progress.turn)
 
 
-def _draw_end(tab: Tab, turn: Turn) -> None:
+def _draw_end(tab: Tab, assistant: Assistant, turn: Turn) -> None:
     """Say how the answer ended, unless the answer needs no comment."""
     sentence = wording.end(turn)
+    if turn.instead_of and turn.answer:
+        first = assistant.name_of(turn.instead_of)
+        st.caption(as_text(wording.stands_in(assistant.name_of(turn.model), first)))
     if turn.state == "stopped":
         by_this_tab = turn.facts.get("by") in tab.sent
         st.caption(wording.stopped(turn, by_this_tab=by_this_tab, was_shown=turn.id in tab.watched))

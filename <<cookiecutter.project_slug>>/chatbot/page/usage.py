@@ -1,7 +1,7 @@
 """Usage: what a person has used, and, for administrators, what everybody has."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import streamlit as st
@@ -9,7 +9,6 @@ import streamlit as st
 from chatbot import usage
 from chatbot.answers import Assistant
 from chatbot.markdown import as_text
-from chatbot.models import Model
 from chatbot.page import wording
 from chatbot.page.state import Tab
 from chatbot.page.waiting import run_interruptibly, run_next
@@ -41,7 +40,7 @@ def draw_usage(tab: Tab, assistant: Assistant) -> None:
                 (
                     (
                         day,
-                        _name_of(model, assistant.models),
+                        assistant.name_of(model),
                         wording.tokens(total.tokens, total.cached),
                     ),
                     total,
@@ -90,10 +89,6 @@ def draw_everyones_usage(tab: Tab, sessions_dir: Path, admin_groups: frozenset[s
 
 def _read_everyones_usage(tab: Tab, sessions_dir: Path) -> None:
     tab.everyones_usage = usage.list_rows(sessions_dir, usage.days_ago(DAYS - 1))
-
-
-def _name_of(model: str, models: Mapping[str, Model]) -> str:
-    return models[model].name if model in models else model
 
 
 def _name_of_person(session: str, owner: Owner | None) -> str:

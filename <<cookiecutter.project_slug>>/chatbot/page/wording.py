@@ -99,11 +99,15 @@ _SETTINGS = {
     "CHATBOT_RETENTION_DAYS; it must not be.",
     "daily_tokens": "CHATBOT_DAILY_TOKENS is {value!r}; it must be a whole number of tokens, such "
     "as {example}, or 0 for no limit.",
+    "guardrail_id": "CHATBOT_GUARDRAIL_ID is {value!r}; it must be the id of a guardrail, such as "
+    "{example}, or its ARN.",
+    "guardrail_version": "CHATBOT_GUARDRAIL_VERSION is {value!r}; it must be a number, or DRAFT.",
     "models_unreadable": "{file} can't be read: {reason}.",
     "models_no_table": "{file}: {name!r} is outside of a table.",
     "models_wrong_type": "{file}: {name!r} in [{table}] has the wrong type.",
     "models_wrong_fields": "{file}: [{table}] needs name, id and context_window, and may have "
-    "inference, additional, input_price and output_price.",
+    "inference, additional, fallback, guardrail, prompt_cache and prices.",
+    "models_no_fallback": "{file}: {name!r}, the fallback of [{table}], is no other table.",
     "models_none": "{file} offers no model; it needs at least one table.",
     "other": "A setting can't be used.",
 }
@@ -187,6 +191,11 @@ def end(turn: Turn) -> str:
             f"{turn.facts['messages']} messages of it."
         )
     return sentence
+
+
+def stands_in(model: str, first: str) -> str:
+    """Return the sentence about an answer that is from another model than the one asked first."""
+    return f"{model} answered, as {first} was too busy."
 
 
 def stopped(turn: Turn, *, by_this_tab: bool, was_shown: bool) -> str:

@@ -1,5 +1,7 @@
 """Find everything that would keep the chatbot from working, before a person meets it."""
 
+from collections.abc import Mapping
+
 from deployment import answers, checks, models, quotas
 from deployment.console import result, say
 from deployment.context import Context
@@ -17,19 +19,19 @@ def doctor(context: Context) -> None:
         if not context.stacks.look_up(context.name).was_completed:
             say("Checking the quotas")
             lacks += quotas.check_quotas(account, plan.given, makes_vpc="ZoneA" in plan.values)
-        lacks += _check_models(context)
+        lacks += _check_models(context, plan.given)
     if lacks:
         raise DeploymentError("\n  - ".join(["This is wrong:", *dict.fromkeys(lacks)]))
     result("Nothing is wrong that can be seen before a deployment.")
 
 
-def _check_models(context: Context) -> list[str]:
+def _check_models(context: Context, given: Mapping[str, str]) -> list[str]:
     try:
-        ids = models.read_model_ids(MODELS)
+        offers = models.read_models(MODELS)
     except ModelsError:
         return []  # which is told already
     lacks = []
-    for each in ids:
-        say(f"Asking the model {each} for one token")
-        lacks += answers.check_model(context.account, each)
+    for each in offers:
+        say(f"Asking the model {each.id} for one token")
+        lacks += answers.check_model(context.account, each, given)
     return lacks

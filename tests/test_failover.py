@@ -118,7 +118,8 @@ def test_a_task_that_ends_while_idle_costs_not_even_the_draft(
     expect(answer(page)).to_contain_text("An answer.")
     prompt_box(page).fill("A draft that I thought about for long")
     other = cluster.other_than(page)
-    cluster.signal_task(hostname_of(page), ending)
+    with page.expect_websocket():  # the next one
+        cluster.signal_task(hostname_of(page), ending)
     expect(prompt_box(page)).to_be_enabled()
     expect(prompt_box(page)).to_have_value("A draft that I thought about for long")
     prompt_box(page).press("Enter")
@@ -127,6 +128,30 @@ def test_a_task_that_ends_while_idle_costs_not_even_the_draft(
     expect(messages(page).nth(0)).to_contain_text("Before")
     expect(messages(page).nth(2)).to_contain_text("A draft that I thought about for long")
     expect(messages(page).nth(3)).to_contain_text("An answer.")
+
+
+@pytest.mark.parametrize("reloads", [False, True])
+def test_a_message_that_a_dying_task_has_not_read_goes_back_into_the_input(
+    cluster: Cluster, visitor: BrowserContext, reloads: bool
+) -> None:
+    page = open_page(visitor, cluster.address)
+    say(page, "Again")
+    expect(answer(page)).to_contain_text("An answer.")
+    cluster.signal_task(hostname_of(page), signal.SIGSTOP)
+    say(page, "Again")  # which the page shows already, once
+    say(page, "And\n  more\nof it")
+    cluster.signal_task(hostname_of(page), signal.SIGKILL)
+    if reloads:
+        page.reload()
+    expected = "Again\n\nAnd\n  more\nof it"
+    expect(prompt_box(page)).to_have_value(expected)
+    prompt_box(page).press("Enter")
+    expect(messages(page)).to_have_count(4)
+    expect(messages(page).nth(3)).to_contain_text("An answer.")
+    assert text_of(messages(page).nth(2)) == expected
+    page.reload()
+    expect(messages(page)).to_have_count(4)
+    expect(prompt_box(page)).to_have_value("")
 
 
 def test_a_message_that_is_too_long_is_told_by_the_task_that_takes_over(

@@ -143,6 +143,27 @@ def test_a_message_waits_until_it_can_be_kept(
     expect(messages(other)).to_have_count(4)
 
 
+def test_a_message_that_could_not_be_saved_outlives_its_page_unless_it_is_discarded(
+    storage: Storage, visitor: BrowserContext
+) -> None:
+    page = open_page(visitor, storage.address)
+    say(page, "Before")
+    expect(messages(page).nth(1)).to_contain_text("An answer.")
+    with storage.full():
+        say(page, CAREFUL)
+        expect(page.get_by_text("no room left").first).to_be_visible()
+        page.reload()
+        expect(prompt_box(page)).to_have_value(CAREFUL)
+        prompt_box(page).press("Enter")
+        expect(messages(page)).to_have_count(3)
+        page.get_by_role("button", name="Discard").click()
+        expect(messages(page)).to_have_count(2)
+        say(page, "Another")
+        expect(messages(page)).to_have_count(3)
+        page.reload()
+        expect(prompt_box(page)).to_have_value("Another")
+
+
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [("missing", "is missing"), ("read_only", "can only be read"), ("full", "no room left")],

@@ -259,6 +259,8 @@ def show_a_failure_as_the_services(deployed: Sandbox) -> None:
         ("User: x is not authorized to perform: efs:CreateFileSystem", "allow the action named"),
         ("User: x is not authorized to perform: iam:CreateRole", "PERMISSIONS_BOUNDARY_ARN"),
         ("The maximum number of VPCs has been reached.", "Service Quotas"),
+        ("Access Denied for bucket: logs. Please check S3bucket permission", "logdelivery."),
+        ("key does not exist or is not allowed to be used with Arn x", "docs/harden.md"),
         ("Something that nobody has seen before", ""),
     ],
 )

@@ -269,3 +269,120 @@ def test_a_certificate_that_is_not_there_is_told(new_sandbox: NewSandbox) -> Non
     enter(sandbox, CertificateArn=arn, DomainName="chat.example.com")
     [told] = wrong(sandbox)
     assert f"AWS does not show the certificate {arn}: " in told
+
+
+# What the team owns
+
+
+def test_a_hosted_zone_must_be_that_of_the_name_and_have_no_record_of_it(
+    new_sandbox: NewSandbox,
+) -> None:
+    sandbox = new_sandbox(sign_in="none")
+
+    def make(name: str, *words: str) -> str:
+        zone = ("--name", name, f"--caller-reference={name}{len(words)}", *words)
+        made = sandbox.ask("route53", "create-hosted-zone", *zone)
+        return str(made["HostedZone"]["Id"]).rpartition("/")[2]
+
+    arn = "arn:aws:acm:us-east-1:111122223333:certificate/1"
+    details = {"Status": "ISSUED", "DomainName": "*.example.com"}
+    sandbox.aws.answers["DescribeCertificate"] = (200, json.dumps({"Certificate": details}))
+    zone = make("example.com")
+    enter(sandbox, CertificateArn=arn, DomainName="chat.example.com", HostedZoneId=zone)
+    assert wrong(sandbox) == []
+    record = {"Name": "chat.example.com", "Type": "CNAME", "TTL": 60}
+    record["ResourceRecords"] = [{"Value": "elsewhere.example.com"}]
+    batch = json.dumps({"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]})
+    words = (f"--hosted-zone-id={zone}", f"--change-batch={batch}")
+    sandbox.ask("route53", "change-resource-record-sets", *words)
+    assert wrong(sandbox) == [
+        f"The hosted zone {zone} has a record of chat.example.com already (CNAME): delete it, or"
+        " leave HostedZoneId empty"
+    ]
+    other = make("le.com")  # with which the name ends, too
+    enter(sandbox, HostedZoneId=other)
+    assert wrong(sandbox) == [
+        f"The hosted zone {other} is for le.com, and chat.example.com is not in it: enter the ID of"
+        " the zone that DomainName belongs to as HostedZoneId"
+    ]
+    private = make("chat.example.com", "--vpc=VPCRegion=us-east-1,VPCId=vpc-1")
+    enter(sandbox, HostedZoneId=private)
+    [told] = wrong(sandbox)
+    assert told.startswith(f"The hosted zone {private} is private")
+    enter(sandbox, HostedZoneId="Z0GONE")
+    [told] = wrong(sandbox)
+    assert told.startswith("AWS does not show the hosted zone Z0GONE: ")
+
+
+def test_a_key_must_be_there_enabled_symmetric_and_in_the_region(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox()
+
+    def make(*words: str) -> str:
+        return str(sandbox.ask("kms", "create-key", *words)["KeyMetadata"]["Arn"])
+
+    key = make()
+    enter(sandbox, KmsKeyArn=key)
+    assert wrong(sandbox) == []
+    sandbox.ask("kms", "disable-key", f"--key-id={key}")
+    assert wrong(sandbox) == [
+        f"The key {key} can't be used: it is disabled: enable it in the console of KMS"
+    ]
+    asymmetric = make("--key-spec=RSA_2048", "--key-usage=SIGN_VERIFY")
+    enter(sandbox, KmsKeyArn=asymmetric)
+    [told] = wrong(sandbox)
+    assert told.startswith(f"The key {asymmetric} is RSA_2048: enter a symmetric key")
+    elsewhere = key.replace("us-east-1", "eu-west-1")
+    enter(sandbox, KmsKeyArn=elsewhere)
+    [told] = wrong(sandbox)
+    assert told.startswith(f"The key {elsewhere} is in eu-west-1, and the chatbot in us-east-1: ")
+    gone = f"{key[:-4]}0000"
+    enter(sandbox, KmsKeyArn=gone)
+    [told] = wrong(sandbox)
+    assert told.startswith(f"AWS does not show the key {gone}: ")
+
+
+def test_a_web_acl_and_a_bucket_must_be_there(new_sandbox: NewSandbox) -> None:
+    sandbox = new_sandbox()
+    visible = "SampledRequestsEnabled=false,CloudWatchMetricsEnabled=false,MetricName=x"
+    words = ("--name=ours", "--scope=CLOUDFRONT", '--default-action={"Allow":{}}')
+    made = sandbox.ask("wafv2", "create-web-acl", *words, f"--visibility-config={visible}")
+    acl = str(made["Summary"]["ARN"])
+    sandbox.ask("s3api", "create-bucket", "--bucket=logs-of-the-team")
+    enter(sandbox, WebAclArn=acl, AccessLogBucket="logs-of-the-team")
+    assert wrong(sandbox) == []
+    gone = f"{acl[:-4]}0000"
+    enter(sandbox, WebAclArn=gone, AccessLogBucket="logs-that-are-gone")
+    no_acl, no_bucket = wrong(sandbox)
+    assert no_acl.startswith(f"AWS does not show the web ACL {gone}: ")
+    assert no_bucket.startswith("AWS does not show the bucket logs-that-are-gone: ")
+    enter(sandbox, WebAclArn=acl, AccessLogBucket="logs-of-the-team")
+    location = "<LocationConstraint>eu-west-1</LocationConstraint>"
+    sandbox.aws.answers["GET /logs-of-the-team?location"] = (200, location)
+    [told] = wrong(sandbox)
+    assert told.startswith("The bucket logs-of-the-team is in eu-west-1, and a load balancer")
+    denied = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+    sandbox.aws.answers["GET /logs-of-the-team?location"] = (403, denied)
+    assert wrong(sandbox) == []  # another account's may be seen by nobody but load balancers
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"MonthlyBudget": "250"}, "MonthlyBudget needs AlarmEmail, the address that is told"),
+        ({"MonthlyBudget": "lots"}, "has MonthlyBudget lots: enter whole US dollars, or 0"),
+        ({"Firewall": "yes"}, "has Firewall yes: enter enabled or disabled"),
+        (
+            {"AccessLogs": "enabled", "AccessLogBucket": "logs-of-the-team"},
+            "has both AccessLogs, which makes one, and AccessLogBucket: remove one of them",
+        ),
+        ({"MonthlyBudget": "0", "Firewall": "disabled", "RequestsPerAddress": "5000"}, ""),
+    ],
+)
+def test_what_the_stacks_beside_need_is_told_before_the_build(
+    new_sandbox: NewSandbox, given: dict[str, str], told: str
+) -> None:
+    sandbox = new_sandbox()
+    sandbox.ask("s3api", "create-bucket", "--bucket=logs-of-the-team")
+    enter(sandbox, **given)
+    found = wrong(sandbox)
+    assert told in found[0] if told else found == []  # the emulator knows no budgets

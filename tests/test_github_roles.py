@@ -12,7 +12,13 @@ from cfnlint.helpers import load_resource
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from support.cloudformation import ACCOUNT, Stack, create, listed
-from support.deployment_calls import BY_PEOPLE, FOR_CERTIFICATES, FOR_PROFILES, calls_with
+from support.deployment_calls import (
+    BY_PEOPLE,
+    FOR_CERTIFICATES,
+    FOR_OWNED,
+    FOR_PROFILES,
+    calls_with,
+)
 from support.iam import NOTHING, Context, allows
 from support.options import DEFAULTS, NOTHING_BY_DEFAULT, combine
 from support.projects import Project
@@ -61,10 +67,9 @@ UNUSED = {
     "iam:DeleteRolePermissionsBoundary": "none: a boundary stays",
     "iam:AttachRolePolicy": "managed policies",
     "iam:DetachRolePolicy": "managed policies",
-    "kms:*": "keys of one's own",
+    "kms:RetireGrant": "keys of one's own for images",
     "lambda:*": "functions",
     "logs:*BearerTokenAuthentication": "tokens",
-    "logs:*ssociateKmsKey": "keys of one's own",
     "logs:CreateLogDelivery": "delivery to other services",
     "firehose:*": "delivery to other services",
     "logs:DeleteDataProtectionPolicy": "masks",
@@ -74,6 +79,7 @@ UNUSED = {
     "logs:DeleteResourcePolicy": "other accounts",
     "logs:PutResourcePolicy": "other accounts",
     "logs:PutLogGroupDeletionProtection": "protection of logs",
+    "route53:ListHostedZones": "zones by their names",
     "secretsmanager:RemoveRegionsFromReplication": "replication",
     "secretsmanager:ReplicateSecretToRegions": "replication",
     "sns:PutDataProtectionPolicy": "masks",
@@ -81,12 +87,29 @@ UNUSED = {
 }
 
 UNUSED_BY = {  # as above, of one kind of resource
-    "AWS::ElasticLoadBalancingV2::Listener": "cognito-idp:*",  # signing in at the load balancer
+    "AWS::ElasticLoadBalancingV2::Listener": ["cognito-idp:*"],  # signing in at the load balancer
+    "AWS::Cognito::UserPool": ["kms:*"],  # e-mails of one's own
+    "AWS::Cognito::UserPoolDomain": ["kms:*"],  # the same
+    "AWS::ECR::Repository": ["kms:*"],  # keys of one's own for images
+    "AWS::S3::Bucket": [  # what a bucket for logs does not have
+        *("iam:PassRole", "s3tables:*", "s3:*Object", "s3:PutObject*", "s3:PutReplication*"),
+        *("s3:CreateBucketMetadata*", "s3:UpdateBucketMetadata*"),
+        *("s3:PutA*", "s3:PutBucketA*", "s3:PutBucketCORS"),
+        *("s3:PutIn*", "s3:PutMetrics*", "s3:PutBucketNotification", "s3:PutBucketReplication"),
+        *("s3:PutBucketWebsite", "s3:PutBucketObjectLock*", "s3:PutBucketLogging"),
+        *("s3:PutBucketVersioning", "s3:DeleteBucket?*"),
+    ],
+    "AWS::WAFv2::WebACLAssociation": [  # other things than load balancers
+        *("amplify:*", "apigateway:*", "apprunner:*", "appsync:*", "bedrock-agentcore:*"),
+        *("cognito-idp:*", "ec2:*", "wafv2:*PermissionPolicy"),
+    ],
 }
 
 # What services do in the caller's name beside that. Kept by hand, from AWS's user guides and its
 # managed policies, as remembered; not tried against AWS.
 BESIDE = {
+    "AWS::CloudFront::Distribution": {"wafv2:GetWebACL"},
+    "AWS::SecretsManager::Secret": {"kms:Decrypt", "kms:GenerateDataKey"},
     "AWS::EC2::Subnet": {  # of the type of the zones' parameters
         "ec2:DescribeAccountAttributes",
         "ec2:DescribeAvailabilityZones",
@@ -143,8 +166,11 @@ PUSH = {
     "ecr:PutImage",
     "ecr:UploadLayerPart",
 }
+FOR_THE_SCRIPT = ("registry.yml", "template.yml", "access-logs.yml", "budget.yml", "firewall.yml")
 REGION = "eu-west-1"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:chatbot-AbCd12"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
+OWNED = {"HostedZoneId": "Z01", "KmsKeyArn": KEY}
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
 
 
@@ -155,7 +181,8 @@ def load(project: Project, name: str) -> dict[str, Any]:
 
 def given(template: dict[str, Any], **more: str) -> dict[str, str]:
     """Return what a team gives to the stack with the roles, as far as it takes that."""
-    own = {"StackName": "bot", "Repository": "octo@1/bot@2", "OidcClientSecretArn": SECRET} | more
+    own = {"StackName": "bot", "Repository": "octo@1/bot@2", "OidcClientSecretArn": SECRET}
+    own |= OWNED | more
     return {name: value for name, value in own.items() if name in template["Parameters"]}
 
 
@@ -211,7 +238,7 @@ def asked(kind: str) -> set[str]:
 
 
 def needed(kind: str) -> set[str]:
-    patterns = [*UNUSED, UNUSED_BY.get(kind, "none")]
+    patterns = [*UNUSED, *UNUSED_BY.get(kind, [])]
     unused = {each for each in asked(kind) if any(fnmatchcase(each, one) for one in patterns)}
     return asked(kind) - unused | BESIDE.get(kind, set())
 
@@ -245,7 +272,7 @@ def roles(project: Project) -> dict[str, Any]:
 @pytest.fixture
 def types(project: Project) -> set[str]:
     """What the stacks are made of."""
-    templates = [load(project, name) for name in ("registry.yml", "template.yml")]
+    templates = [load(project, name) for name in FOR_THE_SCRIPT]
     return {one["Type"] for template in templates for one in template["Resources"].values()}
 
 
@@ -257,11 +284,9 @@ def test_cloudformation_may_do_what_the_resources_need_and_nothing_else(
 
 
 def test_what_is_not_needed_is_really_asked_for(default: Project) -> None:
-    resources = {
-        **load(default, "template.yml")["Resources"],
-        **load(default, "registry.yml")["Resources"],
-    }
-    every = {action for one in resources.values() for action in asked(one["Type"])}
+    resources = [load(default, name)["Resources"] for name in FOR_THE_SCRIPT]
+    kinds = {one["Type"] for each in resources for one in each.values()}
+    every = {action for kind in kinds for action in asked(kind)}
     stale = [pattern for pattern in UNUSED if not any(fnmatchcase(each, pattern) for each in every)]
     assert stale == []
 
@@ -269,7 +294,7 @@ def test_what_is_not_needed_is_really_asked_for(default: Project) -> None:
 def test_the_script_may_do_what_it_does_and_nothing_else(
     project: Project, roles: dict[str, Any]
 ) -> None:
-    wanted = PUSH | FOR_CERTIFICATES | FOR_PROFILES
+    wanted = PUSH | FOR_CERTIFICATES | FOR_OWNED | FOR_PROFILES
     for call in calls_with({**DEFAULTS, **project.options}):
         wanted |= NEEDED.get(call, {call})
     assert allowed(roles["DeploymentRole"]) == wanted
@@ -392,13 +417,19 @@ def test_the_script_passes_that_role_only_and_only_to_cloudformation(roles: dict
     assert statement["Condition"] == {"StringEquals": service}
 
 
-def test_the_script_may_change_two_stacks_and_their_images(roles: dict[str, Any]) -> None:
+def test_the_script_may_change_its_stacks_and_their_images(roles: dict[str, Any]) -> None:
     stacks = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack"
     for statement in statements(roles["DeploymentRole"]):
         if statement["Effect"] == "Deny":
             continue
         if "cloudformation:CreateChangeSet" in statement["Action"]:
-            assert statement["Resource"] == [f"{stacks}/bot/*", f"{stacks}/team-chatbot-registry/*"]
+            assert statement["Resource"] == [
+                f"{stacks}/bot/*",
+                f"{stacks}/team-chatbot-registry/*",
+                f"{stacks}/bot-access-logs/*",
+                f"{stacks.replace(REGION, 'us-east-1')}/bot-budget/*",
+                f"{stacks.replace(REGION, '*')}/bot-firewall/*",
+            ]
         elif "ecr:PutImage" in statement["Action"]:
             (resource,) = statement["Resource"]
             assert resource.endswith(":repository/team-chatbot-registry-*")
@@ -407,7 +438,10 @@ def test_the_script_may_change_two_stacks_and_their_images(roles: dict[str, Any]
                 "Describe",
                 "List",
                 "Filter",
+                "GetBucketLocation",
+                "GetHostedZone",
                 "GetInference",
+                "GetWebACL",
                 "Validate",
                 "GetAuthorizationToken",
                 "PassRole",
@@ -432,7 +466,8 @@ def test_no_statement_allows_everything(roles: dict[str, Any]) -> None:
                 else:
                     assert anything == (not known), action
             for resource in statement["Resource"]:
-                assert resource == "*" or ACCOUNT in resource or "${" in resource
+                has_account = not resource.startswith(("arn:aws:route53:::", "arn:aws:s3:::"))
+                assert resource == "*" or not has_account or ACCOUNT in resource or "${" in resource
 
 
 def test_nobody_may_delete_conversations_or_people(roles: dict[str, Any]) -> None:
@@ -717,6 +752,24 @@ def test_a_companys_boundary_is_that_of_all_roles(project: Project) -> None:
     assert own.outputs["PermissionsBoundary"] == "${Boundary}"
 
 
+def test_the_zone_and_the_key_are_those_named_and_otherwise_none(
+    project: Project, roles: dict[str, Any]
+) -> None:
+    def used(role: dict[str, Any]) -> dict[str, list[str]]:
+        return {
+            action: statement["Resource"]
+            for statement in statements(role)
+            for action in statement["Action"]
+            if action.startswith("kms:") or action == "route53:ChangeResourceRecordSets"
+        }
+
+    found = used(roles["CloudFormationRole"])
+    assert found.pop("route53:ChangeResourceRecordSets") == ["arn:aws:route53:::hostedzone/Z01"]
+    assert set(map(tuple, found.values())) == {(KEY,)}
+    other = roles_in(make(project, HostedZoneId="", KmsKeyArn=""))
+    assert used(other["CloudFormationRole"]) == {}
+
+
 def test_each_resource_that_is_any_has_its_reason(project: Project) -> None:
     lines = project.read("infra/github.yml").splitlines()
     wide = [line for line in lines if re.search(r'Resource: "\*"', line)]
@@ -725,7 +778,7 @@ def test_each_resource_that_is_any_has_its_reason(project: Project) -> None:
 
 
 def test_the_policies_fit_whatever_the_stacks_name(project: Project) -> None:
-    stack = make(project, "ap-southeast-2", StackName="x" * 119)
+    stack = make(project, "ap-southeast-2", StackName="x" * 116)
     # Of the role that the other one passes on, and of the boundary.
     arn, boundary = f"arn:aws:iam::{ACCOUNT}:role/{'x' * 64}", f"arn:aws:iam::{ACCOUNT}:policy/"
     boundary += "x" * 128

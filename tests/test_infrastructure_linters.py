@@ -15,10 +15,10 @@ from support.options import DEFAULTS, NOTHING_BY_DEFAULT
 from support.paths import BUILD, ROOT
 from support.projects import Project
 from support.rendering import Bake
-from support.stacks import Infrastructure
+from support.stacks import FILES_FOR_AWS, Infrastructure
 from support.yaml_reading import read_yaml
 
-TEMPLATES = ("infra/template.yml", "infra/registry.yml", "infra/github.yml")
+TEMPLATES = tuple(name for name in FILES_FOR_AWS if name.endswith(".yml"))
 YAML_STYLE = {
     "extends": "default",
     "rules": {

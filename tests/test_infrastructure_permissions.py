@@ -126,6 +126,8 @@ def test_tasks_and_ecs_may_do_what_they_need_and_no_more(stacks: list[RenderedSt
         if stack.parameters["ExecEnabled"] == "true":
             for verb in ("CreateControl", "CreateData", "OpenControl", "OpenData"):
                 expected[f"ssmmessages:{verb}Channel"] = ["*"]
+        if stack.parameters["KmsKeyArn"]:
+            expected["kms:Decrypt"] = [stack.parameters["KmsKeyArn"]]
         assert sorted(allowed) == sorted(expected.items())
 
 
@@ -136,7 +138,7 @@ def test_each_role_does_its_own_part(stacks: list[RenderedStack]) -> None:
         assert task["ExecutionRoleArn"] == "${ExecutionRole.Arn}"
         parts = {"bedrock": "TaskRole", "elasticfilesystem": "TaskRole", "ssmmessages": "TaskRole"}
         parts |= {"ecr": "ExecutionRole", "secretsmanager": "ExecutionRole"}
-        parts |= {"logs": "ExecutionRole"}
+        parts |= {"kms": "ExecutionRole", "logs": "ExecutionRole"}
         for name, role in stack.of("IAM::Role").items():
             for path, value in walk(role["Policies"]):
                 if path[-1:] == ("Action",):

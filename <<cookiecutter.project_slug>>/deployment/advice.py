@@ -22,6 +22,10 @@ _ADVICE = {
     r"is not authorized to perform|not authorized to access|AccessDenied": "The credentials, or the"
     " role that CloudFormation uses, may not do this. Ask those who gave you them to allow the"
     " action named above.",
+    r"Access Denied for bucket": "Load balancers may not write to this bucket. Its policy must let"
+    " logdelivery.elasticloadbalancing.amazonaws.com put objects, as in infra/access-logs.yml.",
+    r"not allowed to be used with": "The key's policy must let CloudWatch Logs use it:"
+    " docs/harden.md has the statement.",
     r"maximum number of|LimitExceeded|limit exceeded|has been reached|quota": "A quota of the"
     " account is used up. Delete what is no longer needed, or ask for more in the console, under"
     " Service Quotas.",

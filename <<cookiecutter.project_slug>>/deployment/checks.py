@@ -1,15 +1,16 @@
 """The checks before a deployment, which list everything that is missing at once."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from deployment import commit, image, parameters
+from deployment import beside, commit, image, parameters
 from deployment.account import AwsError, sentence
 from deployment.certificate import check_certificate
 from deployment.context import Context
 from deployment.errors import DeploymentError
 from deployment.network import SUBNETS, check_network
+from deployment.owned import check_owned
 from deployment.parameters import ListError
 from deployment.project import (
     MODELS,
@@ -30,16 +31,26 @@ class Plan:
     tag: of the image.
     values: of the parameters that only a deployment knows, but for the image's.
     given: the team's parameters.
+    taken: the names of the parameters of the chatbot's stack.
     """
 
     tag: str = ""
+    taken: list[str] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
-    def parameters(self, image_uri: str) -> list[dict[str, str]]:
-        """Return all parameters, as CloudFormation takes them."""
-        return parameters.as_parameters({"ImageUri": image_uri} | self.values | self.given)
+    @property
+    def with_cloudfront(self) -> bool:
+        return "CloudFrontPrefixListId" in self.taken
+
+    def parameters(self, image_uri: str, more: Mapping[str, str]) -> list[dict[str, str]]:
+        """Return all parameters of the chatbot's stack, as CloudFormation takes them.
+
+        more: what the stacks beside it give.
+        """
+        given = {name: value for name, value in self.given.items() if name in self.taken}
+        return parameters.as_parameters({"ImageUri": image_uri} | self.values | given | dict(more))
 
 
 def check(context: Context, *, builds: bool = True) -> Plan:
@@ -90,7 +101,7 @@ def _check_files(context: Context, plan: Plan, lacks: list[str]) -> None:
     except AwsError as error:
         lacks.append(f"AWS rejects {shown(TEMPLATE)}: {sentence(error)}")
         return
-    taken = [each["ParameterKey"] for each in answer["Parameters"]]
+    plan.taken = taken = [each["ParameterKey"] for each in answer["Parameters"]]
     boundary = context.options.boundary_arn
     plan.values = parameters.find_values(account, taken, stack, boundary, lacks)
     if not is_readable:
@@ -98,18 +109,19 @@ def _check_files(context: Context, plan: Plan, lacks: list[str]) -> None:
     _check_tags(stack, plan, taken, lacks)
     _check_boundary(context, stack, plan, lacks)
     _check_values(plan.given, taken, lacks)
-    has_https = "CloudFrontPrefixListId" in taken or plan.given.get("CertificateArn")
+    has_https = plan.with_cloudfront or plan.given.get("CertificateArn")
     if project.has_people and not has_https:
         lacks.append(
             "To sign in, browsers need HTTPS: enter DomainName and its certificate,"
             f" CertificateArn, in {shown(PARAMETERS)}"
         )
-    with_cloudfront = "CloudFrontPrefixListId" in taken
     if "VpcId" in taken and all(plan.given.get(name) for name in ("VpcId", *SUBNETS)):
-        lacks += check_network(account, plan.given, with_cloudfront=with_cloudfront)
+        lacks += check_network(account, plan.given, with_cloudfront=plan.with_cloudfront)
     if plan.given.get("CertificateArn"):
         domain = plan.given.get("DomainName", "")
         lacks += check_certificate(account, plan.given["CertificateArn"], domain)
+    lacks += check_owned(account, plan.given, stack)
+    lacks += beside.check(context, plan.given, with_cloudfront=plan.with_cloudfront)
 
 
 def _check_tags(stack: Stack, plan: Plan, taken: Collection[str], lacks: list[str]) -> None:
@@ -149,7 +161,7 @@ def _check_values(given: dict[str, str], taken: Collection[str], lacks: list[str
     """Check what CloudFormation would refuse only after the image was built."""
     file = shown(PARAMETERS)
     for name in given:
-        if name not in taken:
+        if name not in taken and name not in beside.names_taken():
             lacks.append(f"{file} has {name}, which {shown(TEMPLATE)} does not take")
         elif name in parameters.FOUND:
             lacks.append(f"{file} has {name}, which the deployment finds by itself")

@@ -9,7 +9,7 @@ from functools import partial
 from typing import NoReturn
 
 from deployment.errors import UsageError
-from deployment.project import Project, environments
+from deployment.project import TAKEN, Project, environments
 
 ACTIONS = ("list", "find", "export", "erase")  # of people
 
@@ -318,11 +318,15 @@ def _check(options: Options, project: Project) -> Options:
                 f'There is no environment "{name}". To make one, write what differs in it into'
                 f" infra/parameters.{name}.json; [] is enough."
             )
-    # "-registry" adds nine characters, and 128 are allowed.
-    if not re.fullmatch("[a-zA-Z][a-zA-Z0-9-]{0,118}", options.stack_name):
+        if name in TAKEN:
+            raise UsageError(
+                f'An environment can\'t be named "{name}", as another stack has that name.'
+            )
+    # "-access-logs" adds twelve characters, and 128 are allowed.
+    if not re.fullmatch("[a-zA-Z][a-zA-Z0-9-]{0,115}", options.stack_name):
         raise UsageError(
             f'A stack can\'t be named "{options.stack_name}"; use a letter, then letters, digits'
-            " and hyphens, 119 characters at most."
+            " and hyphens, 116 characters at most."
         )
     if options.verb == "promote" and not options.source:
         raise UsageError("promote needs the environment to take the image from, such as staging.")

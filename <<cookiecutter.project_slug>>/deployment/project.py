@@ -9,9 +9,15 @@ from deployment.errors import UsageError
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = ROOT / "infra" / "registry.yml"
 TEMPLATE = ROOT / "infra" / "template.yml"
+ACCESS_LOGS = ROOT / "infra" / "access-logs.yml"
+BUDGET = ROOT / "infra" / "budget.yml"
+FIREWALL = ROOT / "infra" / "firewall.yml"
 PARAMETERS = ROOT / "infra" / "parameters.json"
 TAGS = ROOT / "infra" / "tags.json"
 MODELS = ROOT / "models.toml"
+
+# How the names of the other stacks end, which no environment may be called.
+TAKEN = ("access-logs", "budget", "firewall", "registry")
 
 _NAMES = ("stack-name", "region", "platform", "sign-in")
 

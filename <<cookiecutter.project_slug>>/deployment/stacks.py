@@ -1,5 +1,6 @@
 """CloudFormation's stacks: what they are, and how they change while a person watches."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -77,10 +78,17 @@ class Stacks:
         self._account, self._poll_seconds, self._dry_run = account, poll_seconds, dry_run
         self._role = {"RoleARN": role_arn} if role_arn else {}
         self._explain_service = explain_service
+        self._region = account.region
+
+    def in_region(self, region: str) -> "Stacks":
+        """Return the account's stacks in another region."""
+        others = copy.copy(self)
+        others._region = region
+        return others
 
     @property
     def _cloudformation(self) -> Any:
-        return self._account.client("cloudformation")
+        return self._account.client("cloudformation", self._region)
 
     def look_up(self, name: str) -> Stack:
         """Return what there is of a stack."""
@@ -104,8 +112,7 @@ class Stacks:
         stack = self.look_up(name)
         if not stack.exists:
             raise DeploymentError(
-                f"There is no stack {name} in {self._account.region}. To create it: "
-                "./deployment.sh deploy"
+                f"There is no stack {name} in {self._region}. To create it: ./deployment.sh deploy"
             )
         return stack
 
@@ -137,7 +144,7 @@ class Stacks:
             )
             return Stack(name)
         if stack.status == "UPDATE_ROLLBACK_FAILED":
-            command = f"--region {self._account.region} --stack-name {name}"
+            command = f"--region {self._region} --stack-name {name}"
             raise DeploymentError(
                 f"The stack {name} is {stack.status}: AWS could not roll back an earlier change."
                 " Its events, in the console of CloudFormation, say why. Fix the cause, then let"

@@ -30,6 +30,7 @@ LACKING = (
     "AWS::CloudFront::VpcOrigin",
     "AWS::Cognito::ManagedLoginBranding",
     "AWS::EC2::SecurityGroupIngress",
+    "AWS::WAFv2::WebACLAssociation",
 )
 
 # What IAM calls a service that signs with another name, and a call that only has a path.
@@ -74,7 +75,8 @@ case "$1 $2" in
       shift
     done
     name=${image#*/}
-    aws ecr put-image --region us-east-1 --repository-name "${name%:*}" --image-tag "${name##*:}" \\
+    aws ecr put-image --region "${AWS_DEFAULT_REGION:-us-east-1}" \\
+      --repository-name "${name%:*}" --image-tag "${name##*:}" \\
       --image-manifest "{\\"image\\": \\"$image\\"}" >/dev/null
     ;;
 esac

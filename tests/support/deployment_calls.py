@@ -35,6 +35,13 @@ WITH: dict[str, dict[str, object]] = {
     "ec2:DescribeVpcAttribute": {"network": "existing VPC"},
 }
 FOR_CERTIFICATES = {"acm:DescribeCertificate"}  # only with CertificateArn
+FOR_OWNED = {  # only with the parameters that name it
+    "kms:DescribeKey",
+    "route53:GetHostedZone",
+    "route53:ListResourceRecordSets",
+    "s3:GetBucketLocation",
+    "wafv2:GetWebACL",
+}
 # Only where models.toml names a profile by its ARN.
 FOR_PROFILES = {"bedrock:GetInferenceProfile"}
 # --delete-data, and all that concerns a person, is for people, not for GitHub's jobs.

@@ -14,6 +14,9 @@ FILES_FOR_AWS = (
     "infra/template.yml",
     "infra/registry.yml",
     "infra/github.yml",
+    "infra/access-logs.yml",
+    "infra/budget.yml",
+    "infra/firewall.yml",
     "infra/parameters.json",
     "infra/tags.json",
     "models.toml",
@@ -48,6 +51,11 @@ OPTIONAL = (  # each is given or left out, where its first parameter exists
     {"ExecEnabled": "true", "PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/limits"},
     {"TaskPublicAddress": "ENABLED"},
 )
+KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/0a1b-2c3d"
+WEB_ACLS = {  # with CloudFront, and without
+    True: f"arn:aws:wafv2:us-east-1:{ACCOUNT}:global/webacl/chatbot/1",
+    False: f"arn:aws:wafv2:us-east-1:{ACCOUNT}:regional/webacl/chatbot/1",
+}
 
 
 @dataclass(frozen=True)
@@ -101,8 +109,23 @@ class Infrastructure:
         parameters = check_parameters(self.template, self.required | given, region, name)
         return RenderedStack(self.template, parameters, region, name, infrastructure=self)
 
+    @property
+    def hardening(self) -> list[dict[str, str]]:
+        """What a team may add to be safer, each with what it needs."""
+        return [
+            {"HostedZoneId": "Z0123456789ABC"} | ENCRYPTED,
+            {"KmsKeyArn": KEY},
+            {"WebAclArn": WEB_ACLS[self.cloudfront]},
+            {"AccessLogBucket": "logs-of-the-team"},
+        ]
+
+    def hardened(self, **given: str) -> "RenderedStack":
+        """Make a stack with all of that."""
+        safer = {name: value for each in self.hardening for name, value in each.items()}
+        return self.create(**given | safer)
+
     def stacks(self) -> Iterator["RenderedStack"]:
-        """Make a stack with each combination of parameters."""
+        """Make a stack with each combination of parameters, and one with all that is safer."""
         declared = self.template["Parameters"]
         choices = [
             {name: value for name, value in choice.items() if name in declared}
@@ -115,6 +138,7 @@ class Infrastructure:
             for choice, taken in zip(choices, chosen, strict=True):
                 given |= choice if taken else {}
             yield self.create(**given)
+        yield self.hardened(**given)
 
     def is_default(self, *names: str) -> bool:
         return all(self.options[name] == DEFAULTS[name] for name in names)

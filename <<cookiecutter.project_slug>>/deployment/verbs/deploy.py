@@ -1,6 +1,6 @@
 """Deploy this commit: the registry's stack, the image, the chatbot's stack, and its tasks."""
 
-from deployment import checks, image, kept, parameters, service
+from deployment import beside, checks, image, kept, parameters, service
 from deployment.checks import Plan
 from deployment.console import result, say
 from deployment.context import Context
@@ -33,14 +33,17 @@ def deploy(context: Context) -> None:
 
 
 def change(context: Context, plan: Plan, image_uri: str) -> None:
-    """Create or change the chatbot's stack, so that it runs this image."""
+    """Create or change the chatbot's stack, so that it runs this image, and those beside it."""
+    with_cloudfront = plan.with_cloudfront
+    more = beside.make(context, plan.given, plan.tags, with_cloudfront=with_cloudfront)
     context.stacks.change(
         context.stacks.settle(context.name),
         allow_loss=context.options.yes,
         TemplateBody=TEMPLATE.read_text(encoding="utf-8"),
-        Parameters=plan.parameters(image_uri),
+        Parameters=plan.parameters(image_uri, more),
         Tags=parameters.as_tags(plan.tags),
     )
+    beside.remove(context, plan.given)
 
 
 def finish(context: Context) -> None:
@@ -59,6 +62,7 @@ def _say_steps(context: Context, plan: Plan, *, has_registry: bool) -> None:
     stack = context.stacks.settle(context.name)
     status = stack.status or "not there"
     say(f"Would show the changes to the stack {context.name}, which is {status}, and make them")
+    beside.say_steps(context, plan.given, with_cloudfront=plan.with_cloudfront)
     say("Would wait until all tasks run the new image, and print the address")
     say("Nothing was changed")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from deployment import beside
 from deployment.account import accepting
 from deployment.console import begin, confirm, say
 from deployment.context import Context
@@ -22,9 +23,11 @@ def destroy(context: Context) -> None:
         _refuse_to_guess("user pools", found.pools, f"cognito-idp delete-user-pool {region} --user")
         _refuse_to_guess("file systems", found.files, f"efs delete-file-system {region} --file")
     others = _other_stacks(context)
+    parts = list(beside.there(context))
     names = [context.name] if others else [context.name, context.registry_name]
+    told = [context.name, *(stack.name for *_, stack in parts), *names[1:]]
     say(
-        f"This deletes {'the stack' if others else 'the stacks'} {' and '.join(names)} in"
+        f"This deletes {'the stacks' if told[1:] else 'the stack'} {' and '.join(told)} in"
         f" {options.region}, in account {context.account.id}."
     )
     if others:
@@ -43,6 +46,9 @@ def destroy(context: Context) -> None:
         stack = context.stacks.wait_for_others(name)
         if stack.status:
             _delete_stack(context, stack)
+        if name == context.name:  # which has used these
+            for _, stacks, part in parts:
+                beside.delete(stacks, part)
     if options.delete_data:
         _delete(context, found)
         return

@@ -1,6 +1,6 @@
 """Deploy the very image that runs in another environment, such as staging."""
 
-from deployment import checks, image, service
+from deployment import beside, checks, image, service
 from deployment.console import say
 from deployment.context import Context
 from deployment.errors import DeploymentError
@@ -31,6 +31,7 @@ def promote(context: Context) -> None:
         raise DeploymentError(f"The image {tag} is no longer in ECR. Deploy it to {source.name}.")
     say(f"From {source.name} to {context.name}: the image {tag}, {digest}")
     if options.dry_run:
+        beside.say_steps(context, plan.given, with_cloudfront=plan.with_cloudfront)
         say(f"Would change the stack {context.name} so that all tasks run it; nothing was changed")
         return
     change(context, plan, uri)

@@ -1,0 +1,161 @@
+"""The stacks beside the chatbot's, each of which is there only while a parameter asks for it."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deployment.account import AwsError, sentence
+from deployment.console import say
+from deployment.context import Context
+from deployment.parameters import as_parameters, as_tags
+from deployment.project import ACCESS_LOGS, BUDGET, FIREWALL, PARAMETERS, shown
+from deployment.stacks import Stack, Stacks
+
+_CLOUDFRONTS_REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Such a stack.
+
+    name: how the stack's name ends.
+    switch: the parameter that asks for it. "disabled" or "0" means no.
+    takes: the parameters of its template.
+    gives: the parameters of the chatbot's stack that are its outputs, with the outputs' names.
+    region: where it is, or "" for where the chatbot is.
+    """
+
+    name: str
+    file: Path
+    switch: str
+    takes: Collection[str]
+    gives: Mapping[str, str] = field(default_factory=dict)
+    region: str = ""
+
+    def is_wanted(self, given: Mapping[str, str]) -> bool:
+        return given.get(self.switch, "") not in ("", "0", "disabled")
+
+
+def parts_of(*, with_cloudfront: bool) -> list[Part]:
+    """Return all that there may be."""
+    return [
+        # CloudFormation makes budgets in few regions; this one belongs to the whole account.
+        Part("budget", BUDGET, "MonthlyBudget", ("MonthlyBudget", "AlarmEmail"), {}, "us-east-1"),
+        Part("access-logs", ACCESS_LOGS, "AccessLogs", ("LogDays",), {"AccessLogBucket": "Bucket"}),
+        Part(
+            "firewall",
+            FIREWALL,
+            "Firewall",
+            ("RequestsPerAddress",),
+            {"WebAclArn": "WebAclArn"},
+            _CLOUDFRONTS_REGION if with_cloudfront else "",
+        ),
+    ]
+
+
+def names_taken() -> set[str]:
+    """Return the parameters in infra/parameters.json that are about these stacks."""
+    parts = parts_of(with_cloudfront=False)
+    return {name for part in parts for name in (part.switch, *part.takes)}
+
+
+def check(context: Context, given: Mapping[str, str], *, with_cloudfront: bool) -> list[str]:
+    """Return what is wrong with the parameters and templates of the stacks that are wanted."""
+    file, lacks = shown(PARAMETERS), list[str]()
+    for part in parts_of(with_cloudfront=with_cloudfront):
+        value = given.get(part.switch, "")
+        if part.switch == "MonthlyBudget":
+            if value and not re.fullmatch("[0-9]{1,9}", value):
+                lacks.append(f"{file} has MonthlyBudget {value}: enter whole US dollars, or 0")
+            elif part.is_wanted(given) and not given.get("AlarmEmail"):
+                lacks.append(
+                    f"MonthlyBudget needs AlarmEmail, the address that is told: enter it in {file}"
+                )
+        elif value not in ("", "disabled", "enabled"):
+            lacks.append(f"{file} has {part.switch} {value}: enter enabled or disabled")
+        if not part.is_wanted(given):
+            continue
+        lacks += [
+            f"{file} has both {part.switch}, which makes one, and {name}: remove one of them"
+            for name in part.gives
+            if given.get(name)
+        ]
+        try:
+            body = part.file.read_text(encoding="utf-8")
+            client = context.account.client("cloudformation", part.region)
+            client.validate_template(TemplateBody=body)
+        except OSError:
+            lacks.append(f"The file {shown(part.file)} is missing")
+        except AwsError as error:
+            lacks.append(f"AWS rejects {shown(part.file)}: {sentence(error)}")
+    return lacks
+
+
+def make(
+    context: Context, given: Mapping[str, str], tags: Mapping[str, str], *, with_cloudfront: bool
+) -> dict[str, str]:
+    """Create or change the stacks that are wanted, and return what the chatbot's needs of them."""
+    found = dict[str, str]()
+    for part in parts_of(with_cloudfront=with_cloudfront):
+        if not part.is_wanted(given):
+            continue
+        stacks, name = _stacks_of(context, part), _name(context, part)
+        values = {each: given[each] for each in part.takes if each in given}
+        stacks.change(
+            stacks.settle(name),
+            TemplateBody=part.file.read_text(encoding="utf-8"),
+            Parameters=as_parameters(values),
+            Tags=as_tags(tags),
+        )
+        outputs = stacks.look_up(name).outputs if part.gives else {}
+        found |= {parameter: outputs[output] for parameter, output in part.gives.items()}
+    return found
+
+
+def remove(context: Context, given: Mapping[str, str]) -> None:
+    """Delete the stacks that are no longer wanted, once the chatbot's does without them."""
+    for part, stacks, stack in there(context):
+        if not part.is_wanted(given):
+            delete(stacks, stack)
+
+
+def there(context: Context) -> Iterator[tuple[Part, Stacks, Stack]]:
+    """Yield each of the stacks that exists, with those among which it is."""
+    places = {
+        (part.name, part.region or context.options.region): part
+        for with_cloudfront in (True, False)
+        for part in parts_of(with_cloudfront=with_cloudfront)
+    }
+    for part in places.values():
+        stacks = _stacks_of(context, part)
+        stack = stacks.look_up(_name(context, part))
+        if stack.status:
+            yield part, stacks, stack
+
+
+def delete(stacks: Stacks, stack: Stack) -> None:
+    """Delete one of them, and say what it leaves."""
+    stack = stacks.wait_for_others(stack.name)
+    if stack.status:
+        stacks.delete(stack)
+    if stack.outputs.get("Bucket"):
+        say(f"The access logs stay in the bucket {stack.outputs['Bucket']}, where they expire.")
+
+
+def say_steps(context: Context, given: Mapping[str, str], *, with_cloudfront: bool) -> None:
+    """Say what would become of these stacks."""
+    for part in parts_of(with_cloudfront=with_cloudfront):
+        if part.is_wanted(given):
+            say(f"Would create the stack {_name(context, part)}, or change it if it differs")
+    for part, _, stack in there(context):
+        if not part.is_wanted(given):
+            say(f"Would delete the stack {stack.name}, as {part.switch} no longer asks for it")
+
+
+def _stacks_of(context: Context, part: Part) -> Stacks:
+    return context.stacks.in_region(part.region or context.options.region)
+
+
+def _name(context: Context, part: Part) -> str:
+    return f"{context.name}-{part.name}"

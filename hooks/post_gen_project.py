@@ -12,6 +12,9 @@ if "<< cookiecutter.ci >>" != "GitHub Actions":
 if "<< cookiecutter.sign_in >>" == "none":
     Path("docs/sign-in.md").unlink()
 
+if "<< cookiecutter.network >>" != "new VPC":
+    Path("infra/private.yml").unlink()
+
 Path("deployment.sh").chmod(0o755)  # a zip file of the template loses this
 
 region = "<< cookiecutter.aws_region >>"

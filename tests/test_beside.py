@@ -25,8 +25,9 @@ def sandbox(bake: Bake, programs: Path, tmp_path: Path) -> Iterator[Sandbox]:
     with emulator(tmp_path / "state") as port:
         project = bake(aws_region="eu-central-1").path
         remove_what_is_lacking(project / "infra" / "template.yml")
-        # The emulator makes neither budgets nor all of a firewall in a stack.
-        for name, outputs in (("budget", {}), ("firewall", {"WebAclArn": {"Value": WEB_ACL}})):
+        # The emulator makes neither budgets nor NAT gateways nor all of a firewall in a stack.
+        made = {"budget": {}, "firewall": {"WebAclArn": {"Value": WEB_ACL}}, "private": {}}
+        for name, outputs in made.items():
             file = project / "infra" / f"{name}.yml"
             parameters = read_yaml(file.read_text())["Parameters"]
             first = json.dumps(TOPIC).replace('""', f'"{next(iter(parameters))}"')
@@ -115,7 +116,75 @@ def test_stacks_beside_the_chatbots_come_and_go_with_their_parameters(sandbox: S
     assert (stacks(sandbox, here), stacks(sandbox, there)) == ({}, {})
 
 
-@pytest.mark.parametrize("name", ["access-logs", "budget", "firewall", "registry"])
+def test_private_tasks_get_what_they_need_before_they_move(sandbox: Sandbox) -> None:
+    here = "eu-central-1"
+    enter(sandbox, PrivateTasks="enabled")
+    told = sandbox.deploy("--allow-dirty").stderr
+    assert_in_order(
+        told,
+        "Making the network first, in which the tasks still have public addresses",
+        "CREATE_COMPLETE              team-chatbot\n",
+        "CREATE_COMPLETE              team-chatbot-private\n",
+        "UPDATE_COMPLETE              team-chatbot\n",
+    )
+    found = sandbox.ask(
+        *("cloudformation", "list-stack-resources", "--stack-name=team-chatbot"),
+        f"--region={here}",
+    )["StackResourceSummaries"]
+    ids = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in found}
+    given = stacks(sandbox, here)["team-chatbot-private"]
+    assert given.pop("ExecEnabled") == "false"
+    assert given == {name: ids[name] for name in given}
+    assert set(given) == {
+        "PrivateRouteTable",
+        "PrivateSubnetA",
+        "PrivateSubnetB",
+        "PublicSubnetA",
+        "TaskSecurityGroup",
+        "Vpc",
+    }
+    assert placed(sandbox) == ("DISABLED", {ids["PrivateSubnetA"], ids["PrivateSubnetB"]})
+    # They move back before that goes.
+    enter(sandbox, PrivateTasks="disabled")
+    told = sandbox.deploy("--allow-dirty").stderr
+    assert_in_order(
+        told,
+        "UPDATE_COMPLETE              team-chatbot\n",
+        "Deleting the stack team-chatbot-private",
+    )
+    assert placed(sandbox) == ("ENABLED", {ids["PublicSubnetA"], ids["PublicSubnetB"]})
+    # And it goes before the network does.
+    enter(sandbox, PrivateTasks="enabled")
+    assert "Making the network first" not in sandbox.deploy("--allow-dirty").stderr
+    done = sandbox.run("destroy", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert_in_order(
+        done.stderr,
+        "DELETE_COMPLETE              team-chatbot-private\n",
+        "DELETE_COMPLETE              team-chatbot\n",
+    )
+    assert stacks(sandbox, here) == {}
+
+
+def placed(sandbox: Sandbox) -> tuple[str, set[str]]:
+    """Return whether tasks have public addresses, and their subnets."""
+    region = "--region=eu-central-1"
+    [cluster] = sandbox.ask("ecs", "list-clusters", region)["clusterArns"]
+    [service] = sandbox.ask("ecs", "list-services", f"--cluster={cluster}", region)["serviceArns"]
+    words = (f"--cluster={cluster}", f"--services={service}", region)
+    [found] = sandbox.ask("ecs", "describe-services", *words)["services"]
+    network = found["networkConfiguration"]["awsvpcConfiguration"]
+    return network["assignPublicIp"], set(network["subnets"])
+
+
+def assert_in_order(text: str, *parts: str) -> None:
+    position = 0
+    for part in parts:
+        position = text.find(part, position) + len(part)
+        assert position >= len(part), f"{part!r} is not, or not there, in:\n{text}"
+
+
+@pytest.mark.parametrize("name", ["access-logs", "budget", "firewall", "private", "registry"])
 def test_no_environment_has_the_name_of_such_a_stack(sandbox: Sandbox, name: str) -> None:
     (sandbox.project / "infra" / f"parameters.{name}.json").write_text("[]")
     done = sandbox.run("status", f"--environment={name}")

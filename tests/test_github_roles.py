@@ -90,6 +90,13 @@ UNUSED_BY = {  # as above, of one kind of resource
     "AWS::ElasticLoadBalancingV2::Listener": ["cognito-idp:*"],  # signing in at the load balancer
     "AWS::Cognito::UserPool": ["kms:*"],  # e-mails of one's own
     "AWS::Cognito::UserPoolDomain": ["kms:*"],  # the same
+    "AWS::EC2::EIP": [  # addresses of other accounts, or of a machine
+        *("ec2:AcceptAddressTransfer", "ec2:AssociateAddress", "ec2:DisassociateAddress"),
+    ],
+    "AWS::EC2::NatGateway": [  # more than one address
+        *("ec2:*ssociateNatGatewayAddress", "ec2:*ssignPrivateNatGatewayAddress"),
+    ],
+    "AWS::EC2::VPCEndpoint": ["vpc-lattice:*", "vpce:AllowMultiRegion"],  # other kinds
     "AWS::ECR::Repository": ["kms:*"],  # keys of one's own for images
     "AWS::S3::Bucket": [  # what a bucket for logs does not have
         *("iam:PassRole", "s3tables:*", "s3:*Object", "s3:PutObject*", "s3:PutReplication*"),
@@ -166,7 +173,10 @@ PUSH = {
     "ecr:PutImage",
     "ecr:UploadLayerPart",
 }
-FOR_THE_SCRIPT = ("registry.yml", "template.yml", "access-logs.yml", "budget.yml", "firewall.yml")
+FOR_THE_SCRIPT = (
+    *("registry.yml", "template.yml", "access-logs.yml", "budget.yml", "firewall.yml"),
+    "private.yml",  # with a new VPC only
+)
 REGION = "eu-west-1"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:chatbot-AbCd12"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
@@ -272,7 +282,11 @@ def roles(project: Project) -> dict[str, Any]:
 @pytest.fixture
 def types(project: Project) -> set[str]:
     """What the stacks are made of."""
-    templates = [load(project, name) for name in FOR_THE_SCRIPT]
+    templates = [
+        load(project, name)
+        for name in FOR_THE_SCRIPT
+        if name != "private.yml" or project.options.get("network") != "existing VPC"
+    ]
     return {one["Type"] for template in templates for one in template["Resources"].values()}
 
 
@@ -417,7 +431,10 @@ def test_the_script_passes_that_role_only_and_only_to_cloudformation(roles: dict
     assert statement["Condition"] == {"StringEquals": service}
 
 
-def test_the_script_may_change_its_stacks_and_their_images(roles: dict[str, Any]) -> None:
+def test_the_script_may_change_its_stacks_and_their_images(
+    project: Project, roles: dict[str, Any]
+) -> None:
+    has_own_network = project.options.get("network") != "existing VPC"
     stacks = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack"
     for statement in statements(roles["DeploymentRole"]):
         if statement["Effect"] == "Deny":
@@ -429,6 +446,7 @@ def test_the_script_may_change_its_stacks_and_their_images(roles: dict[str, Any]
                 f"{stacks}/bot-access-logs/*",
                 f"{stacks.replace(REGION, 'us-east-1')}/bot-budget/*",
                 f"{stacks.replace(REGION, '*')}/bot-firewall/*",
+                *([f"{stacks}/bot-private/*"] if has_own_network else []),
             ]
         elif "ecr:PutImage" in statement["Action"]:
             (resource,) = statement["Resource"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from support.cloudformation import ACCOUNT, RefusedError, Stack, create, listed, walk
-from support.stack_parts import statements
+from support.stack_parts import names_of, placement, statements
 from support.stacks import KEY, Infrastructure
 from support.yaml_reading import read_yaml
 
@@ -168,6 +168,60 @@ def test_access_logs_go_to_a_private_bucket_that_forgets(structures: list[Infras
     for body in stack.resources.values():  # what is in it would keep the stack from being deleted
         assert body["DeletionPolicy"] == "RetainExceptOnCreate"
     assert stack.outputs == {"Bucket": "${Bucket}"}
+
+
+def test_private_tasks_reach_what_they_need_and_are_not_reached(
+    structures: list[Infrastructure],
+) -> None:
+    for each in structures:
+        if not each.new_vpc:
+            assert "PrivateTasks" not in each.template["Parameters"]
+            continue
+        public = placement(each.create())
+        assert (public["AssignPublicIp"], names_of(public["Subnets"])) == (
+            "ENABLED",
+            ["PublicSubnetA", "PublicSubnetB"],
+        )
+        inside = each.create(PrivateTasks="enabled")
+        private = placement(inside)
+        subnets = ["PrivateSubnetA", "PrivateSubnetB"]
+        assert (private["AssignPublicIp"], names_of(private["Subnets"])) == ("DISABLED", subnets)
+        given = {"Vpc": "vpc-1", "PrivateRouteTable": "rtb-1", "TaskSecurityGroup": "sg-1"}
+        given |= {"PrivateSubnetA": "subnet-a", "PrivateSubnetB": "subnet-b"}
+        given |= {"PublicSubnetA": "subnet-c"} if each.signs_in else {}
+        assert {*given} <= {*inside.resources}  # where deployment.sh finds their IDs
+        for exec_ in ("false", "true"):
+            stack = beside(each, "private", ExecEnabled=exec_, **given)
+            endpoints = stack.of("EC2::VPCEndpoint").values()
+            services = {one["ServiceName"].split(".", 3)[3]: one for one in endpoints}
+            needed = {"ecr.api", "ecr.dkr", "logs", "secretsmanager", "bedrock-runtime"}
+            assert set(services) == needed | {"s3"} | (
+                {"ssmmessages"} if exec_ == "true" else set()
+            )
+            layers = services.pop("s3")
+            assert (layers["VpcEndpointType"], layers["RouteTableIds"]) == ("Gateway", ["rtb-1"])
+            for one in services.values():
+                assert (one["VpcEndpointType"], one["PrivateDnsEnabled"]) == ("Interface", True)
+                assert one["SubnetIds"] == ["subnet-a", "subnet-b"]
+                assert one["SecurityGroupIds"] == ["${EndpointSecurityGroup.GroupId}"]
+            [rule] = stack["EndpointSecurityGroup"]["SecurityGroupIngress"]
+            assert (rule["FromPort"], rule["ToPort"], rule["SourceSecurityGroupId"]) == (
+                443,
+                443,
+                "sg-1",
+            )
+            assert len(stack.of("EC2::SecurityGroup")) == 1
+            # Where people sign in is on the internet.
+            routes = [*stack.of("EC2::Route").values()]
+            assert routes == each.signs_in * [
+                {
+                    "RouteTableId": "rtb-1",
+                    "DestinationCidrBlock": "0.0.0.0/0",
+                    "NatGatewayId": "${NatGateway}",
+                }
+            ]
+            gateways = [one["SubnetId"] for one in stack.of("EC2::NatGateway").values()]
+            assert gateways == each.signs_in * ["subnet-c"]
 
 
 def test_the_budget_tells_early_and_before_it_is_too_late(structures: list[Infrastructure]) -> None:

@@ -15,10 +15,9 @@ from support.options import DEFAULTS, NOTHING_BY_DEFAULT
 from support.paths import BUILD, ROOT
 from support.projects import Project
 from support.rendering import Bake
-from support.stacks import FILES_FOR_AWS, Infrastructure
+from support.stacks import Infrastructure
 from support.yaml_reading import read_yaml
 
-TEMPLATES = tuple(name for name in FILES_FOR_AWS if name.endswith(".yml"))
 YAML_STYLE = {
     "extends": "default",
     "rules": {
@@ -40,6 +39,15 @@ def lint(*texts: str) -> None:
         assert not found, [f"{each.linenumber}: {each}" for each in found]
 
 
+def templates_of(infrastructures: list[Infrastructure]) -> list[str]:
+    return [
+        text
+        for each in infrastructures
+        for name, text in each.files.items()
+        if name.endswith(".yml")
+    ]
+
+
 def test_cfn_lint_finds_nothing_wrong_with_the_templates(structures: list[Infrastructure]) -> None:
     # The processor is one word in one line; the lines about signing in depend on CloudFront only.
     enough = [
@@ -49,20 +57,20 @@ def test_cfn_lint_finds_nothing_wrong_with_the_templates(structures: list[Infras
         and (each.is_default("sign_in") or each.is_default("network", "use_autoscaling"))
     ]
     assert len(enough) == 8 + 2 * 2
-    lint(*(each.files[name] for each in enough for name in TEMPLATES))
+    lint(*templates_of(enough))
 
 
 @pytest.mark.aws
 def test_cfn_lint_finds_nothing_wrong_with_any_structure(structures: list[Infrastructure]) -> None:
     assert len(structures) == 16 * 3
-    lint(*(each.files[name] for each in structures for name in TEMPLATES))
+    lint(*templates_of(structures))
 
 
 @pytest.mark.aws
 def test_checkov_finds_nothing_but_what_is_explained(
     structures: list[Infrastructure], tmp_path: Path
 ) -> None:
-    contents = {each.files[name] for each in structures for name in TEMPLATES}
+    contents = set(templates_of(structures))
     texts = {f"{number}.yml": text for number, text in enumerate(sorted(contents))}
     for name, text in texts.items():
         (tmp_path / name).write_text(text, encoding="utf-8")

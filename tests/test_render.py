@@ -17,6 +17,7 @@ from support.yaml_reading import read_yaml
 
 OF_GITHUB = {*WORKFLOWS, "docs/github.md", "infra/github.yml"}
 OF_SIGN_IN = {"docs/sign-in.md"}
+OF_NEW_VPC = {"infra/private.yml"}
 FILES = {
     ".dockerignore",
     ".gitignore",
@@ -192,6 +193,7 @@ DELIMITER = re.compile(r"<<|>>|<%|%>|<#|#>|cookiecutter")
 def test_each_combination_has_exactly_its_files(projects: list[Project]) -> None:
     for project in projects:
         expected = FILES | (OF_GITHUB if project.options["ci"] == "GitHub Actions" else set())
+        expected |= OF_NEW_VPC if project.options["network"] == "new VPC" else set()
         expected |= OF_SIGN_IN if project.options["sign_in"] != "none" else set()
         assert set(project.files()) == expected, project.options
         assert not [folder for folder in project.path.rglob("*") if is_empty(folder)]

@@ -9,10 +9,22 @@ from deployment.account import AwsError, sentence
 from deployment.console import say
 from deployment.context import Context
 from deployment.parameters import as_parameters, as_tags
-from deployment.project import ACCESS_LOGS, BUDGET, FIREWALL, PARAMETERS, shown
+from deployment.project import ACCESS_LOGS, BUDGET, FIREWALL, PARAMETERS, PRIVATE, shown
 from deployment.stacks import Stack, Stacks
 
 _CLOUDFRONTS_REGION = "us-east-1"
+
+# What private tasks need to know; the public subnet only where people sign in.
+_NETWORK = (
+    "PrivateRouteTable",
+    "PrivateSubnetA",
+    "PrivateSubnetB",
+    "PublicSubnetA",
+    "TaskSecurityGroup",
+    "Vpc",
+)
+# The parameters with which the chatbot's stack needs none of those in its network.
+NOT_PRIVATE = {"PrivateTasks": "disabled"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,7 @@ class Part:
     takes: the parameters of its template.
     gives: the parameters of the chatbot's stack that are its outputs, with the outputs' names.
     region: where it is, or "" for where the chatbot is.
+    inside: the parameters that are resources of the chatbot's stack, in whose network it is.
     """
 
     name: str
@@ -32,6 +45,7 @@ class Part:
     takes: Collection[str]
     gives: Mapping[str, str] = field(default_factory=dict)
     region: str = ""
+    inside: Collection[str] = ()
 
     def is_wanted(self, given: Mapping[str, str]) -> bool:
         return given.get(self.switch, "") not in ("", "0", "disabled")
@@ -39,7 +53,7 @@ class Part:
 
 def parts_of(*, with_cloudfront: bool) -> list[Part]:
     """Return all that there may be."""
-    return [
+    parts = [
         # CloudFormation makes budgets in few regions; this one belongs to the whole account.
         Part("budget", BUDGET, "MonthlyBudget", ("MonthlyBudget", "AlarmEmail"), {}, "us-east-1"),
         Part("access-logs", ACCESS_LOGS, "AccessLogs", ("LogDays",), {"AccessLogBucket": "Bucket"}),
@@ -52,6 +66,15 @@ def parts_of(*, with_cloudfront: bool) -> list[Part]:
             _CLOUDFRONTS_REGION if with_cloudfront else "",
         ),
     ]
+    if PRIVATE.is_file():
+        parts.append(Part("private", PRIVATE, "PrivateTasks", ("ExecEnabled",), inside=_NETWORK))
+    return parts
+
+
+def is_private(given: Mapping[str, str]) -> bool:
+    """Return whether the tasks run in private subnets."""
+    parts = parts_of(with_cloudfront=False)
+    return any(part.inside and part.is_wanted(given) for part in parts)
 
 
 def names_taken() -> set[str]:
@@ -82,9 +105,7 @@ def check(context: Context, given: Mapping[str, str], *, with_cloudfront: bool) 
             if given.get(name)
         ]
         try:
-            body = part.file.read_text(encoding="utf-8")
-            client = context.account.client("cloudformation", part.region)
-            client.validate_template(TemplateBody=body)
+            _taken(context, part)
         except OSError:
             lacks.append(f"The file {shown(part.file)} is missing")
         except AwsError as error:
@@ -98,19 +119,32 @@ def make(
     """Create or change the stacks that are wanted, and return what the chatbot's needs of them."""
     found = dict[str, str]()
     for part in parts_of(with_cloudfront=with_cloudfront):
-        if not part.is_wanted(given):
-            continue
-        stacks, name = _stacks_of(context, part), _name(context, part)
-        values = {each: given[each] for each in part.takes if each in given}
-        stacks.change(
-            stacks.settle(name),
-            TemplateBody=part.file.read_text(encoding="utf-8"),
-            Parameters=as_parameters(values),
-            Tags=as_tags(tags),
-        )
-        outputs = stacks.look_up(name).outputs if part.gives else {}
-        found |= {parameter: outputs[output] for parameter, output in part.gives.items()}
+        if part.is_wanted(given) and not part.inside:
+            outputs = _make(context, part, given, tags).outputs
+            found |= {parameter: outputs[output] for parameter, output in part.gives.items()}
     return found
+
+
+def make_inside(context: Context, given: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    """Create or change what is wanted in the network of the chatbot's stack, which is there."""
+    there = context.stacks.resources(context.stacks.look_up(context.name))
+    for part in parts_of(with_cloudfront=False):
+        if part.is_wanted(given) and part.inside:
+            taken = _taken(context, part)
+            own = {name: there[name] for name in part.inside if name in taken}
+            _make(context, part, {**given, **own}, tags)
+
+
+def _make(context: Context, part: Part, given: Mapping[str, str], tags: Mapping[str, str]) -> Stack:
+    stacks, name = _stacks_of(context, part), _name(context, part)
+    values = {each: given[each] for each in (*part.takes, *part.inside) if each in given}
+    stacks.change(
+        stacks.settle(name),
+        TemplateBody=part.file.read_text(encoding="utf-8"),
+        Parameters=as_parameters(values),
+        Tags=as_tags(tags),
+    )
+    return stacks.look_up(name)
 
 
 def remove(context: Context, given: Mapping[str, str]) -> None:
@@ -151,6 +185,13 @@ def say_steps(context: Context, given: Mapping[str, str], *, with_cloudfront: bo
     for part, _, stack in there(context):
         if not part.is_wanted(given):
             say(f"Would delete the stack {stack.name}, as {part.switch} no longer asks for it")
+
+
+def _taken(context: Context, part: Part) -> set[str]:
+    """Return the parameters that the template takes, as AWS reads it."""
+    client = context.account.client("cloudformation", part.region)
+    answer = client.validate_template(TemplateBody=part.file.read_text(encoding="utf-8"))
+    return {each["ParameterKey"] for each in answer["Parameters"]}
 
 
 def _stacks_of(context: Context, part: Part) -> Stacks:

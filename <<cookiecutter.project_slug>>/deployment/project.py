@@ -12,12 +12,13 @@ TEMPLATE = ROOT / "infra" / "template.yml"
 ACCESS_LOGS = ROOT / "infra" / "access-logs.yml"
 BUDGET = ROOT / "infra" / "budget.yml"
 FIREWALL = ROOT / "infra" / "firewall.yml"
+PRIVATE = ROOT / "infra" / "private.yml"  # only with a network of the stack's own
 PARAMETERS = ROOT / "infra" / "parameters.json"
 TAGS = ROOT / "infra" / "tags.json"
 MODELS = ROOT / "models.toml"
 
 # How the names of the other stacks end, which no environment may be called.
-TAKEN = ("access-logs", "budget", "firewall", "registry")
+TAKEN = ("access-logs", "budget", "firewall", "private", "registry")
 
 _NAMES = ("stack-name", "region", "platform", "sign-in")
 

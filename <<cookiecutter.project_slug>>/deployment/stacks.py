@@ -308,13 +308,12 @@ class Stacks:
             if each["LogicalResourceId"] in PRECIOUS and each["ResourceStatus"] == "DELETE_FAILED"
         }
 
-    def resource(self, stack: Stack, name: str) -> str:
-        """Return the ID that AWS gave to a resource of the template; "" if there is none."""
-        resources = self._account.find(
+    def resources(self, stack: Stack) -> dict[str, str]:
+        """Return the IDs that AWS gave to the template's resources, by their names there."""
+        found = self._account.find(
             "cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack.id
         )
-        found = [each for each in resources if each["LogicalResourceId"] == name]
-        return str(found[0].get("PhysicalResourceId", "")) if found else ""
+        return {each["LogicalResourceId"]: each.get("PhysicalResourceId", "") for each in found}
 
     def last_failure(self, stack: Stack) -> str:
         """Return which resource failed last, and when and why; "" if none has."""

@@ -84,6 +84,7 @@ class InfrastructureRenderer:
         files = {
             name: self._environment.get_template(name).render(cookiecutter=chosen)
             for name in FILES_FOR_AWS
+            if name != "infra/private.yml" or chosen["network"] == "new VPC"
         }
         return Infrastructure(chosen, files)
 

@@ -17,6 +17,7 @@ FILES_FOR_AWS = (
     "infra/access-logs.yml",
     "infra/budget.yml",
     "infra/firewall.yml",
+    "infra/private.yml",  # with a new VPC only
     "infra/parameters.json",
     "infra/tags.json",
     "models.toml",
@@ -117,6 +118,7 @@ class Infrastructure:
             {"KmsKeyArn": KEY},
             {"WebAclArn": WEB_ACLS[self.cloudfront]},
             {"AccessLogBucket": "logs-of-the-team"},
+            {"PrivateTasks": "enabled"} if self.new_vpc else {},
         ]
 
     def hardened(self, **given: str) -> "RenderedStack":

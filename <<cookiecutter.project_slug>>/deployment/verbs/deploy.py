@@ -1,5 +1,7 @@
 """Deploy this commit: the registry's stack, the image, the chatbot's stack, and its tasks."""
 
+from collections.abc import Mapping
+
 from deployment import beside, checks, image, kept, parameters, service
 from deployment.checks import Plan
 from deployment.console import result, say
@@ -34,8 +36,17 @@ def deploy(context: Context) -> None:
 
 def change(context: Context, plan: Plan, image_uri: str) -> None:
     """Create or change the chatbot's stack, so that it runs this image, and those beside it."""
-    with_cloudfront = plan.with_cloudfront
-    more = beside.make(context, plan.given, plan.tags, with_cloudfront=with_cloudfront)
+    more = beside.make(context, plan.given, plan.tags, with_cloudfront=plan.with_cloudfront)
+    if beside.is_private(plan.given):
+        if not context.stacks.settle(context.name).status:
+            say("Making the network first, in which the tasks still have public addresses")
+            _change(context, plan, image_uri, more | beside.NOT_PRIVATE)
+        beside.make_inside(context, plan.given, plan.tags)
+    _change(context, plan, image_uri, more)
+    beside.remove(context, plan.given)
+
+
+def _change(context: Context, plan: Plan, image_uri: str, more: Mapping[str, str]) -> None:
     context.stacks.change(
         context.stacks.settle(context.name),
         allow_loss=context.options.yes,
@@ -43,7 +54,6 @@ def change(context: Context, plan: Plan, image_uri: str) -> None:
         Parameters=plan.parameters(image_uri, more),
         Tags=parameters.as_tags(plan.tags),
     )
-    beside.remove(context, plan.given)
 
 
 def finish(context: Context) -> None:

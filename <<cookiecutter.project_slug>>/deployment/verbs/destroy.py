@@ -42,13 +42,17 @@ def destroy(context: Context) -> None:
         return
     if not options.yes:
         confirm(context.name, "destroy")
+    for part, stacks, stack in parts:
+        if part.inside:  # the chatbot's network could not be deleted around it
+            beside.delete(stacks, stack)
     for name in names:
         stack = context.stacks.wait_for_others(name)
         if stack.status:
             _delete_stack(context, stack)
         if name == context.name:  # which has used these
-            for _, stacks, part in parts:
-                beside.delete(stacks, part)
+            for part, stacks, other in parts:
+                if not part.inside:
+                    beside.delete(stacks, other)
     if options.delete_data:
         _delete(context, found)
         return
@@ -89,7 +93,7 @@ def _refuse_to_guess(what: str, found: Sequence[str], command: str) -> None:
 def _delete_stack(context: Context, stack: Stack) -> None:
     """Delete a stack; if its network can't be deleted, try once more without what others left."""
     stacks, account = context.stacks, context.account
-    network = stacks.resource(stack, "Vpc")
+    network = stacks.resources(stack).get("Vpc")
     try:
         stacks.delete(stack)
     except DeletionError:

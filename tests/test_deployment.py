@@ -354,6 +354,16 @@ def test_the_file_system_is_not_replaced_unless_told(deployed: Sandbox) -> None:
     assert deployed.output("FileSystem") == other
 
 
+def test_another_key_does_not_replace_the_file_system_unless_told(deployed: Sandbox) -> None:
+    key = deployed.ask("kms", "create-key")["KeyMetadata"]["Arn"]
+    before = deployed.output("FileSystem")
+    write_parameter(deployed, "KmsKeyArn", key)
+    done = deployed.run("--allow-dirty")
+    assert done.returncode == 1
+    assert_in_order(done.stderr, "FileSystem", "True", "deployment.sh: This would replace the file")
+    assert deployed.output("FileSystem") == before
+
+
 def test_the_user_pool_is_not_replaced_unless_told(deployed: Sandbox) -> None:
     pool = deployed.output("UserPoolId")
     file = deployed.project / "infra" / "template.yml"

@@ -312,6 +312,10 @@ def test_a_hosted_zone_must_be_that_of_the_name_and_have_no_record_of_it(
     enter(sandbox, HostedZoneId="Z0GONE")
     [told] = wrong(sandbox)
     assert told.startswith("AWS does not show the hosted zone Z0GONE: ")
+    enter(sandbox, DomainName="", CertificateArn="")
+    assert wrong(sandbox) == [
+        "HostedZoneId needs DomainName, the name of the DNS record: enter both"
+    ]
 
 
 def test_a_key_must_be_there_enabled_symmetric_and_in_the_region(new_sandbox: NewSandbox) -> None:

@@ -89,7 +89,7 @@ def check(context: Context, given: Mapping[str, str], *, with_cloudfront: bool) 
     for part in parts_of(with_cloudfront=with_cloudfront):
         value = given.get(part.switch, "")
         if part.switch == "MonthlyBudget":
-            if value and not re.fullmatch("[0-9]{1,9}", value):
+            if value and not re.fullmatch("0|[1-9][0-9]{0,8}", value):
                 lacks.append(f"{file} has MonthlyBudget {value}: enter whole US dollars, or 0")
             elif part.is_wanted(given) and not given.get("AlarmEmail"):
                 lacks.append(

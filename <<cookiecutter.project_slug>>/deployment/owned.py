@@ -21,7 +21,9 @@ def check_owned(account: Account, given: Mapping[str, str], stack: Stack) -> lis
     """
     lacks = []
     domain, zone = given.get("DomainName", ""), given.get("HostedZoneId", "")
-    if zone and domain:  # that one needs the other is told by the template, and first
+    if zone and not domain:
+        lacks.append("HostedZoneId needs DomainName, the name of the DNS record: enter both")
+    if zone and domain:
         has_record = stack.was_completed and (
             (zone, domain) == (stack.parameters.get("HostedZoneId"), stack.parameters["DomainName"])
         )

@@ -78,17 +78,17 @@ class Stacks:
         self._account, self._poll_seconds, self._dry_run = account, poll_seconds, dry_run
         self._role = {"RoleARN": role_arn} if role_arn else {}
         self._explain_service = explain_service
-        self._region = account.region
+        self.region = account.region
 
     def in_region(self, region: str) -> "Stacks":
         """Return the account's stacks in another region."""
         others = copy.copy(self)
-        others._region = region
+        others.region = region
         return others
 
     @property
     def _cloudformation(self) -> Any:
-        return self._account.client("cloudformation", self._region)
+        return self._account.client("cloudformation", self.region)
 
     def look_up(self, name: str) -> Stack:
         """Return what there is of a stack."""
@@ -112,7 +112,7 @@ class Stacks:
         stack = self.look_up(name)
         if not stack.exists:
             raise DeploymentError(
-                f"There is no stack {name} in {self._region}. To create it: ./deployment.sh deploy"
+                f"There is no stack {name} in {self.region}. To create it: ./deployment.sh deploy"
             )
         return stack
 
@@ -144,7 +144,7 @@ class Stacks:
             )
             return Stack(name)
         if stack.status == "UPDATE_ROLLBACK_FAILED":
-            command = f"--region {self._region} --stack-name {name}"
+            command = f"--region {self.region} --stack-name {name}"
             raise DeploymentError(
                 f"The stack {name} is {stack.status}: AWS could not roll back an earlier change."
                 " Its events, in the console of CloudFormation, say why. Fix the cause, then let"

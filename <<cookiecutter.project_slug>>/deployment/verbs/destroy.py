@@ -25,11 +25,12 @@ def destroy(context: Context) -> None:
     others = _other_stacks(context)
     parts = list(beside.there(context))
     names = [context.name] if others else [context.name, context.registry_name]
-    told = [context.name, *(stack.name for *_, stack in parts), *names[1:]]
     say(
-        f"This deletes {'the stacks' if told[1:] else 'the stack'} {' and '.join(told)} in"
+        f"This deletes {'the stack' if others else 'the stacks'} {' and '.join(names)} in"
         f" {options.region}, in account {context.account.id}."
     )
+    for _, stacks, stack in parts:
+        say(f"It deletes the stack {stack.name} in {stacks.region}, too.")
     if others:
         say(f"The images in {context.registry_name} stay: {', '.join(others)} may need them.")
     fate = "deleted" if options.delete_data else "kept"

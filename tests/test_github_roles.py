@@ -713,7 +713,10 @@ def test_the_boundary_allows_what_the_tasks_roles_need(
         "${CookieSecret}": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:CookieSecret-1-A",
         "${ClientSecret}": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:ClientSecret-1-A",
     }
-    through = {"elasticfilesystem:AccessPointArn": "any"}
+    through = {
+        "elasticfilesystem:AccessPointArn": "any",
+        "kms:ViaService": "secretsmanager.us-east-1.amazonaws.com",
+    }
     seen = set()
     for stack in stacks:
         boundary = boundaries[stack.infrastructure.options["sign_in"]]

@@ -550,8 +550,8 @@ def test_a_role_is_passed_to_tasks_alone(roles: dict[str, Any]) -> None:
 # Calls that change what is there already, by its kind; the tag tells whose it is.
 CHANGES = {
     "elasticfilesystem:file-system": "CreateAccessPoint CreateMountTarget DeleteFileSystem"
-    " DeleteFileSystemPolicy DeleteMountTarget ModifyMountTargetSecurityGroups PutBackupPolicy PutFileSystemPolicy"
-    " PutLifecycleConfiguration TagResource UntagResource UpdateFileSystem",
+    " DeleteFileSystemPolicy DeleteMountTarget ModifyMountTargetSecurityGroups PutBackupPolicy"
+    " PutFileSystemPolicy PutLifecycleConfiguration TagResource UntagResource UpdateFileSystem",
     "elasticfilesystem:access-point": "DeleteAccessPoint TagResource UntagResource",
     "ec2:security-group": "AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CreateTags"
     " DeleteSecurityGroup DeleteTags RevokeSecurityGroupEgress RevokeSecurityGroupIngress",

@@ -89,7 +89,7 @@ def count_fitting_turns(turns: Sequence[Turn], model: Model, system: str) -> int
     """
     fitting = _count_fitting_turns(turns, model, system)
     if model.prompt_cache and fitting < len(turns):
-        step = 1 << max(0, fitting.bit_length() - 3)
+        step = int(2 ** max(0, fitting.bit_length() - 3))
         left_out = -(-(len(turns) - fitting) // step) * step
         fitting = max(1, len(turns) - left_out)
     return fitting

@@ -196,7 +196,7 @@ def test_everything_is_deleted_and_the_session_goes_on(a: Side, b: Side) -> None
         b.do("delete_everything")
         assert a.do("list") == []
         assert a.do("get", "team") is None
-        assert list(b.root.iterdir()) == []
+        assert [each.name for each in b.root.iterdir()] == [".deleted"]
 
 
 def test_one_side_sweeps(a: Side, b: Side) -> None:

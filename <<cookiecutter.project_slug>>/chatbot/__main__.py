@@ -2,17 +2,22 @@
 
 import argparse
 import contextlib
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 
-from chatbot import people
+from chatbot import archives, buckets, people, restoring
+from chatbot.archives import Entry
 from chatbot.errors import ChatbotError
 from chatbot.identity import Person
 from chatbot.page import wording
 from chatbot.people import Kept, NobodyError
-from chatbot.settings import load_settings
+from chatbot.settings import Settings, load_settings
+from chatbot.storage import storage_errors
 from chatbot.text import clean
 
 
@@ -22,7 +27,7 @@ def main() -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may have any letters
     try:
-        _run(arguments, load_settings().sessions_dir)
+        _run(arguments, load_settings())
         sys.stdout.flush()
     except NobodyError:
         print(wording.NOBODY, file=sys.stderr)
@@ -32,7 +37,9 @@ def main() -> int:
         with contextlib.suppress(OSError):
             sys.stdout.close()
     except OSError as error:
-        print(wording.unwritten(error.strerror), file=sys.stderr)
+        is_read = arguments.command == "restore"
+        sentence = wording.unread if is_read else wording.unwritten
+        print(sentence(error.strerror), file=sys.stderr)
     else:
         return 0
     return 1
@@ -40,7 +47,9 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m chatbot", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="people")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    _add_export(commands)
+    _add_restore(commands)
     description = "What is kept of people who have signed in. CHATBOT_SESSIONS_DIR tells where."
     persons = commands.add_parser("people", help="find, export or erase", description=description)
     actions = persons.add_subparsers(dest="action", required=True, metavar="action")
@@ -56,12 +65,113 @@ def _parse() -> argparse.Namespace:
         if name == "export":
             action.add_argument("--base64", action="store_true", help="write text, in long lines")
     arguments = parser.parse_args()
-    if arguments.action == "export" and not arguments.base64 and sys.stdout.isatty():
+    if arguments.command == "export":
+        if bool(arguments.issuer) != bool(arguments.subject):
+            parser.error("--issuer and --subject belong together")
+        if not arguments.to and sys.stdout.isatty():
+            parser.error("a terminal can't show the archive: add > FILE.tar.gz")
+    elif arguments.command == "restore":
+        if bool(arguments.source) == bool(arguments.backup):
+            parser.error("restore needs an archive, or --backup")
+    elif arguments.action == "export" and not arguments.base64 and sys.stdout.isatty():
         persons.error("a terminal can't show the file: add > FILE.tar.gz, or --base64")
     return arguments
 
 
-def _run(arguments: argparse.Namespace, root: Path) -> None:
+def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "write all sessions, or one person's, to the standard output, as a .tar.gz file"
+    export = commands.add_parser("export", help=text, description=text)
+    export.add_argument("--issuer", default="", help="the person's sign-in provider")
+    export.add_argument("--subject", default="", help="the provider's name of the person")
+    export.add_argument("--to", default="", help="write to S3 instead, such as s3://bucket/name")
+
+
+def _add_restore(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "bring back what is in an export, beside what is there"
+    restore = commands.add_parser("restore", help=text, description=text)
+    add = restore.add_argument
+    add("source", nargs="?", default="", help="a .tar.gz file, also in S3: s3://bucket/name")
+    add(
+        "--backup",
+        metavar="FOLDER",
+        help="bring back what AWS Backup restored into the file system at this folder last, and"
+        " delete that there",
+    )
+    add(
+        "--with-deleted",
+        action="store_true",
+        help="also bring back what people have deleted since, and operators have erased",
+    )
+    add("--dry-run", action="store_true", help="only say what would be done")
+
+
+def _run(arguments: argparse.Namespace, settings: Settings) -> None:
+    if arguments.command == "export":
+        _export_sessions(arguments, settings)
+    elif arguments.command == "restore":
+        _restore(arguments, settings)
+    else:
+        _run_people(arguments, settings.sessions_dir)
+
+
+def _export_sessions(arguments: argparse.Namespace, settings: Settings) -> None:
+    root, session = settings.sessions_dir, ""
+    if arguments.subject:
+        person = Person(clean(arguments.issuer), clean(arguments.subject))
+        session = people.find(root, person).session
+    entries = archives.read_sessions(root, session)
+    if arguments.to:
+        with buckets.write_object(arguments.to, settings.region) as file:
+            archives.write_archive(entries, file)
+    else:
+        archives.write_archive(entries, sys.stdout.buffer)
+
+
+def _restore(arguments: argparse.Namespace, settings: Settings) -> None:
+    root = settings.sessions_dir
+    options = {"with_deleted": arguments.with_deleted, "dry_run": arguments.dry_run}
+    if arguments.backup:
+        backup = archives.find_backup(Path(arguments.backup))
+        entries = archives.read_sessions(backup / archives.FOLDER)
+        _print_report(restoring.restore(root, entries, **options))
+        if not arguments.dry_run:
+            with storage_errors():
+                shutil.rmtree(backup)
+        return
+    with _open_archive(arguments.source, settings.region) as entries:  # so that a bad archive changes nothing
+        for _ in entries:
+            pass
+    with _open_archive(arguments.source, settings.region) as entries:
+        _print_report(restoring.restore(root, entries, **options))
+
+
+@contextmanager
+def _open_archive(source: str, region: str | None) -> Iterator[Iterator[Entry]]:
+    if source.startswith(buckets.SCHEME):
+        with buckets.read_object(source, region) as opened:
+            yield archives.read_archive(opened)
+    else:
+        with Path(source).open("rb") as file:
+            yield archives.read_archive(file)
+
+
+def _print_report(report: restoring.Report) -> None:
+    print(f"Sessions:    {len(report.sessions)}, of which {len(report.new)} were not there")
+    for name, kind in (("Chats:", restoring.CHAT), ("Other files:", restoring.OTHER)):
+        words = {
+            "added": restoring.ADDED,
+            "continued": restoring.CONTINUED,
+            "left as they are": restoring.LEFT,
+        }
+        counts = [f"{report.count(outcome, kind)} {word}" for word, outcome in words.items()]
+        print(f"{name:<12} {', '.join(counts)}")
+    if deleted := report.count(restoring.DELETED):
+        print(f"Deleted:     {deleted} not brought back; --with-deleted brings them back")
+    if damaged := report.count(restoring.DAMAGED):
+        print(f"Damaged:     {damaged} not brought back")
+
+
+def _run_people(arguments: argparse.Namespace, root: Path) -> None:
     if arguments.action == "list":
         for owner, used in people.list_people(root):
             words = map(_on_one_line, (owner.issuer, owner.subject, owner.name))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
+from chatbot import deletions
 from chatbot.conversations import Conversation
 from chatbot.identity import Person, session_folder
 from chatbot.page import wording
@@ -85,7 +86,9 @@ def erase(root: Path, person: Person) -> Kept:
     """Delete everything of the person, and return what that was.
 
     An answer in progress ends: its writer finds that the conversation is deleted, and makes no file
-    anew. Raises NobodyError, and StorageError if something was not deleted.
+    anew. A mark stays, which keeps a restore from bringing anything back.
+
+    Raises NobodyError, and StorageError if something was not deleted.
     """
     kept = find(root, person)
     folder = root / kept.session
@@ -93,6 +96,7 @@ def erase(root: Path, person: Person) -> Kept:
         for path in folder.iterdir():
             if path.is_symlink():  # to what may be somebody else's
                 path.unlink()
+    deletions.remember(folder)
     delete_session(folder)
     with storage_errors():
         for left in reversed(range(ERASE_TRIES)):

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from chatbot import deletions
 from chatbot.identity import is_session_folder
 from chatbot.sessions import delete_session, last_used
 from chatbot.storage import StorageError, storage_errors, touch
@@ -67,7 +68,10 @@ def sweep(root: Path, days: float, wait: Callable[[float], None] = time.sleep) -
             )
             return None
         with _sweep_lock(root / MARK, now) as due:
-            return sum(_delete_idle(root, now - days * DAY, wait)) if due else None
+            if not due:
+                return None
+            deletions.forget(root, now - deletions.KEPT_DAYS * DAY)
+            return sum(_delete_idle(root, now - days * DAY, wait))
 
 
 def _delete_idle(root: Path, before: float, wait: Callable[[float], None]) -> Iterator[bool]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatbot import attachments, conversations, usage
+from chatbot import attachments, conversations, deletions, usage
 from chatbot.conversations import Conversation, is_conversation_id, title_of
 from chatbot.journals import Journal, open_journal
 from chatbot.records import Delete, Record, Value, to_line
@@ -155,7 +155,14 @@ class Session:
 
         Raises StorageError if something was not deleted.
         """
+        deletions.remember(self.folder)
         delete_session(self.folder, everything=False)
+
+    def delete_conversation(self, conversation_id: str) -> None:
+        """Delete a conversation. Raises StorageError if it could not be deleted."""
+        conversation = self.conversation(conversation_id)
+        deletions.remember(self.folder, conversation_id)
+        conversation.delete()
 
 
 def delete_session(

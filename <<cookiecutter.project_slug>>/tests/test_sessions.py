@@ -117,7 +117,7 @@ def test_everything_that_is_kept_is_deleted(session: Session, conversation: Conv
     other = new_session(session.folder.parent)
     other["team"] = "Support"
     session.delete()
-    assert [each.name for each in session.folder.parent.iterdir()] == [other.id]
+    assert {each.name for each in session.folder.parent.iterdir()} == {other.id, ".deleted"}
     assert session.conversations() == []
     assert session.get("team") is None
     with pytest.raises(DeletedError):

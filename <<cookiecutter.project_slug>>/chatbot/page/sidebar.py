@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import streamlit as st
 
@@ -84,7 +85,7 @@ def draw_chats(tab: Tab) -> None:
                 args=(chat.id,),
             )
             if tab.confirming == chat.id:
-                _draw_confirmation(tab, tab.session.conversation(chat.id).delete)
+                _draw_confirmation(tab, partial(tab.session.delete_conversation, chat.id))
         if len(shown) < len(tab.chats):
             st.button(f"Show all {len(tab.chats)}", type="tertiary", on_click=tab.show_all_chats)
         if tab.chats:

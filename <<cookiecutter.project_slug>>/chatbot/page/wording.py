@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, tzinfo
 
+from chatbot.archives import ArchiveError
 from chatbot.conversations import Turn
 from chatbot.errors import ChatbotError, Facts
 from chatbot.models import ModelError
@@ -112,6 +113,15 @@ _SETTINGS = {
     "other": "A setting can't be used.",
 }
 
+_ARCHIVES = {
+    "damaged": "The archive is no export of this chatbot, or it is damaged.",
+    "foreign": "The archive is no export of this chatbot: {name!r} is in it.",
+    "too_large": "The archive has a file of more than {megabytes} MB: {name!r}.",
+    "no_backup": "{folder} has nothing that AWS Backup restored.",
+    "bucket": "The archive can't be read from S3, or written to it: {reason}.",
+    "other": "The archive can't be used.",
+}
+
 _LIMITS = {
     "daily_tokens": "You have used today's {limit:,} tokens. You can ask again at {time}.",
     "other": "You can't ask anything at the moment.",
@@ -173,6 +183,8 @@ def error(error: ChatbotError, zone: tzinfo = UTC) -> str:
         sentences = _SETTINGS
     elif isinstance(error, ModelError):
         sentences = _MODEL
+    elif isinstance(error, ArchiveError):
+        sentences = _ARCHIVES
     else:
         sentences = _STORAGE
     return _fill(sentences, error.code, error.facts)
@@ -244,6 +256,11 @@ def too_long(characters: int, limit: int) -> str:
 def unwritten(cause: str | None) -> str:
     """Return the sentence about an output that takes no more."""
     return f"The output can't be written: {cause or 'unknown'}."
+
+
+def unread(cause: str | None) -> str:
+    """Return the sentence about a file that can't be read."""
+    return f"The file can't be read: {cause or 'unknown'}."
 
 
 def damaged(lines: int) -> str:

@@ -122,7 +122,8 @@ def _export_sessions(arguments: argparse.Namespace, settings: Settings) -> None:
     entries = archives.read_sessions(root, session)
     if arguments.to:
         with buckets.write_object(arguments.to, settings.region) as file:
-            archives.write_archive(entries, file)
+            sessions, chats = archives.write_archive(entries, file)
+        print(f"Exported: {sessions} sessions with {chats} chats")
     else:
         archives.write_archive(entries, sys.stdout.buffer)
 
@@ -138,7 +139,9 @@ def _restore(arguments: argparse.Namespace, settings: Settings) -> None:
             with storage_errors():
                 shutil.rmtree(backup)
         return
-    with _open_archive(arguments.source, settings.region) as entries:  # so that a bad archive changes nothing
+    with _open_archive(
+        arguments.source, settings.region
+    ) as entries:  # so that a bad archive changes nothing
         for _ in entries:
             pass
     with _open_archive(arguments.source, settings.region) as entries:
@@ -165,10 +168,9 @@ def _print_report(report: restoring.Report) -> None:
         }
         counts = [f"{report.count(outcome, kind)} {word}" for word, outcome in words.items()]
         print(f"{name:<12} {', '.join(counts)}")
-    if deleted := report.count(restoring.DELETED):
-        print(f"Deleted:     {deleted} not brought back; --with-deleted brings them back")
-    if damaged := report.count(restoring.DAMAGED):
-        print(f"Damaged:     {damaged} not brought back")
+    deleted, damaged = report.count(restoring.DELETED), report.count(restoring.DAMAGED)
+    how = "; --with-deleted brings these back" if deleted else ""
+    print(f"Not brought back: {damaged} damaged, {deleted} deleted on purpose{how}")
 
 
 def _run_people(arguments: argparse.Namespace, root: Path) -> None:

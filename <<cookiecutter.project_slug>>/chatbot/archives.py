@@ -112,11 +112,12 @@ def read_sessions(root: Path, session: str = "") -> Iterator[Entry]:
                     yield entry
 
 
-def write_archive(entries: Iterable[Entry], file: Output) -> None:
-    """Write the entries to the file, as an archive.
+def write_archive(entries: Iterable[Entry], file: Output) -> tuple[int, int]:
+    """Write the entries to the file, as an archive; return how many sessions and chats it has.
 
     Raises what the entries raise, and OSError if the file can't be written.
     """
+    sessions, chats = set(), 0
     with (
         gzip.GzipFile("", "wb", LEVEL, cast(IO[bytes], file)) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
@@ -125,6 +126,9 @@ def write_archive(entries: Iterable[Entry], file: Output) -> None:
             info = tarfile.TarInfo(f"{FOLDER}/{entry.session}/{entry.name}")
             info.size, info.mode, info.mtime = len(entry.content), 0o600, int(entry.modified)
             archive.addfile(info, io.BytesIO(entry.content))
+            sessions.add(entry.session)
+            chats += bool(entry.conversation_id)
+    return len(sessions), chats
 
 
 def read_archive(file: Input) -> Iterator[Entry]:

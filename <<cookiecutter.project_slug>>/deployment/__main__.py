@@ -20,9 +20,11 @@ from deployment.verbs.accounts import invite, remove
 from deployment.verbs.deploy import deploy
 from deployment.verbs.destroy import destroy
 from deployment.verbs.doctor import doctor
+from deployment.verbs.export import export
 from deployment.verbs.logs import logs
 from deployment.verbs.people import people
 from deployment.verbs.promote import promote
+from deployment.verbs.restore import restore
 from deployment.verbs.rollback import rollback
 from deployment.verbs.status import status
 
@@ -36,6 +38,8 @@ VERBS: dict[str, Callable[[Context], None]] = {
     "invite": invite,
     "remove": remove,
     "people": people,
+    "export": export,
+    "restore": restore,
     "destroy": destroy,
 }
 

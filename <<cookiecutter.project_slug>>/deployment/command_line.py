@@ -27,6 +27,7 @@ class Options:
     family: how the names of the stacks of all environments begin.
     action: of `people`, one of ACTIONS, or "".
     boundary_arn: the permissions boundary that the roles of the tasks get, or "".
+    archive: of `restore`: a file, or the ARN of a recovery point, or "".
     poll_seconds: between two questions about the same thing.
     """
 
@@ -34,6 +35,7 @@ class Options:
     tag: str
     source: str
     action: str
+    archive: str
     email: str
     environment: str
     family: str
@@ -50,6 +52,7 @@ class Options:
     follow: bool
     keep_data: bool
     delete_data: bool
+    with_deleted: bool
     poll_seconds: float
 
     def stack_of(self, environment: str) -> str:
@@ -120,6 +123,20 @@ def verbs(project: Project) -> dict[str, Verb]:
             },
             frozenset({"subject", "issuer", "dry_run", "yes"}),
         )
+    who = {"export": "save all conversations in an archive"}
+    if project.has_people:
+        who[f"export {person}"] = "save those of one person"
+    found["export"] = Verb(
+        who, frozenset({"dry_run"} | ({"subject", "issuer"} if project.has_people else set()))
+    )
+    found["restore"] = Verb(
+        {
+            "restore": "show the backups that AWS Backup has made",
+            "restore FILE": "bring back what an export holds, beside what is there",
+            "restore ARN": "bring back what a backup holds, beside what is there",
+        },
+        frozenset({"dry_run", "yes", "with_deleted"}),
+    )
     people = " and the people" if project.has_pool else ""
     found["destroy"] = Verb(
         {"destroy": f"delete everything except the conversations{people}"},
@@ -193,7 +210,12 @@ def _make_parser(project: Project, known: Mapping[str, Verb]) -> argparse.Argume
     add(
         "--yes",
         action="store_true",
-        help=f"deploy: allow the file system to be replaced; destroy{erase}: do not ask",
+        help=f"deploy: allow the file system to be replaced; destroy, restore{erase}: do not ask",
+    )
+    add(
+        "--with-deleted",
+        action="store_true",
+        help="restore: also bring back what people have deleted, and operators erased",
     )
     add("-f", "--follow", action="store_true", help="logs: keep printing new lines")
     if project.has_pool:
@@ -205,11 +227,11 @@ def _make_parser(project: Project, known: Mapping[str, Verb]) -> argparse.Argume
     if project.has_people:
         who = "in the user pool, in place of the e-mail address" if project.has_pool else ""
         who = who or "at the provider, as people list shows it"
-        add("--subject", metavar="SUBJECT", help=f"people: the person's ID {who}")
+        add("--subject", metavar="SUBJECT", help=f"people, export: the person's ID {who}")
         add(
             "--issuer",
             metavar="ISSUER",
-            help="people: an earlier issuer of the subject; by default the one of the stack",
+            help="people, export: an earlier issuer of the subject; by default that of the stack",
         )
     pool = " and the user pool" if project.has_pool else ""
     add(
@@ -254,6 +276,7 @@ def read_command_line(
             tag=operands.get("tag", ""),
             source=operands.get("source", ""),
             action=operands.get("action", ""),
+            archive=operands.get("archive", ""),
             email=operands.get("email", ""),
             environment=given["environment"] or "",
             family=given["stack_name"] or environment.get("STACK_NAME") or project.stack_name,
@@ -273,6 +296,7 @@ def read_command_line(
             follow=given["follow"],
             keep_data=given["keep_data"],
             delete_data=given["delete_data"],
+            with_deleted=given["with_deleted"],
             poll_seconds=_seconds(environment.get("POLL_SECONDS") or "5"),
         ),
         project,
@@ -282,7 +306,7 @@ def read_command_line(
 _WITH_VALUE = ["stack_name", "environment", "region", "profile", "role_arn"]
 _WITH_VALUE += ["group", "subject", "issuer"]
 _OF_SOME_VERBS = {"dry_run", "allow_dirty", "yes", "follow", "keep_data", "delete_data"}
-_OF_SOME_VERBS |= {"group", "subject", "issuer"}
+_OF_SOME_VERBS |= {"group", "subject", "issuer", "with_deleted"}
 
 
 def _check_options(verb: str, known: Mapping[str, Verb], given: set[str]) -> None:
@@ -301,6 +325,8 @@ def _read_operands(
         "invite": ["email"],
         "remove": ["email"],
         "people": ["action", "email"] if project.has_pool else ["action"],
+        "export": ["email"] if project.has_pool else [],
+        "restore": ["archive"],
     }.get(verb, [])
     for word in words[len(names) :]:
         if word in known:
@@ -338,10 +364,29 @@ def _check(options: Options, project: Project) -> Options:
         raise UsageError(f"{options.verb} needs an e-mail address, such as ann@example.com.")
     if options.verb == "people":
         _check_people(options, project)
+    if options.verb == "export":
+        _check_export(options)
+    if options.with_deleted and not options.archive:
+        raise UsageError("--with-deleted needs an archive, or a recovery point, to restore.")
     for value in (options.group, options.subject, options.issuer):
         if value and not _WORD.fullmatch(value):
             raise UsageError(f'"{value}" must have no spaces, quotes or backslashes.')
     return options
+
+
+def _check_export(options: Options) -> None:
+    if options.issuer and not options.subject:
+        raise UsageError("--issuer needs --subject.")
+    _check_person(options)
+
+
+def _check_person(options: Options) -> None:
+    if options.email and not _ADDRESS.fullmatch(options.email):
+        raise UsageError(
+            f'"{options.email}" is not an e-mail address; for example: ann@example.com.'
+        )
+    if options.email and options.subject:
+        raise UsageError("Either an e-mail address or --subject, not both.")
 
 
 def _check_people(options: Options, project: Project) -> None:
@@ -350,10 +395,6 @@ def _check_people(options: Options, project: Project) -> None:
         raise UsageError("people needs one of list, find, export and erase; --help shows how.")
     if options.yes and options.action != "erase":
         raise UsageError(f"people {options.action} has no option --yes; it deletes nothing.")
-    if options.email and not _ADDRESS.fullmatch(options.email):
-        raise UsageError(
-            f'"{options.email}" is not an e-mail address; for example: ann@example.com.'
-        )
     if options.action == "list" and person:
         raise UsageError("people list shows everyone, and takes no person.")
     if options.action != "list" and not person:
@@ -363,8 +404,7 @@ def _check_people(options: Options, project: Project) -> None:
             else "--subject, which people list shows"
         )
         raise UsageError(f"people {options.action} needs {way}.")
-    if options.email and options.subject:
-        raise UsageError("Either an e-mail address or --subject, not both.")
+    _check_person(options)
 
 
 def _seconds(value: str) -> float:

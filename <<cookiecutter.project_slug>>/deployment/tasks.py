@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from deployment.account import Account, accepting
+from deployment.account import Account, AwsError, accepting
 from deployment.console import begin
 from deployment.errors import DeploymentError
 from deployment.service import find_service
@@ -33,22 +35,27 @@ def run(
     command: Sequence[str],
     poll_seconds: float,
     is_whole: Callable[[int, list[str]], bool] = lambda _code, lines: bool(lines),
+    *,
+    definition: str = "",
+    left: str = "",
 ) -> Outcome:
     """Run a command in a task, and return what it said. Raises DeploymentError if it did not run.
 
     is_whole: whether the lines that reached the log by now are all that a task with that exit code
         says. If they never are, this returns what there is.
+    definition: of the task, if it is another one than the service's.
+    left: what an interruption leaves behind, which stops the task then; "" lets the task go on.
     """
     ecs = account.client("ecs")
     cluster = stack.outputs["Cluster"]
     network = find_service(account, stack)["networkConfiguration"]
     begin(
         "Running a task, which takes a minute",
-        "The task may still run, and what it says stays in the log.",
+        left or "The task may still run, and what it says stays in the log.",
     )
     started = ecs.run_task(
         cluster=cluster,
-        taskDefinition=stack.outputs["TaskDefinition"],
+        taskDefinition=definition or stack.outputs["TaskDefinition"],
         launchType="FARGATE",
         networkConfiguration=network,
         overrides={"containerOverrides": [{"name": "chatbot", "command": list(command)}]},
@@ -56,13 +63,15 @@ def run(
     if not started["tasks"]:
         raise DeploymentError(f"AWS runs no task: {started['failures'][0]['reason']}")
     arn = started["tasks"][0]["taskArn"]
-    while True:
-        found = ecs.describe_tasks(cluster=cluster, tasks=[arn])["tasks"]
-        if found and found[0]["lastStatus"] == "STOPPED":  # it may take a moment to be found
-            break
-        time.sleep(poll_seconds)
-    reason = found[0].get("stoppedReason", "-")
-    codes = {each["name"]: each.get("exitCode") for each in found[0]["containers"]}
+    try:
+        found = _wait(ecs, cluster, arn, poll_seconds)
+    except BaseException:
+        if left:
+            with suppress(*AwsError):
+                ecs.stop_task(cluster=cluster, task=arn, reason="Its caller was interrupted")
+        raise
+    reason = found.get("stoppedReason", "-")
+    codes = {each["name"]: each.get("exitCode") for each in found["containers"]}
     code = codes.get("chatbot")
     if code is None:
         raise DeploymentError(f"The task did not run: {reason}")
@@ -73,6 +82,15 @@ def run(
             break
         time.sleep(poll_seconds)
     return Outcome(code, reason, lines, stream)
+
+
+def _wait(ecs: Any, cluster: str, arn: str, poll_seconds: float) -> dict[str, Any]:
+    """Return what ECS says of a task that has stopped."""
+    while True:
+        found: list[dict[str, Any]] = ecs.describe_tasks(cluster=cluster, tasks=[arn])["tasks"]
+        if found and found[0]["lastStatus"] == "STOPPED":  # it may take a moment to be found
+            return found[0]
+        time.sleep(poll_seconds)
 
 
 def _read_log(account: Account, group: str, stream: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Sessions leave in an archive and come back; nothing that is there, and nothing deleted, is harmed."""
+"""Sessions leave in an archive and come back; what is there stays, and so does a deletion."""
 
 import gzip
 import io
@@ -117,12 +117,13 @@ def test_what_was_exported_and_lost_comes_back_as_it_was(
         "Sessions:    2, of which 2 were not there",
         "Chats:       4 added, 0 continued, 0 left as they are",
         "Other files: 4 added, 0 continued, 0 left as they are",
+        "Not brought back: 0 damaged, 0 deleted on purpose",
     ]
     assert content_of(root) == before
     again = Session(session_folder(root, ADA))
-    assert [turn.answer for turn in reread_turns(ada.conversation(again.newest_conversation()))] == [
-        "A poet."
-    ]
+    assert [
+        turn.answer for turn in reread_turns(ada.conversation(again.newest_conversation()))
+    ] == ["A poet."]
     assert again["team"] == "Engines" and again.attachment(again["picture"]) == b"a picture"
     assert again.has_ended("s1")
     assert prompts(root, BOB) == ["The newest", "The second", "The third"]
@@ -141,8 +142,8 @@ def test_an_unpacked_archive_is_a_folder_of_sessions_and_of_nothing_else(
     (ada.folder / f"{new_conversation_id()}.jsonl").symlink_to("/etc/passwd")
     append(ask(ada, "Is just being deleted"), Delete())
     file = export(run, tmp_path / "all.tar.gz")
-    subprocess.run(["tar", "xzf", str(file), "-C", str(tmp_path / "sessions")], check=True)
-    unpacked = tmp_path / "sessions" / "sessions"
+    shutil.unpack_archive(file, root)  # as tar would
+    unpacked = root / "sessions"
     found = {f"sessions/{name}": content for name, (content, _) in content_of(unpacked).items()}
     assert found == kept
     assert prompts(unpacked, ADA) == ["Who was Byron?"]
@@ -197,6 +198,7 @@ def test_a_restore_that_is_repeated_changes_nothing(
         "Sessions:    1, of which 0 were not there",
         "Chats:       0 added, 0 continued, 1 left as they are",
         "Other files: 0 added, 0 continued, 4 left as they are",
+        "Not brought back: 0 damaged, 0 deleted on purpose",
     ]
     assert content_of(root) == before
 
@@ -259,7 +261,7 @@ def test_a_deleted_chat_comes_back_only_if_that_is_asked_for(
     assert not unwanted.path.exists()
     kept.path.unlink()  # by an accident
     assert restore(run, file)[-1] == (
-        "Deleted:     1 not brought back; --with-deleted brings them back"
+        "Not brought back: 0 damaged, 1 deleted on purpose; --with-deleted brings these back"
     )
     assert [each.title for each in session.conversations()] == ["Keep this"]
     restore(run, file, "--with-deleted")
@@ -278,7 +280,7 @@ def test_of_who_deleted_everything_only_what_came_later_comes_back(
     else:
         words = (f"--issuer={ADA.issuer}", f"--subject={ADA.subject}")
         assert run("people", "erase", *words).returncode == 0
-    assert "Deleted: " in "".join(restore(run, early))
+    assert "--with-deleted brings these back" in restore(run, early)[-1]
     assert prompts(root, ADA) == []
     os.utime(root / deletions.FOLDER / ada.id, (time.time() - 30,) * 2)
     ask(ada, "A new life")
@@ -389,7 +391,7 @@ def test_a_hostile_or_damaged_archive_is_refused_as_a_whole(
 def test_a_damaged_attachment_is_left_out(run: Run, root: Path, tmp_path: Path) -> None:
     file = tmp_path / "archive.tar.gz"
     file.write_bytes(packed(GOOD, member(f"sessions/{SESSION}/attachments/{'0' * 64}", b"x")))
-    assert restore(run, file)[-1] == "Damaged:     1 not brought back"
+    assert restore(run, file)[-1] == "Not brought back: 1 damaged, 0 deleted on purpose"
     assert [each.name for each in (root / SESSION).iterdir()] == [Path(CHAT).name]
 
 

@@ -34,7 +34,11 @@ def test_files_are_mounted_only_encrypted_and_through_the_access_point(
             "IAM": "ENABLED",
         }
         assert not {"RootDirectory"} & set(mounted)
-        [tasks] = [one for one in statements(stack) if "elasticfilesystem" in str(one["Action"])]
+        mounts = [one for one in statements(stack) if "elasticfilesystem" in str(one["Action"])]
+        tasks, restore = sorted(mounts, key=lambda one: len(one["Action"]))
+        # It reaches the root, through an access point that is made for it, and nothing without one.
+        assert restore["Condition"] == {"Null": {"elasticfilesystem:AccessPointArn": "false"}}
+        assert stack.outputs["DataRole"] == "${DataRole.Arn}"
         point = f"arn:aws:elasticfilesystem:us-east-1:{ACCOUNT}:access-point/${{AccessPoint}}"
         assert tasks["Condition"] == {"StringEquals": {"elasticfilesystem:AccessPointArn": point}}
         for files in stack.of("EFS::FileSystem").values():

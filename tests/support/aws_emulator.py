@@ -36,11 +36,28 @@ LACKING = (
 # What IAM calls a service that signs with another name, and a call that only has a path.
 PREFIXES = {"monitoring": "cloudwatch"}
 PATHS = {
-    "GET /2015-02-01/file-systems": "DescribeFileSystems",
+    "GET /2015-02-01/file-systems(\\?.*)?": "DescribeFileSystems",
     "DELETE /2015-02-01/file-systems/.*": "DeleteFileSystem",
     "GET /inference-profiles/.*": "GetInferenceProfile",
     "GET /foundation-models/.*": "GetFoundationModel",
     "POST /model/.*/converse": "InvokeModel",
+    "POST /2015-02-01/access-points": "CreateAccessPoint",
+    "GET /2015-02-01/access-points\\?.*": "DescribeAccessPoints",
+    "DELETE /2015-02-01/access-points/.*": "DeleteAccessPoint",
+    "GET /resources/.*/recovery-points/.*": "ListRecoveryPointsByResource",
+    "GET /restore-jobs/": "ListRestoreJobs",
+    "GET /restore-jobs/.+": "DescribeRestoreJob",
+    "PUT /restore-jobs": "StartRestoreJob",
+    "GET /backup-vaults/.*/restore-metadata": "GetRecoveryPointRestoreMetadata",
+    "PUT /[a-z0-9-]+": "CreateBucket",
+    "PUT /[a-z0-9-]+\\?publicAccessBlock": "PutBucketPublicAccessBlock",
+    "PUT /[a-z0-9-]+\\?lifecycle": "PutLifecycleConfiguration",
+    "PUT /[a-z0-9-]+\\?policy": "PutBucketPolicy",
+    "GET /[a-z0-9-]+\\?uploads.*": "ListBucketMultipartUploads",
+    "DELETE /[a-z0-9-]+": "DeleteBucket",
+    "(GET|HEAD) /[a-z0-9-]+/archive.tar.gz": "GetObject",
+    "PUT /[a-z0-9-]+/archive.tar.gz": "PutObject",
+    "DELETE /[a-z0-9-]+/archive.tar.gz": "DeleteObject",
 }
 
 
@@ -169,11 +186,14 @@ class AwsProxy:
                 for name, value in headers:
                     if name.lower() not in ("content-length", "transfer-encoding", "connection"):
                         self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer)))
+                told = {name.lower(): value for name, value in headers}
+                length = told.get("content-length")
+                is_head = self.command == "HEAD"  # whose answer tells a length, and has no content
+                self.send_header("Content-Length", (is_head and length) or str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
 
-            do_GET = do_POST = do_PUT = do_DELETE = do  # noqa: N815
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do  # noqa: N815
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -57,6 +57,33 @@ BY_PEOPLE = {
     "logs:DeleteLogStream",
 }
 
+# Conversations that leave or come back are for people, too.
+BY_OPERATORS = {
+    "backup:DescribeRestoreJob",
+    "backup:GetRecoveryPointRestoreMetadata",
+    "backup:ListRecoveryPointsByResource",
+    "backup:ListRestoreJobs",
+    "backup:StartRestoreJob",
+    "ecs:DeregisterTaskDefinition",
+    "ecs:DescribeTaskDefinition",
+    "ecs:RegisterTaskDefinition",
+    "ecs:RunTask",
+    "ecs:StopTask",
+    "elasticfilesystem:CreateAccessPoint",
+    "elasticfilesystem:DeleteAccessPoint",
+    "elasticfilesystem:DescribeAccessPoints",
+    "iam:GetRole",
+    "s3:CreateBucket",
+    "s3:DeleteBucket",
+    "s3:DeleteObject",
+    "s3:GetObject",
+    "s3:ListBucketMultipartUploads",
+    "s3:PutBucketPolicy",
+    "s3:PutBucketPublicAccessBlock",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutObject",
+}
+
 # What only `doctor` asks beside that.
 BY_DOCTOR = {
     "bedrock:InvokeModel",

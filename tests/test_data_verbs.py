@@ -5,6 +5,7 @@ with the folders that the task definition mounts, against the emulator's S3. The
 restore backups, so AWS Backup's answers are the test's, and so is the folder that it restores.
 """
 
+import gzip
 import json
 import os
 import shutil
@@ -452,6 +453,25 @@ def test_an_export_that_can_not_be_saved_leaves_nothing(rehearsal: Rehearsal) ->
     done = sandbox.run("export")
     assert (done.returncode, f"{file} is there already" in done.stderr) == (1, True)
     assert "RunTask" not in sandbox.aws.asked
+
+
+def test_an_export_that_arrives_damaged_is_not_saved(rehearsal: Rehearsal, tmp_path: Path) -> None:
+    sandbox = rehearsal.sandbox
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(gzip.compress(os.urandom(1000))[:-9])
+
+    def damage() -> None:
+        [bucket] = rehearsal.buckets()
+        place = (f"--bucket={bucket}", "--key=archive.tar.gz", f"--body={damaged}")
+        sandbox.aws.before[f"HEAD /{bucket}/archive.tar.gz"] = lambda: sandbox.ask(
+            "s3api", "put-object", *place
+        )
+
+    rehearsal.before = damage
+    done = sandbox.run("export")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "The archive arrived damaged, and was not saved." in done.stderr
+    assert list(sandbox.project.glob("*-export-*")) == []
 
 
 def test_a_task_that_fails_is_told_and_leaves_no_bucket(rehearsal: Rehearsal) -> None:

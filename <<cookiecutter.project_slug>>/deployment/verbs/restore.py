@@ -19,7 +19,10 @@ def restore(context: Context) -> None:
     archive = context.options.archive
     if not archive:
         stack = context.require_service()
-        for point in backups.list_points(context.account, stack):
+        points = backups.list_points(context.account, stack)
+        if not points:
+            say("AWS Backup has made no backup yet; it makes one each day.")
+        for point in points:
             result(str(point))
     elif archive.startswith("arn:"):
         _restore_backup(context, archive)

@@ -156,7 +156,7 @@ def test_each_role_does_its_own_part(stacks: list[RenderedStack]) -> None:
 def test_each_role_has_the_boundary_that_is_given(stacks: list[RenderedStack]) -> None:
     for stack in stacks:
         given = stack.parameters["PermissionsBoundary"]
-        assert len(stack.of("IAM::Role")) == 2
+        assert len(stack.of("IAM::Role")) == 3
         for role in stack.of("IAM::Role").values():
             assert role.get("PermissionsBoundary", "") == given
 

@@ -162,12 +162,17 @@ def _start(backup: Any, stack: Stack, point: RecoveryPoint, role: str) -> str:
 
 
 @contextmanager
-def reaching(account: Account, stack: Stack, poll_seconds: float) -> Iterator[str]:
+def reaching(
+    account: Account, stack: Stack, task_role: str, poll_seconds: float
+) -> Iterator[str]:
     """Yield a task definition like the service's, whose tasks also reach what was restored.
+
+    task_role: the name of the role that these tasks get.
 
     Raises DeploymentError if it, or its access point, can't be removed in the end.
     """
     efs, ecs = account.client("efs"), account.client("ecs")
+    role = account.client("iam").get_role(RoleName=task_role)["Role"]["Arn"]
     region = f"--region {account.region}"
     begin("Making an access point and a task definition", COPY_STAYS)
     point = _make_access_point(efs, stack)
@@ -178,7 +183,7 @@ def reaching(account: Account, stack: Stack, poll_seconds: float) -> Iterator[st
     ):
         while not _is_available(efs, point):
             time.sleep(poll_seconds)
-        definition = _register(ecs, stack, point)
+        definition = _register(ecs, stack, role, point)
         with removing(
             f"the task definition {definition.rpartition('/')[2]}",
             partial(ecs.deregister_task_definition, taskDefinition=definition),
@@ -207,12 +212,12 @@ def _is_available(efs: Any, point: str) -> bool:
     return bool(found["LifeCycleState"] == "available")
 
 
-def _register(ecs: Any, stack: Stack, point: str) -> str:
+def _register(ecs: Any, stack: Stack, role: str, point: str) -> str:
     described = ecs.describe_task_definition(taskDefinition=stack.outputs["TaskDefinition"])
     service = described["taskDefinition"]
     definition = {name: service[name] for name in _COPIED if name in service}
     definition["family"] = f"{service['family']}-restore"
-    definition["taskRoleArn"] = stack.outputs["DataRole"]
+    definition["taskRoleArn"] = role
     volume = {
         "fileSystemId": stack.outputs["FileSystem"],
         "transitEncryption": "ENABLED",

@@ -56,7 +56,7 @@ def _restore_file(context: Context, file: Path) -> None:
 def _restore_backup(context: Context, arn: str) -> None:
     account, poll_seconds = context.account, context.options.poll_seconds
     stack = context.require_service()
-    if "DataRole" not in stack.outputs:
+    if not (task_role := context.stacks.resource(stack, "DataRole")):
         raise DeploymentError(
             f"The stack {stack.name} is from before this verb, and lacks a role. Deploy first."
         )
@@ -70,7 +70,7 @@ def _restore_backup(context: Context, arn: str) -> None:
         return
     _confirm(context)
     backups.restore(account, stack, point, role, poll_seconds)
-    with backups.reaching(account, stack, poll_seconds) as definition:
+    with backups.reaching(account, stack, task_role, poll_seconds) as definition:
         words = _words(context, "--backup", backups.MOUNTED)
         lines = run(context, stack, words, LAST, f"{PART} {backups.COPY_STAYS}", definition)
     result("\n".join(lines))

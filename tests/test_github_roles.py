@@ -744,6 +744,7 @@ def test_the_boundary_allows_nothing_that_makes_an_administrator(project: Projec
         "elasticfilesystem",
         "kms",
         "logs",
+        "s3",
         "secretsmanager",
         "ssmmessages",
     }
@@ -756,6 +757,8 @@ def test_the_boundary_allows_nothing_that_makes_an_administrator(project: Projec
     assert not allows(boundary, "kms:Decrypt", key)
     files = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}:file-system/fs-1"
     assert not allows(boundary, "elasticfilesystem:ClientMount", files)
+    assert allows(boundary, "s3:GetObject", "arn:aws:s3:::bot-data-0123/archive.tar.gz")
+    assert not allows(boundary, "s3:GetObject", "arn:aws:s3:::payroll/2026.csv")
 
 
 def test_a_companys_boundary_is_that_of_all_roles(project: Project) -> None:

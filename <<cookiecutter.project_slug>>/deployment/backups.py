@@ -162,9 +162,7 @@ def _start(backup: Any, stack: Stack, point: RecoveryPoint, role: str) -> str:
 
 
 @contextmanager
-def reaching(
-    account: Account, stack: Stack, task_role: str, poll_seconds: float
-) -> Iterator[str]:
+def reaching(account: Account, stack: Stack, task_role: str, poll_seconds: float) -> Iterator[str]:
     """Yield a task definition like the service's, whose tasks also reach what was restored.
 
     task_role: the name of the role that these tasks get.

@@ -56,7 +56,7 @@ def _restore_file(context: Context, file: Path) -> None:
 def _restore_backup(context: Context, arn: str) -> None:
     account, poll_seconds = context.account, context.options.poll_seconds
     stack = context.require_service()
-    if not (task_role := context.stacks.resource(stack, "DataRole")):
+    if not (task_role := context.stacks.resources(stack).get("DataRole")):
         raise DeploymentError(
             f"The stack {stack.name} is from before this verb, and lacks a role. Deploy first."
         )

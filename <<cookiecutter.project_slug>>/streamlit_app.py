@@ -46,14 +46,20 @@ def draw_sidebar(tab: Tab, settings: Settings, assistant: Assistant) -> None:
 
 
 def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
-    """Draw what is in the middle of the page: the messages, and what is said about them."""
-    messages.draw_storage_error(tab)
-    if not tab.conversation.turns and not tab.storage_error:
-        draw_empty_state()
-    turns, below = st.container(), st.container()  # an answer in progress keeps the turns busy
+    """Draw what is in the middle of the page: the messages, and what is said about them.
+
+    What is not always there has a place all the same, so that nothing of an earlier run stays.
+    """
+    with st.empty():
+        messages.draw_storage_error(tab)
+    with st.empty():
+        if not tab.conversation.turns and not tab.storage_error:
+            draw_empty_state()
+    turns, below = messages.make_place(tab), st.container()  # an answer keeps the turns busy
     with below:
         messages.draw_notes(tab.conversation, assistant, model)
-        composer.draw_refusal(tab)
+        with st.empty():
+            composer.draw_refusal(tab)
         composer.draw_unsent(tab)
     with turns:
         messages.draw_turns(
@@ -67,7 +73,7 @@ def draw_empty_state() -> None:
 
 
 def draw_message_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str) -> None:
-    """Draw what can be done with a message whose answer has ended; this is below the answer."""
+    """Draw what can be done with a message whose answer has ended, in one element below it."""
     newest = turn.id == tab.conversation.turns[-1].id
     if newest and turn.state == "failed":
         st.button(

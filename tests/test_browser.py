@@ -31,6 +31,7 @@ from support.browsing import (
     session_of,
     sidebar,
     stored,
+    text_of,
 )
 from support.paths import ROOT
 from support.projects import Project
@@ -593,3 +594,63 @@ def question_and_answer(number: int, answer: str = "") -> list[Record]:
         Text(turn, 1, answer or f"Answer {number}. " + "y " * 240),
         End(turn, 1, "complete", "end_turn"),
     ]
+
+
+def test_nothing_of_another_chat_stays_under_an_answer_in_progress(
+    chatbot: str, visitor: BrowserContext, bedrock: Any
+) -> None:
+    more = Event()
+    page = open_page(visitor, chatbot)
+    for number in range(3):
+        say(page, f"Question {number}")
+        expect(messages(page)).to_have_count(2 * number + 2)
+        expect(messages(page).last).to_contain_text("An answer.")
+    bedrock.reply("Half ", more, "and half.")
+    page.get_by_role("button", name="New chat").click()
+    expect(messages(page)).to_have_count(0)
+    say(page, "Slowly")
+    expect(messages(page).last).to_contain_text("Half")
+    for _ in range(2):
+        sidebar(page).get_by_role("button", name="Question 0").click()
+        expect(messages(page)).to_have_count(6)
+        sidebar(page).get_by_role("button", name="Slowly").click()
+        expect(messages(page).last).to_contain_text("Half")
+        expect(messages(page)).to_have_count(2)
+    page.get_by_role("button", name="New chat").click()
+    expect(page.get_by_text("How can I help?")).to_be_visible()
+    expect(messages(page)).to_have_count(0)
+    sidebar(page).get_by_role("button", name="Slowly").click()
+    expect(messages(page)).to_have_count(2)
+    expect(page.get_by_text("How can I help?")).to_have_count(0)
+    more.set()
+    expect(messages(page).last).to_contain_text("Half and half.")
+
+
+def test_no_error_of_an_older_answer_stays_under_another_one(
+    chatbot: str, visitor: BrowserContext, bedrock: Any, project: Project
+) -> None:
+    """While a new answer grows, older turns leave the page, and the others move up."""
+    page = open_page(visitor, chatbot)
+    say(page, "Question 0")
+    expect(messages(page).last).to_contain_text("An answer.")
+    [file] = (project.path / "session_data").rglob("2*.jsonl")
+    with file.open("ab") as conversation:
+        for number in range(1, 30):
+            *records, end = question_and_answer(number)
+            failed = End(f"t{number}", 1, "failed", "throttled")
+            conversation.writelines(map(to_line, [*records, failed if number % 2 else end]))
+    page.reload()
+    expect(messages(page).last).to_contain_text("Answer 29.")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    more = Event()
+    bedrock.reply("Half ", more, "and half.")
+    say(page, "And now?")
+    expect(messages(page).last).to_contain_text("Half")
+    answers = [text_of(each) for each in messages(page).all()[1::2]]
+    assert len(answers) >= 26
+    for answer in answers[:-1]:
+        number = int(answer.split("Answer ")[1].split(".")[0])
+        assert ("too many requests" in answer) == (number % 2 == 1)
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    more.set()
+    expect(messages(page).last).to_contain_text("Half and half.")

@@ -11,7 +11,7 @@ from chatbot.conversations import Conversation, Turn
 from chatbot.markdown import as_text
 from chatbot.page import parts, wording
 from chatbot.page.scripts import SCROLL_HERE
-from chatbot.page.state import TURNS_SHOWN, Tab, current_tab
+from chatbot.page.state import TURNS_AT_A_TIME, TURNS_SHOWN, Tab, current_tab
 from chatbot.page.waiting import run_next
 
 # A line feed in a table's cell breaks the line. Below each diagram stands its source, which is
@@ -26,15 +26,38 @@ _STYLE = """
 """
 
 
+def make_place(tab: Tab) -> DeltaGenerator:
+    """Return the place for the turns, in which nothing is left of other ones.
+
+    Until a run of the page ends, Streamlit shows what an earlier run has drawn in each place, and a
+    run lasts as long as an answer. So another conversation, and the same one from another turn on,
+    has a place of its own, and the old one is emptied.
+    """
+    turns = tab.conversation.turns[_count_hidden(tab) :]
+    conversation, first, number = tab.drawn
+    shown = (tab.conversation.id, turns[0].id if turns else "")
+    if shown != (conversation, first) and first:
+        number = 1 - number
+    tab.drawn = (*shown, number)
+    places = [st.container() if each == number else st.empty() for each in range(2)]
+    return places[number]
+
+
+def _count_hidden(tab: Tab) -> int:
+    """Return how many turns are not shown; it stays the same for some turns to come."""
+    hidden = len(tab.conversation.turns) - tab.turns_shown
+    return max(0, hidden // TURNS_AT_A_TIME * TURNS_AT_A_TIME)
+
+
 def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], None]) -> None:
     """Draw the newest turns, then follow the answers that are in progress, one after the other.
 
-    draw_actions: draws what can be done with a turn that has ended.
+    draw_actions: draws what can be done with a turn that has ended, in one element at most.
     """
     st.html(f"<style>{parts.STYLE}{_STYLE}</style>")
     turns = list(tab.conversation.turns)
     unfinished = {turn.id for turn in tab.conversation.unfinished}
-    hidden = len(turns) - tab.turns_shown
+    hidden = _count_hidden(tab)
     if hidden > 0:
         st.button(
             f"Show earlier messages ({2 * hidden})",
@@ -42,12 +65,12 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
             on_click=tab.show_earlier_turns,
         )
     in_progress: list[tuple[Turn, parts.GrowingParts, DeltaGenerator, DeltaGenerator]] = []
-    for number, turn in enumerate(turns[-tab.turns_shown :]):
+    for number, turn in enumerate(turns[hidden:]):
         if number == TURNS_SHOWN and len(turns) > TURNS_SHOWN < tab.turns_shown:
             _scroll_to_anchor(tab.turns_shown)
         with st.chat_message("user"):
             st.text(turn.prompt)
-        answer, actions = st.chat_message("assistant"), st.container()
+        answer, actions = st.chat_message("assistant"), st.empty()
         if turn.id in unfinished:
             with answer:
                 growing = parts.GrowingParts(turn)
@@ -133,12 +156,13 @@ def draw_storage_error(tab: Tab) -> None:
 
 def draw_notes(conversation: Conversation, assistant: Assistant, model_key: str) -> None:
     """Say what is not shown of the conversation, and what its model no longer sees."""
+    newer, damaged, forgotten = st.empty(), st.empty(), st.empty()
     if conversation.newer:
-        st.warning(wording.NEWER_LINES)
+        newer.warning(wording.NEWER_LINES)
     if conversation.damaged:
-        st.warning(wording.damaged(conversation.damaged))
+        damaged.warning(wording.damaged(conversation.damaged))
     model = assistant.model(model_key)
     turns = list(conversation.turns)
     fitting = count_fitting_turns(turns, model, assistant.system_prompt)
     if fitting < len(turns):
-        st.caption(wording.forgotten(model.name, 2 * (len(turns) - fitting)))
+        forgotten.caption(wording.forgotten(model.name, 2 * (len(turns) - fitting)))

@@ -16,6 +16,7 @@ from chatbot.storage import StorageError
 from chatbot.usage import LimitError, Row
 
 TURNS_SHOWN = 25  # of the newest ones; each further click on "Show earlier" adds as many
+TURNS_AT_A_TIME = 5  # leave the page, once there are more
 EVERYTHING = "everything"  # what `Tab.confirming` is, when it is no conversation's id
 
 
@@ -38,7 +39,8 @@ class Tab:
     new_conversation: id of the conversation that this tab has begun and sent nothing to, or "".
     chats: the list of conversations, as it was last read.
     chats_shown: whether all of them are shown, instead of the newest.
-    turns_shown: how many of the newest turns are shown.
+    turns_shown: how many of the newest turns are shown, or a few more.
+    drawn: which conversation the page has drawn, and which turn first; and in which of the places.
     confirming: the conversation about to be deleted by its id, EVERYTHING, or "".
     model_read: whether the select box shows the person's choice, instead of a default.
     kept: the choices that are known to be on the disk, by name.
@@ -69,6 +71,7 @@ class Tab:
     chats: list[ConversationSummary] = field(default_factory=list)
     chats_shown: bool = False
     turns_shown: int = TURNS_SHOWN
+    drawn: tuple[str, str, int] = ("", "", 0)
     confirming: str = ""
     model_read: bool = False
     kept: dict[str, Any] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from chatbot.conversations import new_conversation_id
 from chatbot.markdown import as_text
 from chatbot.models import load_models
 from chatbot.page.composer import PROMPT_LENGTH
+from chatbot.page.sidebar import CHATS_SHOWN
 from chatbot.page.state import Unsent
 from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session
@@ -270,6 +271,24 @@ def test_the_address_of_another_browsers_conversation_shows_nothing(
     conversation = other.conversation(address)
     conversation.refresh()
     assert conversation.turns == []
+
+
+def test_the_open_chat_is_listed_however_old_it_is(open_page: OpenPage, session: Session) -> None:
+    for number in range(CHATS_SHOWN + 2):
+        chat = session.conversation(f"20261124T0900{number:02}000000-00000000")
+        append(chat, Prompt("t", f"Chat {number}"), Claim("t", 1, "w", "m"))
+        append(chat, End("t", 1, "complete"))
+        os.utime(chat.path, (1_700_000_000 + number, 1_700_000_000 + number))
+
+    def listed(page: AppTest) -> list[str]:
+        return [each.label for each in page.button if (each.key or "").startswith("open-")]
+
+    newest = [f"Chat {number}" for number in range(CHATS_SHOWN + 1, 1, -1)]
+    assert listed(open_page()) == newest
+    page = open_page("20261124T090000000000-00000000")
+    assert listed(page) == [*newest, "Chat 0"]
+    click(page, f"Show all {CHATS_SHOWN + 2}")
+    assert listed(page) == [*newest, "Chat 1", "Chat 0"]
 
 
 def test_a_conversation_can_be_deleted(open_page: OpenPage, session: Session) -> None:

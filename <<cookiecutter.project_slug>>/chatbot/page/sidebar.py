@@ -63,7 +63,9 @@ def draw_new_chat(tab: Tab) -> None:
 def draw_chats(tab: Tab) -> None:
     """Draw the list of chats, each with a button that deletes it."""
     st.html(_STYLE)
-    shown = tab.chats if tab.chats_shown else tab.chats[:CHATS_SHOWN]
+    newest = tab.chats if tab.chats_shown else tab.chats[:CHATS_SHOWN]
+    older = tab.chats[len(newest) :]
+    shown = [*newest, *(chat for chat in older if chat.id == tab.conversation.id)]
     with st.container(key="chats", gap="xxsmall"):
         for chat in shown:
             row = st.container(horizontal=True, gap="xxsmall", vertical_alignment="center")

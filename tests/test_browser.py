@@ -654,3 +654,19 @@ def test_no_error_of_an_older_answer_stays_under_another_one(
     expect(page.get_by_role("button", name="Try again")).to_have_count(0)
     more.set()
     expect(messages(page).last).to_contain_text("Half and half.")
+
+
+def test_on_a_phone_the_list_makes_way_for_the_chosen_chat(demo: str, browser: Browser) -> None:
+    phone = browser.new_context(viewport={"width": 360, "height": 740})
+    phone.set_default_timeout(LONG)
+    page = open_page(phone, demo)
+    say(page, "Hello")
+    expect(messages(page).last).to_contain_text("CHATBOT_BACKEND=bedrock")
+    for name in ("New chat", "Hello"):
+        page.get_by_test_id("stExpandSidebarButton").click()
+        button = sidebar(page).get_by_role("button", name=name)
+        expect(button).to_be_in_viewport()
+        button.click()
+        expect(button).not_to_be_in_viewport()
+    expect(messages(page).first).to_be_in_viewport()
+    phone.close()

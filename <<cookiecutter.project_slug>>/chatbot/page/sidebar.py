@@ -56,7 +56,11 @@ def _model_changed() -> None:
 def draw_new_chat(tab: Tab) -> None:
     """Draw the button that begins a new chat."""
     st.button(
-        "New chat", icon=":material/add:", width="stretch", on_click=tab.open_new_conversation
+        "New chat",
+        key="new-chat",
+        icon=":material/add:",
+        width="stretch",
+        on_click=tab.open_new_conversation,
     )
 
 

@@ -670,3 +670,34 @@ def test_on_a_phone_the_list_makes_way_for_the_chosen_chat(demo: str, browser: B
         expect(button).not_to_be_in_viewport()
     expect(messages(page).first).to_be_in_viewport()
     phone.close()
+
+
+def test_on_a_phone_a_wide_table_scrolls_and_hebrew_begins_at_the_right(
+    chatbot: str, browser: Browser, bedrock: Any
+) -> None:
+    phone = browser.new_context(viewport={"width": 360, "height": 740})
+    phone.set_default_timeout(LONG)
+    page = open_page(phone, chatbot)
+    row = "|" + "a column|" * 20 + "\n"
+    bedrock.reply(f"{row}|{'---|' * 20}\n{row}\n\u05e9\u05dc\n\nHello again\n\n- \u05e9\u05dc\n")
+    say(page, "\u05e9\u05dc")
+    expect(messages(page).last.get_by_role("listitem")).to_be_visible()
+    last = messages(page).last.get_by_role("columnheader").last
+    expect(last).not_to_be_in_viewport()
+    last.scroll_into_view_if_needed()
+    expect(last).to_be_in_viewport()
+    assert page.evaluate("document.scrollingElement.scrollLeft") == 0
+    prompt, answer = messages(page).nth(0), messages(page).nth(1)
+    places = [prompt.get_by_text("\u05e9\u05dc"), *answer.get_by_text("\u05e9\u05dc").all()]
+    assert [each.evaluate(BEGINS_AT_THE_RIGHT) for each in places] == [True] * 3
+    assert not answer.get_by_text("Hello again").evaluate(BEGINS_AT_THE_RIGHT)
+    phone.close()
+
+
+BEGINS_AT_THE_RIGHT = """element => {
+  const range = document.createRange();
+  range.selectNodeContents(element);
+  const { left, right } = element.getBoundingClientRect();
+  const text = range.getBoundingClientRect();
+  return right - text.right < text.left - left;
+}"""

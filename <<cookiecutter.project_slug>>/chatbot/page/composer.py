@@ -115,7 +115,7 @@ def draw_unsent(tab: Tab) -> None:
     with place.container(key="unsent"):  # web/page.js looks for it
         for unsent in tab.outbox:
             with st.chat_message("user"):
-                st.text(unsent.prompt)
+                st.text(unsent.prompt, width="stretch")
         st.error(wording.not_sent(tab.not_sent, time_zone()), icon=":material/error:")
         with st.container(horizontal=True):
             st.button("Send again", icon=":material/refresh:")  # as each run of the page does

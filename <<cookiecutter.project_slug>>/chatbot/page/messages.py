@@ -14,10 +14,17 @@ from chatbot.page.scripts import SCROLL_HERE
 from chatbot.page.state import TURNS_AT_A_TIME, TURNS_SHOWN, Tab, current_tab
 from chatbot.page.waiting import run_next
 
-# A line feed in a table's cell breaks the line. Below each diagram stands its source, which is
+# A line feed in a table's cell breaks the line, and a table that is too wide scrolls by itself.
+# Each paragraph has the direction of its own text. Below each diagram stands its source, which is
 # shown instead where Mermaid rejects it.
 _STYLE = """
 .stMarkdown td, .stMarkdown th { white-space: pre-line; }
+.stMarkdown table { display: block; overflow-x: auto; max-width: 100%; }
+.stMarkdown :is(p, li, h1, h2, h3, h4, h5, h6, td, th), .stText > span, .stChatInput textarea {
+  unicode-bidi: plaintext;
+  text-align: start;
+}
+.stText > span { flex: 1; min-width: 0; }
 [data-testid="stMarkdownPre"]:has([data-testid="stMermaidChart"]) + [data-testid="stMarkdownPre"],
 [data-testid="stMarkdownPre"]:has([data-testid="stMermaidError"]) { display: none; }
 [data-testid="stMarkdownPre"]:has([data-testid="stMermaidError"]) + [data-testid="stMarkdownPre"] {
@@ -69,7 +76,7 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
         if number == TURNS_SHOWN and len(turns) > TURNS_SHOWN < tab.turns_shown:
             _scroll_to_anchor(tab.turns_shown)
         with st.chat_message("user"):
-            st.text(turn.prompt)
+            st.text(turn.prompt, width="stretch")
         answer, actions = st.chat_message("assistant"), st.empty()
         if turn.id in unfinished:
             with answer:

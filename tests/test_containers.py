@@ -85,6 +85,7 @@ class ComposedCluster:
     def up(self, *words: str, **environment: str) -> None:
         """Start what does not run, and wait until it serves."""
         compose(self._project.path, "up", "--detach", *words, PORT=self._port, **environment)
+        containers.keep_gateway(NETWORK)
         for name in containers_of("task"):
             containers.wait_for_page(containers.address_of(name))
         containers.wait_for_page(self.address)

@@ -1,8 +1,11 @@
 """The project's image and compose.yaml, built and run by buildah and podman without a registry."""
 
+import fcntl
 import json
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,6 +23,7 @@ MISSING += [Path(path).name for path in HELPERS if not Path(path).exists()]
 if os.geteuid() != 0:
     MISSING.append("the rights of root")
 
+SIOCGIFHWADDR, SIOCSIFHWADDR = 0x8927, 0x8924  # of linux/sockios.h
 SUBNET = "10.89.77.0/24"
 GATEWAY = "10.89.77.1"  # this machine, as containers see it
 CPUS, MEMORY = 0.25, 512 * 2**20  # processors and bytes of a task, of the smallest size on AWS
@@ -123,6 +127,19 @@ def address_of(name: str) -> str:
     """Return where the page of a container is, within this machine."""
     [network] = inspect(name)["NetworkSettings"]["Networks"].values()
     return f"http://{network['IPAddress']}:8501"
+
+
+def keep_gateway(network: str) -> None:
+    """Have this machine keep the hardware address that the network's containers know it by.
+
+    A bridge whose address was not set has the lowest of its ports', so it changes with the
+    containers. Those that are left would look for this machine at the old one for up to 45 seconds.
+    """
+    [found] = json.loads(podman("network", "inspect", network))
+    name = struct.pack("40s", found["network_interface"].encode())
+    with socket.socket() as any_socket:
+        answer = fcntl.ioctl(any_socket, SIOCGIFHWADDR, name)
+        fcntl.ioctl(any_socket, SIOCSIFHWADDR, answer)
 
 
 def wait_for_page(address: str) -> None:

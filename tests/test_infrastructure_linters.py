@@ -81,7 +81,8 @@ def test_checkov_finds_nothing_but_what_is_explained(
     assert not {(each["check_id"], each["resource"]) for each in results["failed_checks"]}
     assert not results["parsing_errors"]
     looked_at = {each["file_path"].removeprefix("/") for each in results["passed_checks"]}
-    assert looked_at == set(texts)
+    budgets = {name for name, text in texts.items() if "AWS::Budgets::Budget" in text}
+    assert looked_at == set(texts) - budgets  # of which it knows nothing
     # Each explanation is of something that checkov looks for there.
     skipped = {
         (each["file_path"].removeprefix("/"), each["resource"].split(".")[-1], each["check_id"])

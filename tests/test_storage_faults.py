@@ -162,6 +162,17 @@ def test_a_message_that_could_not_be_saved_outlives_its_page_unless_it_is_discar
         expect(messages(page)).to_have_count(3)
         page.reload()
         expect(prompt_box(page)).to_have_value("Another")
+    page.evaluate(SOMEBODY_ELSES)
+    page.reload()
+    expect(messages(page)).to_have_count(2)
+    expect(prompt_box(page)).to_have_value("")
+    assert page.evaluate("sessionStorage.getItem('chatbot_sent')") is None
+
+
+SOMEBODY_ELSES = """
+const sent = [{ text: "Theirs", chat: location.search, before: 0, unsent: false }];
+sessionStorage.setItem("chatbot_sent", JSON.stringify({ owner: "another person", sent }));
+"""
 
 
 @pytest.mark.parametrize(

@@ -178,9 +178,12 @@
     whenLost.push(() => { [lost, rested] = [true, 0]; });
 
     const kept = attempt(() => JSON.parse(sessionStorage.getItem(NAME)));
-    if (kept?.owner !== owner || !kept.sent?.length) return;
-    lost = true; // with the page before this one
-    keep(kept.sent);
+    if (kept?.owner !== owner) {
+      attempt(() => sessionStorage.removeItem(NAME)); // somebody else's words
+    } else if (kept.sent?.length) {
+      lost = true; // with the page before this one
+      keep(kept.sent);
+    }
   };
   keepSent();
 

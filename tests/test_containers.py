@@ -86,9 +86,11 @@ class ComposedCluster:
         """Start what does not run, and wait until it serves."""
         compose(self._project.path, "up", "--detach", *words, PORT=self._port, **environment)
         containers.keep_gateway(NETWORK)
-        for name in containers_of("task"):
+        tasks = containers_of("task")
+        for name in tasks:
             containers.wait_for_page(containers.address_of(name))
         containers.wait_for_page(self.address)
+        containers.wait_for_tasks(self.address, len(tasks))
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ class Stacks:
         )
         made = self._cloudformation.create_change_set(
             StackName=stack.name,
-            ChangeSetName=f"deployment-{datetime.now(UTC):%Y%m%d%H%M%S}",
+            ChangeSetName=f"deployment-{datetime.now(UTC):%Y%m%d%H%M%S%f}",
             ChangeSetType="UPDATE" if stack.status else "CREATE",
             Capabilities=["CAPABILITY_IAM"],
             **self._role,

@@ -9,11 +9,13 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from support.paths import BUILD
-from support.waiting import wait_until_healthy
+from support.waiting import wait_until, wait_until_healthy
 
 FOLDER = BUILD / "containers"  # nothing outside is touched: images, volumes and networks are here
 PROGRAMS = ("buildah", "podman", "runc", "mmdebstrap", "iptables")
@@ -145,3 +147,16 @@ def keep_gateway(network: str) -> None:
 def wait_for_page(address: str) -> None:
     """Wait until a container, or a balancer in front of containers, is ready for people."""
     wait_until_healthy(address, explain=lambda: podman("ps", "--all"))
+
+
+def wait_for_tasks(balancer: str, count: int) -> None:
+    """Wait until the balancer sends people to so many tasks: its cookie tells one from another."""
+    cookies = set()
+
+    def all_serve() -> bool:
+        with suppress(OSError), urlopen(f"{balancer}/_stcore/health", timeout=5) as answer:
+            cookies.add(answer.headers["Set-Cookie"])
+        return len(cookies) == count
+
+    what = f"the balancer sends people to {count} tasks"
+    wait_until(all_serve, what, 120, lambda: podman("ps", "--all"))

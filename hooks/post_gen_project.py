@@ -1,35 +1,106 @@
-"""Remove what the options don't need, make deployment.sh executable, show the next steps."""
+"""Remove what the options don't need, set modes, begin a git repository, show the next steps."""
 
+import json
+import os
 import runpy
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
-if "<< cookiecutter.ci >>" != "GitHub Actions":
-    shutil.rmtree(".github")
-    Path("infra/github.yml").unlink()
-    Path("docs/github.md").unlink()
+PROJECT = Path.cwd()
+ASIDE = Path(".before-rendering")  # files of the team's that pre_gen_project.py has put there
+BRANCH = "main"  # which .github/workflows/deploy.yml deploys
 
-if "<< cookiecutter.sign_in >>" == "none":
-    Path("docs/sign-in.md").unlink()
 
-if "<< cookiecutter.network >>" != "new VPC":
-    Path("infra/private.yml").unlink()
+def remove_unwanted(names: list[str]) -> None:
+    """Remove what the template has written and the options leave out; the team's files stay."""
+    for name in names:
+        Path(name).unlink(missing_ok=True)
+    for path in sorted(ASIDE.rglob("*")):
+        if not path.is_dir() or path.is_symlink():
+            own = path.relative_to(ASIDE)
+            own.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(own)
+            print(f"Kept your {own.as_posix()}, which these options leave out.")
+    shutil.rmtree(ASIDE, ignore_errors=True)
+    for folder in (".github/workflows", ".github"):
+        if Path(folder).is_dir() and not any(Path(folder).iterdir()):
+            Path(folder).rmdir()
 
-Path("deployment.sh").chmod(0o755)  # a zip file of the template loses this
 
-region = "<< cookiecutter.aws_region >>"
-reached = runpy.run_path("deployment/vpc_origins.py")["REGIONS"]
-if "<< cookiecutter.use_cloudfront >>" == "True" and region not in reached:
-    print(f"""
+def set_modes(names: list[str]) -> None:
+    """Let everybody read what the template has written: containers run as somebody else.
+
+    A checkout with a strict umask, or a zip file of the template, has other modes.
+    """
+    for path in map(Path, names):
+        if path.is_file() and not path.is_symlink():
+            is_program = path.name == "deployment.sh"
+            path.chmod(path.stat().st_mode | (0o155 if is_program else 0o044))
+            for folder in path.parents[:-1]:
+                folder.chmod(folder.stat().st_mode | 0o055)
+
+
+def is_in_repository(folder: Path) -> bool:
+    """Return whether the folder, or one that it is in, has a git repository."""
+    return any((each / ".git").exists() for each in (folder, *folder.parents))
+
+
+def begin_repository() -> bool:
+    """Begin a git repository with all files in its index, unless there is one; return whether.
+
+    The index has the run bit of deployment.sh also where the file system has none.
+    """
+    if is_in_repository(PROJECT):
+        return False
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
+    for words in (
+        ("init", "--quiet"),
+        ("symbolic-ref", "HEAD", f"refs/heads/{BRANCH}"),
+        ("add", "--all"),
+        ("update-index", "--chmod=+x", "deployment.sh"),
+    ):
+        try:
+            subprocess.run(
+                ("git", *words), env=environment, check=True, capture_output=True, text=True
+            )
+        except (OSError, subprocess.CalledProcessError):
+            shutil.rmtree(".git", ignore_errors=True)
+            return False
+    return True
+
+
+def folder_from_here() -> str:
+    """Return the project's folder as a person at the terminal can enter it."""
+    start = os.environ.get("PWD") or ""
+    if start and PROJECT.is_relative_to(start):
+        return shlex.quote(str(PROJECT.relative_to(start)))
+    return shlex.quote(str(PROJECT))
+
+
+def warn_of_region(region: str) -> None:
+    """Say so if CloudFront may not reach a load balancer in the region."""
+    if region not in runpy.run_path("deployment/vpc_origins.py")["REGIONS"]:
+        print(f"""
 CloudFront may not reach load balancers in {region}. AWS says whether it does in "Restrict access
 with VPC origins". If so, add the region to deployment/vpc_origins.py; if not, start again with
 another region, or without CloudFront.""")
 
+
+remove_unwanted(json.loads("<< cookiecutter | unwanted | literal >>"))
+set_modes(json.loads("<< cookiecutter | files | literal >>"))
+has_begun = begin_repository()
+if is_in_repository(PROJECT.parent) and Path(".github").exists():
+    print("GitHub reads .github only at the top of a repository, so move it there.")
+if "<< cookiecutter.use_cloudfront >>" == "True":
+    warn_of_region("<< cookiecutter.aws_region >>")
+
+folder = folder_from_here()
 print(f"""
-Your chatbot is in {Path.cwd().name}. To open it in the browser:
-
-  cd {Path.cwd().name}
-  python3 dev.py run
-
-README.md explains how to deploy it to AWS.
+Your chatbot is in {folder}{" (a git repository without a commit)" if has_begun else ""}.
+  Try it in the browser:  cd {folder} && python3 dev.py run
+  Keep what you have:     git add --all && git commit -m 'Begin'
+  Deploy it to AWS:       ./deployment.sh doctor && ./deployment.sh
+  Read on:                README.md
 """)

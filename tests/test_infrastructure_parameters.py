@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooks.options import tag
+from stateful_streamlit_chatbot_template import tag
 from support.cloudformation import RefusedError
 from support.own_python import constant
 from support.rendering import InfrastructureRenderer

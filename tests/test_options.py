@@ -1,18 +1,35 @@
 """Hostile and mistaken answers: kept as they are, or refused in words, before anything exists."""
 
+import ast
 import json
+import os
+import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
-from hooks.options import markdown, quoted, region_error, slug_error, text_error, validate
+from stateful_streamlit_chatbot_template import (
+    REGIONS,
+    find_errors,
+    markdown,
+    quoted,
+    region_error,
+    slug_error,
+    slug_of,
+    tag,
+    text_error,
+)
+from support.options import DEFAULTS
 from support.paths import ROOT
 from support.rendering import Bake, run_cookiecutter
 from support.yaml_reading import read_yaml
 
+MARKDOWN = MarkdownIt("commonmark")
 GOOD = {
     "project_name": "Team Chatbot",
     "project_slug": "team-chatbot",
@@ -104,12 +121,66 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
     assert r"'\x07'" in said
 
 
-def test_a_name_without_letters_needs_a_slug(tmp_path: Path) -> None:
-    code, said = cookiecutter(tmp_path, "project_name=👋")
-    assert (code, "project_slug must" in said) == (1, True)
-    code, said = cookiecutter(tmp_path, "project_name=👋", "project_slug=wave")
-    assert code == 0
-    assert (tmp_path / "wave" / "README.md").exists()
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("3D Printing", "chatbot-3d-printing"),
+        ("👋", "chatbot"),
+        ("X", "chatbot-x"),
+        ("Con", "chatbot-con"),
+        ("7" * 60, f"chatbot-{'7' * 32}"),
+    ],
+)
+def test_the_slug_that_is_made_of_a_name_is_accepted(tmp_path: Path, name: str, slug: str) -> None:
+    code, said = cookiecutter(tmp_path, f"project_name={name}")
+    assert code == 0, said
+    assert [folder.name for folder in tmp_path.iterdir()] == [slug]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("use_cloudfron=no", "no option 'use_cloudfron'; did you mean use_cloudfront?"),
+        ("region=eu-west-1", "no option 'region'; did you mean aws_region?"),
+        ("aws_region=us-est-1", "for example: us-west-1 or us-east-1"),
+        ("aws_region=eu-cental-1", "for example: eu-central-1"),
+    ],
+)
+def test_what_is_misspelt_on_the_command_line_is_named(
+    tmp_path: Path, word: str, told: str
+) -> None:
+    code, said = cookiecutter(tmp_path, word)
+    assert (code, told in said, "Traceback" in said) == (1, True, False), said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("owner: NO", "owner must be text"),
+        ("owner: null", "owner must be text"),
+        ("project_name: {a: b}", "project_name must be text"),
+        ("license: BSD-3-Clause", "license must be one of MIT, Apache-2.0, Proprietary"),
+        ("models: Both", "for example: both"),
+        ("use_cloudfront: perhaps", "use_cloudfront must be yes or no"),
+        ("use_cloudfront: off", ""),
+        ("full_name: of another template", ""),
+    ],
+)
+def test_a_persons_defaults_are_checked_too(tmp_path: Path, line: str, told: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"default_context:\n  {line}\n  aws_region: eu-west-3\n")
+    output = tmp_path / "output"
+    output.mkdir()
+    options = ("--no-input", "--config-file", str(config))
+    done = run_cookiecutter(ROOT, output, *options, env=os.environ | {"HOME": str(tmp_path)})
+    said = " ".join(done.stdout.split())
+    assert "Traceback" not in said
+    assert told in said, said
+    made = [folder.name for folder in output.iterdir()]
+    assert (done.returncode, made) == ((1, []) if told else (0, ["team-chatbot"])), said
+    if made:
+        assert "eu-west-3" in (output / "team-chatbot" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -145,22 +216,44 @@ def test_regions_are_known_by_their_form(region: str) -> None:
     assert region_error(region) is None
 
 
-@settings(max_examples=1000, deadline=None)
-@given(st.text(max_size=90))
+# Pieces of which awkward names are made: of other languages' syntax, of scripts, of numbers.
+AWKWARD = st.sampled_from(
+    r"""' " ''' \ \\ \n \u0041 $ $HOME $(id) ${x} `id` %s %(x)s {0} {{x}} {% x %} {# x #}
+    # : - * & ! | ? ; = , . ~ @ < > &amp; <b> </script> [x](y) ![x](y) [x]: _x_ **x** 1. +
+    NO yes null 0x10 1e3 .5 2026-11-26 true Ünï 日本語 العربية עברית 👩‍💻 é é ß İ ﷺ x X 7
+    con nul - -- --help ../ / // C: http://x x@y.z www.x.y""".split()  # noqa: SIM905 - shorter
+)
+NAMES = st.one_of(
+    st.text(max_size=90),
+    st.lists(st.one_of(AWKWARD, st.text(max_size=5)), min_size=1, max_size=8).map(" ".join),
+    st.lists(AWKWARD, min_size=1, max_size=8).map("".join),
+)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(NAMES)
 def test_every_name_that_is_accepted_can_be_quoted(name: str) -> None:
+    assert slug_error(slug_of(name)) is None
     if text_error("name", name, "example") is None:
         assert tomllib.loads(f"key = {quoted(name)}") == {"key": name}
         assert read_yaml(f"key: {quoted(name)}") == {"key": name}
         assert json.loads(quoted(name)) == name
-        assert "\n" not in markdown(name)
+        assert ast.literal_eval(quoted(name)) == name
+        children = MARKDOWN.parse(f"# {markdown(name)}")[1].children or []
+        assert "".join(token.content for token in children) == name
+        assert {token.type for token in children} <= {"text", "text_special"}
+        assert re.fullmatch(r"[\w .:/=+@-]*", tag(name))
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(max_size=50))
+@given(st.one_of(st.text(max_size=50), st.from_regex(r"[a-z0-9-]{1,45}", fullmatch=True)))
 def test_every_slug_that_is_accepted_is_a_safe_name(slug: str) -> None:
     if slug_error(slug) is None:
         assert slug.isascii() and slug.replace("-", "").isalnum() and slug == slug.lower()
+        assert shlex.quote(slug) == slug
+        assert slug not in ("con", "nul", "lpt1", "scratch")
 
 
 def test_good_options_are_accepted() -> None:
-    assert validate(GOOD) == "yes"
+    assert list(find_errors(DEFAULTS)) == []
+    assert [region for region in REGIONS if region_error(region)] == []

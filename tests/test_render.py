@@ -20,6 +20,7 @@ OF_SIGN_IN = {"docs/sign-in.md"}
 OF_NEW_VPC = {"infra/private.yml"}
 FILES = {
     ".dockerignore",
+    ".gitattributes",
     ".gitignore",
     ".streamlit/config.toml",
     "Dockerfile",
@@ -206,11 +207,9 @@ def test_each_combination_has_exactly_its_files(projects: list[Project]) -> None
         expected |= OF_NEW_VPC if project.options["network"] == "new VPC" else set()
         expected |= OF_SIGN_IN if project.options["sign_in"] != "none" else set()
         assert set(project.files()) == expected, project.options
-        assert not [folder for folder in project.path.rglob("*") if is_empty(folder)]
-
-
-def is_empty(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
+        folders = [folder for folder in project.path.rglob("*") if folder.is_dir()]
+        own = [each for each in folders if ".git" not in each.relative_to(project.path).parts]
+        assert own and all(any(folder.iterdir()) for folder in own)
 
 
 @pytest.fixture(scope="module")
@@ -370,12 +369,11 @@ def test_runtime_dependencies_are_few(bake: Bake) -> None:
 
 
 def test_every_variable_is_declared_and_used() -> None:
-    sources = [*TEMPLATE.rglob("*"), *ROOT.glob("hooks/*")]
+    sources = [*TEMPLATE.rglob("*"), *ROOT.glob("hooks/*_project.py"), ROOT / "cookiecutter.json"]
     used = set()
     for file in sources:
         if file.is_file() and file.suffix != ".pyc":
             used |= set(re.findall(r"cookiecutter\.(\w+)", file.read_text(encoding="utf-8")))
-    used -= {"json", "exceptions"}  # of cookiecutter itself, in hooks/options.py
     used |= set(re.findall(r"cookiecutter\.(\w+)", TEMPLATE.name))
     assert used == set(PROMPTS)
 

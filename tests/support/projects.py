@@ -25,11 +25,12 @@ class Project:
         return (self.path / name).read_text(encoding="utf-8")
 
     def files(self) -> dict[str, bytes]:
-        """Return the content of every file by its path within the project."""
+        """Return the content of every file by its path within the project, but for git's own."""
+        files = {file.relative_to(self.path): file for file in sorted(self.path.rglob("*"))}
         return {
-            str(file.relative_to(self.path)): file.read_bytes()
-            for file in sorted(self.path.rglob("*"))
-            if file.is_file()
+            str(name): file.read_bytes()
+            for name, file in files.items()
+            if name.parts[0] != ".git" and file.is_file()
         }
 
     def run(

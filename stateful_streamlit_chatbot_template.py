@@ -1,0 +1,332 @@
+"""The template's options: their validation, and how their values are quoted when rendered.
+
+Cookiecutter loads this as a Jinja extension. It stands at the top of the repository, under a name
+that nobody else has, because Cookiecutter finds it by name on a path that others share.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+from cookiecutter.config import get_user_config
+from cookiecutter.exceptions import FailedHookException
+from cookiecutter.prompt import YesNoPrompt
+from jinja2 import Environment
+from jinja2.ext import Extension
+from slugify import slugify
+
+ROOT = Path(__file__).resolve().parent
+TEMPLATE = ROOT / "<<cookiecutter.project_slug>>"
+
+TEXT_LENGTH = 80  # characters
+SLUG_LENGTH = 40  # characters; with it, the names of roles and buckets on AWS stay short enough
+JOINERS = "\u200c\u200d"  # not printable, but needed in Persian words and many emoji
+DELIMITERS = ("<<", ">>", "<%", "%>", "<#", "#>")
+
+# Valid in the names of stacks, repositories and log groups on AWS, with room for a suffix.
+SLUG = re.compile(r"[a-z](-?[a-z0-9]){1,39}")
+# Names that Windows keeps for devices, and Docker for the empty image.
+RESERVED = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]|scratch")
+REGION = re.compile(
+    r"[a-z]{2}-(north|south|east|west|central|(north|south)(east|west))-[1-9][0-9]?"
+)
+OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-isoe-", "eusc-")
+# Those of October 2026, from the list of regions in AWS's documentation; to find what was meant.
+REGIONS = [
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-central-1",
+    "ca-west-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+]
+
+# As Cookiecutter understands them.
+YES_OR_NO = dict.fromkeys(YesNoPrompt.yes_choices, True) | dict.fromkeys(
+    YesNoPrompt.no_choices, False
+)
+
+Options = Mapping[str, Any]
+
+
+def text_error(name: str, value: object, example: str) -> str | None:
+    """Return what is wrong with a line of text, or None."""
+    if not isinstance(value, str):
+        rule = f"must be text; in a file of answers, put it in quotes, such as {name}: 'NO'"
+    elif not value.strip():
+        rule = "must not be empty"
+    elif value != value.strip():
+        rule = "must not begin or end with a space"
+    elif len(value) > TEXT_LENGTH:
+        rule = f"must have at most {TEXT_LENGTH} characters, but has {len(value)}"
+    elif not all(character.isprintable() or character in JOINERS for character in value):
+        rule = "must not contain line breaks, control characters or invisible characters"
+    elif any(delimiter in value for delimiter in DELIMITERS):
+        rule = f"must not contain any of {' '.join(DELIMITERS)}"
+    else:
+        return None
+    return f"{name} {rule}; for example: {example}"
+
+
+def slug_error(value: object) -> str | None:
+    """Return what is wrong with a slug, or None."""
+    if not isinstance(value, str) or not SLUG.fullmatch(value) or len(value) > SLUG_LENGTH:
+        return (
+            "project_slug must consist of 2 to 40 lowercase letters, digits and single hyphens, "
+            "begin with a letter and not end with a hyphen; for example: team-chatbot"
+        )
+    if RESERVED.fullmatch(value):
+        return (
+            "project_slug must not be a name that Windows or Docker keeps for itself; for example: "
+            "team-chatbot"
+        )
+    return None
+
+
+def slug_of(name: object) -> str:
+    """Return a slug for a project's name, which is always acceptable."""
+    slug = str(slugify(str(name), max_length=SLUG_LENGTH))
+    if slug_error(slug):
+        prefix = "chatbot-"
+        slug = f"{prefix}{slug[: SLUG_LENGTH - len(prefix)]}".strip("-")
+    return slug
+
+
+def region_error(value: object) -> str | None:
+    """Return what is wrong with an AWS region, or None."""
+    text = value if isinstance(value, str) else ""
+    if text.startswith(OTHER_PARTITIONS):
+        return (
+            "aws_region must be one of the commercial AWS regions, because only those have the "
+            "inference profiles of Bedrock that the models need; for example: eu-central-1"
+        )
+    if REGION.fullmatch(text):
+        return None
+    examples = get_close_matches(text, REGIONS, 2) or ["eu-central-1"]
+    return f"aws_region must be the code of an AWS region; for example: {' or '.join(examples)}"
+
+
+def choice_error(name: str, value: object, choices: list[str] | bool) -> str | None:
+    """Return what is wrong with the answer to a question that has a few, or None.
+
+    choices: the answers there are; a boolean stands for yes and no.
+    """
+    if isinstance(choices, bool):
+        return None if isinstance(value, bool) else f"{name} must be yes or no; for example: yes"
+    if value in choices:
+        return None
+    return f"{name} must be one of {', '.join(choices)}; for example: {nearest(value, choices)}"
+
+
+def nearest(value: object, choices: list[str]) -> str:
+    """Return the choice that is most like the value, or the first one if none is like it."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    found = get_close_matches(str(value).lower(), by_lower, 1, cutoff=0.4)
+    return by_lower[found[0]] if found else choices[0]
+
+
+def find_errors(options: Options) -> Iterator[str]:
+    """Yield what is wrong with the options, each with its value."""
+    errors = {
+        "project_name": text_error("project_name", options["project_name"], "Team Chatbot"),
+        "project_slug": slug_error(options["project_slug"]),
+        "owner": text_error("owner", options["owner"], "Data Team, Example Ltd"),
+        "aws_region": region_error(options["aws_region"]),
+    }
+    for name, choices in read_prompts().items():
+        if isinstance(choices, list | bool):
+            errors[name] = choice_error(name, options[name], choices)
+    for name, error in errors.items():
+        if error:
+            yield f"{error}\n    The value is {shorten(options[name])}."
+
+
+def find_errors_in_words(entered: Mapping[str, object], *, unknown: bool) -> Iterator[str]:
+    """Yield what is wrong with answers that Cookiecutter would pass over.
+
+    entered: what the command line, or the file with a person's defaults, says.
+    unknown: whether names that this template does not know are mistakes. In the file, they are for
+        other templates.
+    """
+    prompts = read_prompts()
+    for name, value in entered.items():
+        choices = prompts.get(name)
+        if choices is None:
+            if unknown:
+                yield (
+                    f"There is no option {shorten(name)}; did you mean {nearest(name, [*prompts])}?"
+                )
+            continue
+        error = None
+        if isinstance(choices, bool):
+            error = choice_error(name, YES_OR_NO.get(str(value).lower(), value), choices)
+        elif isinstance(choices, list):
+            error = choice_error(name, value, choices)
+        elif not isinstance(value, str | int | float) or isinstance(value, bool):
+            error = text_error(name, value, choices if name != "project_slug" else "team-chatbot")
+        if error:
+            yield f"{error}\n    The value is {shorten(value)}."
+
+
+def read_prompts() -> dict[str, Any]:
+    """Return what cookiecutter.json asks, by name."""
+    settings = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    return {name: value for name, value in settings.items() if not name.startswith("_")}
+
+
+def refuse(errors: Iterator[str]) -> None:
+    """Raise FailedHookException, which Cookiecutter prints without a traceback, for any error."""
+    if lines := [f"  {error}" for error in errors]:
+        raise FailedHookException("\n".join(["The project was not created:", *lines]))
+
+
+def check_command_line() -> None:
+    """Refuse what Cookiecutter's command line, or the file with defaults, got wrong.
+
+    Cookiecutter tells a template of an answer only if it knows its name. It does not tell where the
+    answers come from, either, so this asks Click; other programs that call Cookiecutter have none.
+    """
+    context = click.get_current_context(silent=True)
+    told = context.params if context else {}
+    if "extra_context" not in told:
+        return
+    refuse(find_errors_in_words(told["extra_context"] or {}, unknown=True))
+    if not told.get("replay"):
+        config = get_user_config(told.get("config_file"), bool(told.get("default_config")))
+        refuse(find_errors_in_words(config["default_context"], unknown=False))
+
+
+def accept(options: dict[str, Any]) -> str:
+    """Check all options before anything is written, wherever they come from; return nothing.
+
+    A replay file also brings the private settings of the version that wrote it: these are replaced
+    by this version's. Raises FailedHookException with all errors.
+    """
+    refuse(find_errors(options))
+    settings = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    for name in ("_copy_without_render", "_jinja2_env_vars", "_extensions"):
+        options[name] = settings[name]
+    return ""
+
+
+def find_files() -> list[str]:
+    """Return the paths of all files that the template has, within the project."""
+    files = (path.relative_to(TEMPLATE) for path in sorted(TEMPLATE.rglob("*")) if path.is_file())
+    return [path.as_posix() for path in files]
+
+
+def find_unwanted(options: Options) -> list[str]:
+    """Return the paths of files that the options leave out, within the project."""
+    unwanted = []
+    if options["ci"] != "GitHub Actions":
+        unwanted += [name for name in find_files() if name.startswith(".github/")]
+        unwanted += ["infra/github.yml", "docs/github.md"]
+    if options["sign_in"] == "none":
+        unwanted.append("docs/sign-in.md")
+    if options["network"] != "new VPC":
+        unwanted.append("infra/private.yml")
+    return unwanted
+
+
+def shorten(value: object) -> str:
+    """Return a value on one short line, with unprintable characters escaped."""
+    text = value if isinstance(value, str) else str(value)
+    shown = ascii(value) if not text.isprintable() else repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+def quoted(value: str) -> str:
+    """Quote a validated text for TOML, YAML and JSON, which can all read a JSON string."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def literal(value: object) -> str:
+    """Return JSON that can stand between double quotes in Python."""
+    return json.dumps(json.dumps(value))[1:-1]
+
+
+def markdown(value: str) -> str:
+    """Escape a validated text for Markdown, including HTML in it."""
+    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~$-])", r"\\\1", value)
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def tag(value: str) -> str:
+    """Replace characters that AWS does not accept in the value of a tag."""
+    return re.sub(r"[^\w .:/=+@-]", "-", value)
+
+
+class ChatbotTemplate(Extension):
+    """Adds the filters of this module, and takes answers literally.
+
+    Cookiecutter renders not only the defaults but also values from the command line: a name like
+    "<< 7*7 >>" would become "49" or cause a Jinja error. This class renders only the template's
+    own text. The first of that is the name of the project's folder, so there the options are
+    checked, before anything is written.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        # A process that renders two versions of the template must not find this one twice.
+        sys.modules.pop(__name__, None)
+        environment.filters.update(
+            accept=accept,
+            files=lambda _: find_files(),
+            literal=literal,
+            markdown=markdown,
+            quoted=quoted,
+            slug_of=slug_of,
+            tag=tag,
+            unwanted=find_unwanted,
+        )
+        settings = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+        self._own = {value for value in settings.values() if isinstance(value, str)}
+        self._own |= {hook.read_text(encoding="utf-8") for hook in ROOT.glob("hooks/*_gen_*.py")}
+        check_command_line()
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        # The environment has a loader only while the project's files are rendered.
+        if self.environment.loader is not None or source in self._own:
+            return source
+        start = self.environment.variable_start_string
+        end = self.environment.variable_end_string
+        if source == TEMPLATE.name:
+            return f"{start} cookiecutter | accept {end}{source}"
+        return f"{start} {source!a} {end}" if has_delimiter(source) else source
+
+
+def has_delimiter(source: str) -> bool:
+    return any(delimiter in source for delimiter in DELIMITERS)

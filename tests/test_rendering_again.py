@@ -1,0 +1,205 @@
+"""Rendering where something is already: over a team's project, from kept answers, beside others."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.options import CONTEXT, DEFAULTS
+from support.paths import ROOT
+from support.rendering import run_cookiecutter
+
+OWN = ("docs/github.md", "infra/github.yml", ".github/CODEOWNERS", ".github/workflows/own.yml")
+QUIET = ("--no-input", "--default-config")
+
+
+def render(folder: Path, *words: str, **environment: str) -> str:
+    """Render, which has to work; return what was said."""
+    done = run_cookiecutter(ROOT, folder, *QUIET, *words, env=os.environ | environment, cwd=folder)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def git(folder: Path, *words: str) -> str:
+    own = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
+    done = subprocess.run(
+        ["git", *own, *words], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+# Over a project
+
+
+@pytest.mark.parametrize("how", [["-f"], ["-f", "-s"]])
+def test_the_files_of_a_team_stay(tmp_path: Path, how: list[str]) -> None:
+    render(tmp_path, "ci=none")
+    project = tmp_path / "team-chatbot"
+    for name in OWN:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("ours\n")
+    said = render(tmp_path, *how, "ci=none")
+    assert [(project / name).read_text() for name in OWN] == ["ours\n"] * len(OWN)
+    assert sorted(path.name for path in (project / ".github/workflows").iterdir()) == ["own.yml"]
+    assert "Kept your infra/github.yml" in said
+    assert not (project / ".before-rendering").exists()
+
+
+def test_what_is_left_out_leaves_no_folder(tmp_path: Path) -> None:
+    render(tmp_path, "ci=none")
+    render(tmp_path, "ci=none", "-f")
+    assert not (tmp_path / "team-chatbot" / ".github").exists()
+
+
+# From kept answers
+
+
+def replay(tmp_path: Path, **answers: object) -> subprocess.CompletedProcess[str]:
+    kept = tmp_path / "kept" / "answers.json"
+    kept.parent.mkdir(exist_ok=True)
+    private = {name: value for name, value in CONTEXT.items() if name.startswith("_")}
+    kept.write_text(json.dumps({"cookiecutter": private | DEFAULTS | answers}))
+    folder = tmp_path / "output"
+    folder.mkdir(exist_ok=True)
+    words = ("--default-config", "--replay-file", str(kept))
+    return run_cookiecutter(ROOT, folder, *words, env=os.environ | {"HOME": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("project_slug", "../outside"),
+        ("project_slug", "/outside"),
+        ("project_slug", 7),
+        ("aws_region", "mars"),
+        ("owner", "two\nlines"),
+        ("license", "GPL"),
+        ("use_cloudfront", "perhaps"),
+        ("models", ["both"]),
+    ],
+)
+def test_kept_answers_are_checked_like_others(tmp_path: Path, option: str, value: object) -> None:
+    done = replay(tmp_path, **{option: value, "__validated": "yes"})
+    assert (done.returncode, "Traceback" in done.stdout) == (1, False), done.stdout
+    assert f"{option} must" in done.stdout
+    made = {path.name for path in tmp_path.iterdir()} - {"kept", "output", ".cookiecutter_replay"}
+    assert (made, list((tmp_path / "output").iterdir())) == (set(), [])
+
+
+def test_the_answers_of_version_0_1_0_can_be_replayed(tmp_path: Path) -> None:
+    """They name its extension, and patterns of files as they were then."""
+    old = {"_extensions": ["hooks.options.Options"], "_copy_without_render": ["*.py"]}
+    done = replay(tmp_path, **old, __validated="yes", owner="Replay Team")
+    assert done.returncode == 0, done.stdout
+    license_ = (tmp_path / "output" / "team-chatbot" / "LICENSE").read_text()
+    assert "Replay Team" in license_
+    style = (tmp_path / "output" / "team-chatbot" / "chatbot" / "web" / "page.css").read_bytes()
+    assert style == (ROOT / "<<cookiecutter.project_slug>>/chatbot/web/page.css").read_bytes()
+
+
+# Beside others
+
+
+TWICE = """
+import sys
+from cookiecutter.main import cookiecutter
+for number, source in enumerate(sys.argv[2:]):
+    folder = f"{sys.argv[1]}/{number}"
+    cookiecutter(source, no_input=True, default_config=True, output_dir=folder)
+"""
+
+
+def test_two_versions_can_be_rendered_by_one_process(tmp_path: Path) -> None:
+    """The second one has another default, and the first one is gone by then."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for copy in (first, second):
+        copy.mkdir()
+        for name in ("cookiecutter.json", "stateful_streamlit_chatbot_template.py"):
+            shutil.copy(ROOT / name, copy)
+        shutil.copytree(ROOT / "hooks", copy / "hooks")
+        (copy / "<<cookiecutter.project_slug>>").symlink_to(ROOT / "<<cookiecutter.project_slug>>")
+    settings = second / "cookiecutter.json"
+    settings.write_text(settings.read_text().replace("Team Chatbot", "Second Team"))
+    command = [sys.executable, "-B", "-c", TWICE, str(tmp_path), str(first), str(second)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "0").iterdir()] == ["team-chatbot"]
+    assert [path.name for path in (tmp_path / "1").iterdir()] == ["second-team"]
+
+
+def test_another_package_called_hooks_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "hooks").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "hooks" / "__init__.py").touch()
+    render(tmp_path, PYTHONPATH=str(tmp_path / "elsewhere"))
+
+
+def test_a_strict_umask_hides_nothing_from_containers(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(
+        ROOT, source, ignore=shutil.ignore_patterns(".git", ".venv", "build", ".*_cache")
+    )
+    for path in source.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    done = run_cookiecutter(source, tmp_path, *QUIET, umask=0o077)
+    assert done.returncode == 0, done.stdout
+    project = tmp_path / "team-chatbot"
+    for path in project.rglob("*"):
+        if ".git" not in path.parts:
+            needed = 0o555 if path.is_dir() or path.name == "deployment.sh" else 0o444
+            assert stat.S_IMODE(path.stat().st_mode) & needed == needed, path
+
+
+# The repository
+
+
+def test_it_is_a_repository_on_the_branch_that_is_deployed(tmp_path: Path) -> None:
+    """As on Windows or in WSL: files have no run bit, and git may change the ends of lines."""
+    config = tmp_path / "gitconfig"
+    core, init = "fileMode = false\nautocrlf = true", "defaultBranch = master"
+    config.write_text(f"[core]\n{core}\n[init]\n{init}\n")
+    settings = {"GIT_CONFIG_GLOBAL": str(config)}
+    said = render(tmp_path, **settings)
+    project = tmp_path / "team-chatbot"
+    assert git(project, "branch", "--show-current") == "main"
+    assert git(project, "ls-files", "--stage", "deployment.sh").startswith("100755 ")
+    assert git(project, "ls-files", "--others", "--exclude-standard") == ""
+    assert "a git repository" in said
+    git(project, "commit", "--quiet", "--message=Begin")
+    copy = tmp_path / "copy"
+    command = ["git", "clone", "--quiet", str(project), str(copy)]
+    subprocess.run(command, check=True, env=os.environ | settings)
+    for name in ("deployment.sh", "dev.py", "infra/haproxy.cfg"):
+        assert b"\r" not in (copy / name).read_bytes(), name
+
+
+def test_in_a_repository_there_is_no_second_one(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "services").mkdir()
+    said = render(tmp_path / "services")
+    assert "GitHub reads .github only at the top of a repository" in said
+    assert not (tmp_path / "services" / "team-chatbot" / ".git").exists()
+    assert "a git repository" not in said
+
+
+def test_it_is_rendered_without_git_too(tmp_path: Path) -> None:
+    said = render(tmp_path, PATH=str(tmp_path / "nothing"), PWD=str(tmp_path))
+    assert "Your chatbot is in team-chatbot." in said
+    assert not (tmp_path / "team-chatbot" / ".git").exists()
+
+
+@pytest.mark.parametrize("output", [".", "some where", "../beside"])
+def test_the_next_steps_can_be_typed_where_one_is(tmp_path: Path, output: str) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    words = (str(ROOT), *QUIET, "--output-dir", output)
+    environment = os.environ | {"PWD": str(here)}
+    command = [sys.executable, "-m", "cookiecutter", *words]
+    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True)
+    [line] = [line for line in done.stdout.splitlines() if "dev.py run" in line]
+    command = ["sh", "-c", line.split(":", 1)[1].replace("dev.py run", "dev.py --help")]
+    assert subprocess.run(command, cwd=here, capture_output=True).returncode == 0, line

@@ -24,9 +24,10 @@ def remove_unwanted(names: list[str]) -> None:
             path.rename(own)
             print(f"Kept your {own.as_posix()}, which these options leave out.")
     shutil.rmtree(ASIDE, ignore_errors=True)
-    for folder in (".github/workflows", ".github"):
-        if Path(folder).is_dir() and not any(Path(folder).iterdir()):
-            Path(folder).rmdir()
+    folders = {folder for name in names for folder in Path(name).parents if folder.name}
+    for folder in sorted(folders, reverse=True):  # what is in a folder comes before it
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def set_modes(names: list[str]) -> None:

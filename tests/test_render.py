@@ -15,17 +15,29 @@ from support.projects import WORKFLOW, WORKFLOWS, Project
 from support.rendering import Bake, run_cookiecutter
 from support.yaml_reading import read_yaml
 
-OF_GITHUB = {*WORKFLOWS, "docs/github.md", "infra/github.yml"}
+OF_GITHUB = {
+    *WORKFLOWS,
+    ".github/ISSUE_TEMPLATE/idea.yml",
+    ".github/ISSUE_TEMPLATE/problem.yml",
+    ".github/pull_request_template.md",
+    "docs/github.md",
+    "infra/github.yml",
+}
 OF_SIGN_IN = {"docs/sign-in.md"}
 OF_NEW_VPC = {"infra/private.yml"}
 FILES = {
+    ".devcontainer/devcontainer.json",
     ".dockerignore",
+    ".editorconfig",
     ".gitattributes",
     ".gitignore",
+    ".pre-commit-config.yaml",
     ".streamlit/config.toml",
+    "AGENTS.md",
     "Dockerfile",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "audit.py",
     "chatbot/__init__.py",
     "chatbot/__main__.py",
@@ -240,7 +252,7 @@ def test_everything_parses(texts: list[tuple[str, str]]) -> None:
             tomllib.loads(text)
         elif name.endswith(".json"):
             json.loads(text)
-        elif name.startswith(".github/"):
+        elif name.endswith(".yml") and name.startswith(".github/"):
             assert read_yaml(text)
 
 
@@ -341,6 +353,21 @@ def test_the_workflow_may_only_read(bake: Bake) -> None:
     steps = workflow["jobs"]["test"]["steps"]
     commands = {step["run"] for step in steps if "run" in step}
     assert commands == {"python3 dev.py lint", "python3 dev.py test"}
+
+
+def test_a_commit_is_checked_as_ci_checks_it(bake: Bake) -> None:
+    [repository] = read_yaml(bake().read(".pre-commit-config.yaml"))["repos"]
+    [hook] = repository["hooks"]
+    assert (hook["entry"], hook["always_run"]) == ("python3 dev.py lint", True)
+    assert f"run: {hook['entry']}" in bake().read(WORKFLOW)
+
+
+def test_a_development_container_shows_the_demo(bake: Bake) -> None:
+    project = bake(project_name='A "quoted" name', project_slug="quoted")
+    container = json.loads(project.read(".devcontainer/devcontainer.json"))
+    assert container["name"] == 'A "quoted" name'
+    assert container["postAttachCommand"] == "python3 dev.py run"
+    assert str(container["forwardPorts"][0]) in project.read("README.md")
 
 
 def test_requirements_are_hashed_and_name_no_index(bake: Bake) -> None:

@@ -161,7 +161,8 @@ def test_a_message_that_is_too_long_is_told_by_the_task_that_takes_over(
     draft = "x" * 50_001
     prompt_box(page).fill(draft)
     other = cluster.other_than(page)
-    cluster.signal_task(hostname_of(page), signal.SIGKILL)
+    with page.expect_websocket():  # the next one
+        cluster.signal_task(hostname_of(page), signal.SIGKILL)
     expect(prompt_box(page)).to_be_enabled()
     prompt_box(page).press("Enter")
     expect(page.get_by_text("has 50,001 characters")).to_be_visible()

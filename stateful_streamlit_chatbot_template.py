@@ -6,6 +6,7 @@ that nobody else has, because Cookiecutter finds it by name on a path that other
 
 import json
 import re
+import runpy
 import sys
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -36,43 +37,8 @@ REGION = re.compile(
     r"[a-z]{2}-(north|south|east|west|central|(north|south)(east|west))-[1-9][0-9]?"
 )
 OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-isoe-", "eusc-")
-# Those of October 2026, from the list of regions in AWS's documentation; to find what was meant.
-REGIONS = [
-    "af-south-1",
-    "ap-east-1",
-    "ap-east-2",
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-south-2",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ap-southeast-3",
-    "ap-southeast-4",
-    "ap-southeast-5",
-    "ap-southeast-6",
-    "ap-southeast-7",
-    "ca-central-1",
-    "ca-west-1",
-    "eu-central-1",
-    "eu-central-2",
-    "eu-north-1",
-    "eu-south-1",
-    "eu-south-2",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "il-central-1",
-    "me-central-1",
-    "me-south-1",
-    "mx-central-1",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-]
+# To find out which one was meant; a region need not be among them.
+REGIONS = runpy.run_path(str(TEMPLATE / "deployment" / "vpc_origins.py"))["REGIONS"]
 
 # As Cookiecutter understands them.
 YES_OR_NO = dict.fromkeys(YesNoPrompt.yes_choices, True) | dict.fromkeys(

@@ -55,7 +55,8 @@ def begin_repository() -> bool:
     """
     if is_in_repository(PROJECT):
         return False
-    environment = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
+    others = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")  # as a hook of git has them
+    environment = {name: text for name, text in os.environ.items() if name not in others}
     for words in (
         ("init", "--quiet"),
         ("symbolic-ref", "HEAD", f"refs/heads/{BRANCH}"),

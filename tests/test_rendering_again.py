@@ -157,13 +157,23 @@ def test_a_strict_umask_hides_nothing_from_containers(tmp_path: Path) -> None:
 # The repository
 
 
+# Git, which finds out when a repository begins that its files have no run bits.
+WITHOUT_RUN_BITS = """#!/bin/sh
+{git} "$@" || exit
+if [ "$1" = init ]; then {git} config core.fileMode false; fi
+"""
+
+
 def test_it_is_a_repository_on_the_branch_that_is_deployed(tmp_path: Path) -> None:
     """As on Windows or in WSL: files have no run bit, and git may change the ends of lines."""
     config = tmp_path / "gitconfig"
-    core, init = "fileMode = false\nautocrlf = true", "defaultBranch = master"
-    config.write_text(f"[core]\n{core}\n[init]\n{init}\n")
+    config.write_text("[core]\nautocrlf = true\n[init]\ndefaultBranch = master\n")
     settings = {"GIT_CONFIG_GLOBAL": str(config)}
-    said = render(tmp_path, **settings)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "git").write_text(WITHOUT_RUN_BITS.format(git=shutil.which("git")))
+    (programs / "git").chmod(0o755)
+    said = render(tmp_path, **settings, PATH=f"{programs}:{os.environ['PATH']}")
     project = tmp_path / "team-chatbot"
     assert git(project, "branch", "--show-current") == "main"
     assert git(project, "ls-files", "--stage", "deployment.sh").startswith("100755 ")

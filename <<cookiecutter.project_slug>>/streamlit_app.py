@@ -6,7 +6,17 @@ from chatbot import service
 from chatbot.answers import Assistant
 from chatbot.conversations import Turn
 from chatbot.markdown import as_text
-from chatbot.page import account, composer, messages, opening, sidebar, usage, waiting, wording
+from chatbot.page import (
+    account,
+    chats,
+    choices,
+    composer,
+    messages,
+    opening,
+    usage,
+    waiting,
+    wording,
+)
 from chatbot.page.state import Tab, current_tab
 from chatbot.settings import Settings, SettingsError
 from chatbot.storage import StorageError
@@ -22,10 +32,10 @@ def draw_page(settings: Settings, assistant: Assistant) -> None:
     opening.begin_run(tab, settings)
     waiting.run_pending_action()
     opening.read_storage(tab)
-    model = sidebar.chosen_model(tab, assistant.models)
+    model = choices.chosen_model(tab, assistant.models)
     composer.send_outbox(tab, assistant, model)
     account.end_if_over(tab)
-    sidebar.keep_choices(tab, model)
+    choices.keep_choices(tab, model)
 
     with st.sidebar:
         draw_sidebar(tab, settings, assistant)
@@ -37,9 +47,9 @@ def draw_sidebar(tab: Tab, settings: Settings, assistant: Assistant) -> None:
     st.title(as_text(settings.title), anchor=False)
     st.caption(f"Hostname `{settings.hostname}`  \nSession `{tab.session.id[:8]}`")
     account.draw_account(tab)
-    sidebar.draw_model(assistant.models)
-    sidebar.draw_new_chat(tab)
-    sidebar.draw_chats(tab)
+    choices.draw_model(assistant.models)
+    chats.draw_new_chat(tab)
+    chats.draw_chats(tab)
     usage.draw_usage(tab, assistant)
     if settings.sign_in:
         usage.draw_everyones_usage(tab, settings.sessions_dir, settings.sign_in.admin_groups)

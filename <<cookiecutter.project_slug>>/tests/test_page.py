@@ -23,8 +23,8 @@ from chatbot.bedrock import Bedrock
 from chatbot.conversations import new_conversation_id
 from chatbot.markdown import as_text
 from chatbot.models import load_models
+from chatbot.page.chats import CHATS_SHOWN
 from chatbot.page.composer import PROMPT_LENGTH
-from chatbot.page.sidebar import CHATS_SHOWN
 from chatbot.page.state import Unsent
 from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session

@@ -1,8 +1,8 @@
 """Which session is this browser's: the key in its cookie, or else in its local storage.
 
-The server sends the page with a cookie, and the page's script (web/page.js) keeps the cookie and
-local storage alike, so the key comes with the first request. If the browser takes no cookie, the
-script says so in the address, and streamlit-local-storage asks for the key.
+The server sends the page with a cookie, and the page's script (web/scripts/key.js) keeps the cookie
+and local storage alike, so the key comes with the first request. If the browser takes no cookie,
+the script says so in the address, and streamlit-local-storage asks for the key.
 """
 
 import sys

@@ -112,7 +112,7 @@ def draw_unsent(tab: Tab) -> None:
     place = st.empty()  # clears at once what the run before drew, also if an answer follows
     if not tab.outbox or not tab.not_sent:
         return
-    with place.container(key="unsent"):  # web/page.js looks for it
+    with place.container(key="unsent"):  # web/scripts/sent.js looks for it
         for unsent in tab.outbox:
             with st.chat_message("user"):
                 st.text(unsent.prompt, width="stretch")

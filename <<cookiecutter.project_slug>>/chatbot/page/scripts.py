@@ -6,6 +6,6 @@ HTML beside it.
 
 SCROLL_HERE = """document.querySelector("[data-testid=stHtml] [id^=turns-]").scrollIntoView();"""
 
-LEAVE = """dispatchEvent(new Event("chatbot_leave"));"""  # web/page.js does so
+LEAVE = """dispatchEvent(new Event("chatbot_leave"));"""  # web/scripts/sign_in.js does so
 
 SCRIPTS = (SCROLL_HERE, LEAVE)

@@ -2,7 +2,7 @@
 // says: `home`, the page that the person wants to see; `nobody`, whether nobody is signed in.
 {
   const { home, nobody } = document.currentScript.dataset;
-  const NAME = "chatbot_signed_in"; // web/page.js writes whose session is open into this item
+  const NAME = "chatbot_signed_in"; // web/scripts/sign_in.js writes whose session is open into this item
   try {
     if (nobody) localStorage.setItem(NAME, "");
   } catch {

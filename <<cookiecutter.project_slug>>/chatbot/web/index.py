@@ -17,7 +17,18 @@ from chatbot.web import first_sight
 from chatbot.web.patience import StorageThreads
 from chatbot.web.requests import is_https, is_page, person_of
 
-SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+# The page's script in the order in which it runs: each file has names of its own, but for the first
+# one's, which all of them use.
+_SCRIPTS = ("elements", "start", "key", "sign_in", "sent", "phone", "first_sight")
+
+
+def _join_scripts() -> str:
+    folder = Path(__file__).parent / "scripts"
+    first, *others = ((folder / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
+    return "".join(["{\n", first, *(f"{{\n{other}}}\n" for other in others), "}\n"])
+
+
+SCRIPT = _join_scripts()
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 # What the page loads only once its script has run, by the first word of its file's name.
 LATE = ("Button.", "ChatInput.", "Html.", "Selectbox.")

@@ -1,0 +1,22 @@
+// Runs before Streamlit's own scripts, so that the first request for data already says whose it is.
+// The server says by this element: `start`, where Streamlit's first script is. If people sign in:
+// `session`, the public id of the person's. Else: `name`, of the cookie and of the item in local
+// storage; `key`, of the session; `known`, whether the browser sent it; `cookie`, how the cookie is
+// kept; `lost`, the sentence for a browser that keeps nothing.
+const { start, session, name, key, known, cookie, lost } = document.currentScript.dataset;
+const attempt = (action) => { try { return action(); } catch { return null; } };
+const find = (selector) => [...document.querySelectorAll(selector)];
+const input = () => document.querySelector('[data-testid="stChatInputTextArea"]');
+const type = (text) => {
+  // React hears of a new value only from the browser's own setter.
+  const { set } = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value");
+  set.call(input(), text);
+  input().dispatchEvent(new Event("input", { bubbles: true }));
+};
+const whenLost = []; // is called when a connection is lost
+window.WebSocket = class extends WebSocket {
+  constructor(...details) {
+    super(...details);
+    this.addEventListener("close", () => whenLost.forEach((action) => action()));
+  }
+};

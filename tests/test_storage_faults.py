@@ -250,7 +250,7 @@ def test_what_can_be_read_is_shown_and_nothing_is_overwritten(
     say(page, "Before")
     expect(messages(page).nth(1)).to_contain_text("An answer.")
     [file] = (storage.folder / "sessions").glob("*/2*.jsonl")
-    newer = json.dumps({"v": 2, "at": "2030-01-01T00:00:00+00:00", "type": "hologram"})
+    newer = json.dumps({"v": 3, "at": "2030-01-01T00:00:00+00:00", "type": "hologram"})
     damaged = b'\xff\xfe\x00 not JSON\n[1, 2]\n{"v": 1, "type": "prompt"}\n'
     torn = b'{"v":1,"at":"2026-11-24T09:00:00+00:00","type":"prompt","turn":"t9","text":"Half a li'
     with file.open("ab") as conversation:

@@ -1,8 +1,8 @@
 """What is on the disk: one class per kind of record, and the line of JSON that it becomes.
 
-Every line has `v` (the version of this schema), `at` (when it was written, by the writer's clock,
-for people to read) and `type` (the kind of record), then the fields of the record's class. A field
-that has its default value is left out.
+Every line has `v` (the version of this schema that brought its kind), `at` (when it was written, by
+the writer's clock, for people to read) and `type` (the kind of record), then the fields of the
+record's class. A field that has its default value is left out.
 """
 
 import json
@@ -13,7 +13,10 @@ from typing import Any, get_origin, get_type_hints
 from chatbot.errors import Facts
 from chatbot.text import clean, clean_json
 
-VERSION = 1
+VERSION = 2
+# Kinds of records that came after version 1. An older version counts their lines and says so. It
+# ignores a new field of an older kind, so such a field must not change what the others mean.
+_SINCE: dict[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,8 @@ _FIELDS = {
 
 def to_line(record: Record) -> bytes:
     """Return the record as a line; raises ValueError or TypeError if a value is not JSON."""
-    line = {"v": VERSION, "at": _now(), "type": _TYPES[type(record)]}
+    kind = _TYPES[type(record)]
+    line = {"v": _SINCE.get(kind, 1), "at": _now(), "type": kind}
     for name, _, default in _FIELDS[type(record)]:
         value = getattr(record, name)
         if value != default:

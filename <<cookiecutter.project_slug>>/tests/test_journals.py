@@ -61,7 +61,7 @@ def test_a_file_cut_short_is_read_again(conversation: Conversation) -> None:
 
 def test_lines_of_a_newer_version_are_left_alone(conversation: Conversation) -> None:
     with conversation.path.open("a") as file:
-        file.write(json.dumps({"v": 2, "type": "prompt", "turn": "t2", "text": {"new": 1}}) + "\n")
+        file.write(json.dumps({"v": 3, "type": "prompt", "turn": "t2", "text": {"new": 1}}) + "\n")
     before = conversation.path.read_bytes()
     append(conversation, Prompt("t3", "More"))
     other = reread(conversation)

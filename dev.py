@@ -29,12 +29,13 @@ def load_project_dev() -> ModuleType:
 
 
 project_dev = load_project_dev()
+REQUIREMENTS = ROOT / "requirements-dev.txt"  # what rendering and the tests need
 
 
 def demo(options: argparse.Namespace) -> None:
     """Render a project with the defaults, and serve it with the offline demo model."""
     project_dev.check_port("localhost", options.port, "dev.py demo")
-    python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
+    python = project_dev.make_environment(ROOT / "build" / "demo-venv", ROOT / "requirements.txt")
     project_dev.say(f"Rendering a project in {DEMO.relative_to(ROOT)}")
     config = DEMO / "cookiecutter.yaml"  # writes nothing to the user's home folder
     config.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +55,7 @@ def demo(options: argparse.Namespace) -> None:
 
 def test(options: argparse.Namespace) -> None:
     """Run the tests that need nothing but Python; further arguments go to pytest."""
-    python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
+    python = project_dev.make_environment(ROOT / ".venv", REQUIREMENTS)
     which = ["-m", "not browser and not nfs and not aws and not containers"]
     which += ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     if "-m" in options.arguments:  # marked tests need the machine to themselves
@@ -65,7 +66,7 @@ def test(options: argparse.Namespace) -> None:
 
 def benchmark(options: argparse.Namespace) -> None:
     """Compare the rendered project with a baseline; write docs/benchmarks.* or docs/image.*."""
-    python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
+    python = project_dev.make_environment(ROOT / ".venv", REQUIREMENTS)
     module = "benchmarks" if options.subject == "page" else f"benchmarks.{options.subject}"
     command = [python, "-B", "-m", module, *(["--quick"] if options.quick else [])]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write an SBOM of the packages in requirements.txt, and look up their known vulnerabilities.
+"""Write an SBOM of the packages in the image, and look up their known vulnerabilities.
 
 It exits with 0 if none is known; with 1 if one is known, or if it could not look up all of them.
 """
@@ -37,7 +37,7 @@ def write_sbom() -> None:
     """Raise DevError if the SBOM can't be written."""
     SBOM.parent.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "cyclonedx_py", "requirements", "--pyproject=pyproject.toml"]
-    command += [f"--output-file={SBOM}", "requirements.txt"]
+    command += [f"--output-file={SBOM}", "lean/requirements.txt"]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         raise DevError(f"The SBOM could not be written:\n{last_lines(result.stderr)}")
@@ -60,7 +60,7 @@ def look_up_vulnerabilities(arguments: Sequence[str]) -> None:
     Raises DevError if a vulnerability is known, or if pip-audit could not look up all of them.
     """
     # pip-audit looks up the versions in the file as they are; with --strict, it skips none.
-    sys.argv = ["pip-audit", "--requirement=requirements.txt", "--disable-pip", "--strict"]
+    sys.argv = ["pip-audit", "--requirement=lean/requirements.txt", "--disable-pip", "--strict"]
     sys.argv += ["--vulnerability-service=osv", "--progress-spinner=off", *arguments]
     os.environ.pop("PIP_AUDIT_LOGLEVEL", None)  # it could silence what the recorder waits for
     log = LogRecorder()

@@ -9,6 +9,8 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import platform
+import re
 import shlex
 import socket
 import subprocess
@@ -21,9 +23,14 @@ if sys.version_info < (3, 11):
     program, version = Path(sys.argv[0]).name, sys.version.split()[0]
     sys.exit(f"{program} needs Python 3.11 or newer; this is {version}. Try: python3.13 {program}")
 
+if sys.platform == "win32":
+    sys.exit(
+        "This runs on Linux, macOS and WSL. On Windows, install WSL and clone the folder there."
+    )
+
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
-REQUIREMENTS = ROOT / "requirements-dev.txt"  # what the page, the tests and the linters need
+REQUIREMENTS = ROOT / "lean" / "requirements-dev.txt"  # what page, tests and linters need
 
 
 class DevError(Exception):
@@ -33,12 +40,13 @@ class DevError(Exception):
 def make_environment(folder: Path, *requirements: Path) -> Path:
     """Make a virtual environment with the packages in the requirements files; return its Python.
 
-    An environment that was made with the same files is used as it is. Raises DevError.
+    An environment that was made with the same files, and still has all that was installed, is used
+    as it is: other tools, such as `uv sync`, may have emptied it. Raises DevError.
     """
     python = folder / "bin" / "python"
-    checksum_file = folder / "requirements.sha256"  # written last, when the environment is complete
+    stamp = folder / "requirements.sha256"  # written last, when the environment is complete
     checksum = hashlib.sha256(b"\0".join(file.read_bytes() for file in requirements)).hexdigest()
-    if python.exists() and checksum_file.exists() and checksum_file.read_text() == checksum:
+    if python.exists() and stamp.exists() and stamp.read_text() == contents(folder, checksum):
         return python
     if not importlib.util.find_spec("ensurepip") or not importlib.util.find_spec("venv"):
         raise DevError(
@@ -47,7 +55,7 @@ def make_environment(folder: Path, *requirements: Path) -> Path:
         )
     say(f"Making the virtual environment {os.path.relpath(folder)}")
     try:
-        checksum_file.unlink(missing_ok=True)
+        stamp.unlink(missing_ok=True)
         result = subprocess.run(
             # The folder may be a symbolic link, which venv would refuse.
             [sys.executable, "-m", "venv", "--clear", folder.resolve()],
@@ -60,23 +68,32 @@ def make_environment(folder: Path, *requirements: Path) -> Path:
     if result.returncode:
         raise DevError(f"The virtual environment could not be made:\n{last_lines(result.stdout)}")
     install(python, requirements)
-    checksum_file.write_text(checksum)
+    stamp.write_text(contents(folder, checksum))
     return python
+
+
+def contents(folder: Path, checksum: str) -> str:
+    """Return what tells a complete environment: its requirements, and how many packages it has."""
+    packages = folder.glob("lib/python3*/site-packages/*.dist-info")
+    return f"{checksum} {len(list(packages))}"
 
 
 def install(python: Path, requirements: Sequence[Path]) -> None:
     """Install the packages in the files; show progress in a terminal. Raises DevError."""
     # The files list every package, and leave out some that Streamlit declares but the chat never
-    # uses. So pip must not add dependencies.
-    command = [str(python), "-m", "pip", "install", "--no-deps"]
+    # uses. So pip must not add dependencies. What a person's settings say of the place is for other
+    # environments.
+    command = [str(python), "-m", "pip", "install", "--no-deps", "--no-user"]
     command += ["--disable-pip-version-check", "--no-input"]
+    places = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV")
+    environment = {name: text for name, text in os.environ.items() if name not in places}
     for file in requirements:
         command += ["-r", str(file)]
     names = " and ".join(file.name for file in requirements)
     say(f"Installing {names}, which takes up to two minutes")
     lines = []
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as pip:
         for line in pip.stdout or ():
             lines.append(line)
@@ -85,11 +102,27 @@ def install(python: Path, requirements: Sequence[Path]) -> None:
     if sys.stdout.isatty():
         print(f"\r{'':<78}\r", end="")
     if pip.returncode:
-        raise DevError(
-            f"pip could not install the packages:\n{last_lines(''.join(lines))}\n"
+        said = "".join(lines)
+        raise DevError(f"pip could not install the packages:\n{last_lines(said)}\n{advice(said)}")
+
+
+def advice(said: str) -> str:
+    """Return what to do after pip has failed and said this."""
+    # An index that tells of no version at all was not reached, or does not have the package.
+    if re.search("Retrying|Connection|Timeout|timed out|Proxy|SSL|from versions: none", said):
+        return (
             "Is there a network? Behind a proxy, set HTTPS_PROXY; to use your own package index,\n"
             "set PIP_INDEX_URL. Then run the same command again."
         )
+    if "No space left" in said:
+        return "Make room, then run the same command again."
+    if "No matching distribution" in said or "Failed building" in said or "subprocess" in said:
+        version = ".".join(map(str, sys.version_info[:2]))
+        return (
+            f"Is there a wheel for Python {version} on {platform.machine()}? PyPI has one of each\n"
+            "pinned version for Python 3.11 to 3.15; PIP_INDEX_URL names another package index."
+        )
+    return "Correct what pip names, then run the same command again."
 
 
 def last_lines(text: str) -> str:

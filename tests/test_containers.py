@@ -152,7 +152,7 @@ def test_the_context_of_the_build_holds_nothing_else(project: Project) -> None:
     mount = podman("image", "mount", "context").strip()
     found = {path.name for path in Path(mount).iterdir()}
     podman("image", "unmount", "context")
-    wanted = {".streamlit", "chatbot", "models.toml", "requirements.txt"}
+    wanted = {".streamlit", "chatbot", "models.toml", "lean"}
     assert found == wanted | {"server.py", "streamlit_app.py"}
 
 
@@ -194,14 +194,15 @@ def test_the_base_is_a_build_argument(project: Project) -> None:
     assert "FROM localhost/mirror/python:3.13-slim AS build" in built
 
 
+@pytest.mark.parametrize("python", ["3.11", "3.13", "3.15"])
 @pytest.mark.parametrize("processor", ["aarch64", "x86_64"])
 def test_all_packages_exist_for_both_processors(
-    project: Project, tmp_path: Path, processor: str
+    project: Project, tmp_path: Path, processor: str, python: str
 ) -> None:
     platforms = [f"--platform=manylinux_{glibc}_{processor}" for glibc in ("2_17", "2_28", "2_34")]
     pip = [sys.executable, "-m", "pip", "install", "--dry-run", "--target", str(tmp_path)]
-    pip += [*platforms, "--python-version=3.13", "--only-binary=:all:", "--no-deps"]
-    done = project.run(*pip, "--require-hashes", "-r", "requirements.txt")
+    pip += [*platforms, f"--python-version={python}", "--only-binary=:all:", "--no-deps"]
+    done = project.run(*pip, "--require-hashes", "-r", "lean/requirements.txt")
     assert done.returncode == 0, done.stderr
     assert "Would install" in done.stdout
 

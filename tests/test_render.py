@@ -169,13 +169,16 @@ FILES = {
     "infra/registry.yml",
     "infra/tags.json",
     "infra/template.yml",
+    "lean/pyproject.toml",
+    "lean/requirements-dev.in",
+    "lean/requirements-dev.txt",
+    "lean/requirements.in",
+    "lean/requirements.txt",
     "models.toml",
     "pyproject.toml",
     "renovate.json",
     "requirements-audit.in",
     "requirements-audit.txt",
-    "requirements-dev.in",
-    "requirements-dev.txt",
     "requirements.in",
     "requirements.txt",
     "server.py",
@@ -380,7 +383,12 @@ def test_a_development_container_shows_the_demo(bake: Bake) -> None:
 
 def test_requirements_are_hashed_and_name_no_index(bake: Bake) -> None:
     project = bake()
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-audit.txt"):
+    for name in (
+        "requirements.txt",
+        "requirements-audit.txt",
+        "lean/requirements.txt",
+        "lean/requirements-dev.txt",
+    ):
         text = project.read(name)
         assert "://" not in text
         pinned = re.findall(r"^[\w.-]+==[^\s]+.*\\$", text, re.MULTILINE)

@@ -3,9 +3,11 @@
 import ast
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
+import zipfile
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
@@ -202,6 +204,46 @@ def test_a_network_that_is_down_is_told_and_the_next_try_starts_afresh(bake: Bak
     assert "Is there a network?" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (project.path / ".venv" / "requirements.sha256").exists()
+
+
+MAKE = """
+from pathlib import Path
+import dev
+print(dev.make_environment(Path("environment"), Path("tiny.txt")))
+"""
+
+
+def test_an_environment_that_another_tool_has_emptied_is_made_again(
+    bake: Bake, tmp_path: Path
+) -> None:
+    """Also where a person's settings send all that pip installs elsewhere."""
+    project = bake()
+    wheel = project.path / "tiny-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in {
+            "METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+            "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            "RECORD": "",
+        }.items():
+            archive.writestr(f"tiny-1.0.dist-info/{name}", text)
+    (project.path / "tiny.txt").write_text(f"./{wheel.name}\n")
+    settings = {"PIP_USER": "1", "PIP_TARGET": str(tmp_path / "target")}
+    for made_again in (True, False, True):
+        done = project.run(sys.executable, "-c", MAKE, environment=settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ("Installing tiny.txt" in done.stdout) == made_again
+        [installed] = (project.path / "environment").glob("lib/*/site-packages/tiny-1.0.dist-info")
+        if not made_again:  # as `uv sync` does with what it does not know
+            shutil.rmtree(installed)
+
+
+def test_what_pip_can_not_use_is_not_taken_for_a_network_that_is_down(bake: Bake) -> None:
+    project = bake()
+    (project.path / "tiny.txt").write_text("./nothing.whl\n")
+    done = project.run(sys.executable, "-c", f"{MAKE.replace('print', '')}")
+    assert "nothing.whl" in done.stdout + done.stderr
+    assert "network" not in done.stdout + done.stderr
+    assert "Correct what pip names" in done.stderr
 
 
 def test_a_wrong_verb_is_answered_with_the_right_ones(bake: Bake) -> None:

@@ -20,26 +20,25 @@ from support.projects import WORKFLOWS, Project, share_environment
 from support.rendering import Bake
 from support.yaml_reading import read_yaml
 
-PINNED = ("requirements.txt", "requirements-dev.txt", "requirements-audit.txt")
+SHIPPED, INSTALLED = "lean/requirements.txt", "lean/requirements-dev.txt"
+PINNED = (SHIPPED, INSTALLED, "requirements.txt", "requirements-audit.txt")
 # Renovate runs the command in the head of a file only if it knows each option, and only with "=".
 OPTIONS_OF_RENOVATE = r"--(universal|generate-hashes|python-version=\S+|output-file=\S+)"
 
 
 def pins(text: str) -> dict[str, tuple[str, set[str]]]:
-    """Return version and hashes by package, as a file of requirements has them."""
-    blocks = re.findall(r"^([\w.-]+)==(\S+)((?:.*\\\n)+.*)", text, re.MULTILINE)
+    """Return version and hashes by package, as a file of requirements has them for this machine."""
+    blocks = re.findall(r"^([\w.-]+)==(\S+)(?: ; (.*?))? \\\n((?:.*\\\n)*.*)", text, re.MULTILINE)
     return {
-        name: (version, set(re.findall(r"sha256:(\w+)", more))) for name, version, more in blocks
+        name: (version, set(re.findall(r"sha256:(\w+)", more)))
+        for name, version, marker, more in blocks
+        if not marker or Marker(marker).evaluate()
     }
 
 
-def is_for_this_machine(text: str, name: str) -> bool:
-    """Return whether pip would install the package here, as its line in the requirements says."""
-    marker = re.search(rf"^{re.escape(name)}==\S+ ; (.*?) ?\\$", text, re.MULTILINE)
-    return marker is None or Marker(marker[1]).evaluate()
-
-
-@pytest.mark.parametrize("folder", [ROOT, ROOT / "tests", TEMPLATE], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "folder", [ROOT, ROOT / "tests", TEMPLATE, TEMPLATE / "lean"], ids=lambda path: path.name
+)
 def test_each_dependency_has_its_reason(folder: Path) -> None:
     files = list(folder.glob("*.in"))
     assert files
@@ -50,15 +49,24 @@ def test_each_dependency_has_its_reason(folder: Path) -> None:
 
 def test_what_is_left_out_on_purpose_is_in_no_file(bake: Bake) -> None:
     project = bake()
-    excluded = tomllib.loads(project.read("pyproject.toml"))["tool"]["uv"]["exclude-dependencies"]
+    settings = tomllib.loads(project.read("lean/pyproject.toml"))
+    excluded = set(settings["tool"]["uv"]["exclude-dependencies"])
     assert "pandas" in excluded
     for name in PINNED:
-        assert not set(excluded) & set(pins(project.read(name))), name
+        found = excluded & set(pins(project.read(name)))
+        assert found == (excluded if name == "requirements.txt" else set()), name
+
+
+def test_what_pip_installs_plainly_has_all_that_is_shipped_and_more(bake: Bake) -> None:
+    project = bake()
+    plain, shipped = (pins(project.read(name)) for name in ("requirements.txt", SHIPPED))
+    assert {name: plain[name] for name in shipped} == shipped
+    assert len(plain) > len(shipped) + 8
 
 
 def test_tests_and_linters_run_with_what_is_shipped(bake: Bake) -> None:
     project = bake()
-    shipped, installed = (pins(project.read(name)) for name in PINNED[:2])
+    shipped, installed = (pins(project.read(name)) for name in (SHIPPED, INSTALLED))
     assert len(shipped) > 20
     assert {name: installed[name] for name in shipped} == shipped
     assert "pytest" in installed and "pytest" not in shipped
@@ -72,11 +80,12 @@ def test_renovate_can_make_each_file_anew(bake: Bake) -> None:
     assert sorted(found) == sorted(PINNED)
     for name in PINNED:
         source = name.replace(".txt", ".in")
+        file = Path(name).name  # the command runs in the folder of its file
         command = project.read(name).splitlines()[1].removeprefix("#").strip()
         uv, pip, compile_, *options, last = shlex.split(command)
-        assert [uv, pip, compile_, last] == ["uv", "pip", "compile", source]
+        assert [uv, pip, compile_, last] == ["uv", "pip", "compile", Path(source).name]
         assert all(re.fullmatch(OPTIONS_OF_RENOVATE, option) for option in options), command
-        assert f"--output-file={name}" in options
+        assert f"--output-file={file}" in options
         assert f"#   {command}\n" in project.read(source)
 
 
@@ -156,24 +165,21 @@ def test_an_audit_that_finds_nothing_lists_exactly_what_is_shipped(bake: Bake, o
     done = audit(project, osv.url)
     assert done.returncode == 0, done.stderr
     assert "No known vulnerabilities found" in done.stdout
-    requirements = project.read("requirements.txt")
-    shipped = pins(requirements)
-    assert osv.asked == [
-        (name, version)
-        for name, (version, _) in shipped.items()
-        if is_for_this_machine(requirements, name)
-    ]
+    requirements = project.read(SHIPPED)
+    asked = {(name, version) for name, (version, _) in pins(requirements).items()}
+    assert set(osv.asked) == asked
     bill = json.loads(project.read("build/sbom.cdx.json"))
     assert (bill["bomFormat"], bill["specVersion"], bill["version"]) == ("CycloneDX", "1.6", 1)
     assert bill["metadata"]["component"]["name"] == "ask-legal"
-    assert len(bill["components"]) == len(shipped)
-    assert {
-        each["name"]: (
-            each["version"],
-            {digest["content"] for file in each["externalReferences"] for digest in file["hashes"]},
-        )
+    listed = {
+        (each["name"], each["version"]): {
+            digest["content"] for file in each["externalReferences"] for digest in file["hashes"]
+        }
         for each in bill["components"]
-    } == shipped
+    }
+    assert len(listed) == len(re.findall("^[a-z]", requirements, re.MULTILINE))
+    for name, (version, hashes) in pins(requirements).items():
+        assert listed[name, version] == hashes
     for each in bill["components"]:
         assert each["purl"] == f"pkg:pypi/{each['name']}@{each['version']}"
     assert {".venv-audit", "build/"} <= set(project.read(".gitignore").splitlines())
@@ -185,7 +191,7 @@ def test_an_audit_names_what_is_vulnerable_once(bake: Bake, osv: Osv) -> None:
     project = bake()
     done = audit(project, osv.url)
     assert done.returncode == 1
-    version, _ = pins(project.read("requirements.txt"))["requests"]
+    version, _ = pins(project.read(SHIPPED))["requests"]
     [line] = [line for line in done.stdout.splitlines() if line.startswith("requests ")]
     assert line.split() == ["requests", version, "PYSEC-1", "99.1"]
     assert "Found 1 known vulnerability in 1 package" in done.stdout
@@ -258,7 +264,7 @@ def test_a_silenced_log_is_no_good_news(
 )
 def test_a_line_that_pins_no_version_is_told(bake: Bake, osv: Osv, line: str, reason: str) -> None:
     project = bake()
-    with (project.path / "requirements.txt").open("a") as file:
+    with (project.path / SHIPPED).open("a") as file:
         file.write(f"{line}\n")
     done = audit(project, osv.url)
     assert is_unknown(done, "ours", reason), done.stdout + done.stderr

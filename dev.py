@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Try, test and measure this template: `python3 dev.py demo`, `… test`, `… benchmark`.
+"""Try, test, measure and release this template: `python3 dev.py demo`, `… test`, `… benchmark`.
 
 It needs only Python 3.11 or newer and its standard library. Everything else goes to the virtual
 environment .venv and the folder build.
@@ -74,6 +74,13 @@ def benchmark(options: argparse.Namespace) -> None:
     sys.exit(subprocess.run(command, cwd=ROOT, env=environment).returncode)
 
 
+def distribution(options: argparse.Namespace) -> None:
+    """Write the template with the usual delimiters, for Windows and cruft, to the folder."""
+    python = project_dev.make_environment(ROOT / "build" / "demo-venv", ROOT / "requirements.txt")
+    command = [python, "-B", ROOT / "distribution.py", options.folder.resolve()]
+    sys.exit(subprocess.run(command).returncode)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -89,6 +96,11 @@ def main() -> None:
         "--quick", action="store_true", help="measure less, and write only to build/"
     )
     benchmark_parser.set_defaults(action=benchmark)
+    distribution_parser = commands.add_parser(
+        "distribution", help="write the template with Jinja's usual delimiters to a folder"
+    )
+    distribution_parser.add_argument("folder", type=Path)
+    distribution_parser.set_defaults(action=distribution)
     project_dev.call(parser)
 
 

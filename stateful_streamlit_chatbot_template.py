@@ -22,12 +22,17 @@ from jinja2.ext import Extension
 from slugify import slugify
 
 ROOT = Path(__file__).resolve().parent
-TEMPLATE = ROOT / "<<cookiecutter.project_slug>>"
+SETTINGS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+[TEMPLATE] = ROOT.glob("*cookiecutter.project_slug*")
 
 TEXT_LENGTH = 80  # characters
 SLUG_LENGTH = 40  # characters; with it, the names of roles and buckets on AWS stay short enough
 JOINERS = "\u200c\u200d"  # not printable, but needed in Persian words and many emoji
-DELIMITERS = ("<<", ">>", "<%", "%>", "<#", "#>")
+USUAL_DELIMITERS = ("{{", "}}", "{%", "%}", "{#", "#}")  # of the distribution for Windows
+DELIMITERS = (
+    tuple(text for name, text in SETTINGS["_jinja2_env_vars"].items() if "string" in name)
+    or USUAL_DELIMITERS
+)
 
 # Valid in the names of stacks, repositories and log groups on AWS, with room for a suffix.
 SLUG = re.compile(r"[a-z](-?[a-z0-9]){1,39}")
@@ -151,7 +156,7 @@ def find_errors_in_words(entered: Mapping[str, object], *, unknown: bool) -> Ite
     for name, value in entered.items():
         choices = prompts.get(name)
         if choices is None:
-            if unknown:
+            if unknown and not name.startswith("_"):
                 yield (
                     f"There is no option {shorten(name)}; did you mean {nearest(name, [*prompts])}?"
                 )
@@ -169,8 +174,7 @@ def find_errors_in_words(entered: Mapping[str, object], *, unknown: bool) -> Ite
 
 def read_prompts() -> dict[str, Any]:
     """Return what cookiecutter.json asks, by name."""
-    settings = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-    return {name: value for name, value in settings.items() if not name.startswith("_")}
+    return {name: value for name, value in SETTINGS.items() if not name.startswith("_")}
 
 
 def refuse(errors: Iterator[str]) -> None:
@@ -189,7 +193,10 @@ def check_command_line() -> None:
     told = context.params if context else {}
     if "extra_context" not in told:
         return
-    refuse(find_errors_in_words(told["extra_context"] or {}, unknown=True))
+    entered = told["extra_context"] or {}
+    if isinstance(entered, str):  # cruft, which has this option, too, takes JSON
+        entered = json.loads(entered)
+    refuse(find_errors_in_words(entered, unknown=True))
     if not told.get("replay"):
         config = get_user_config(told.get("config_file"), bool(told.get("default_config")))
         refuse(find_errors_in_words(config["default_context"], unknown=False))
@@ -202,9 +209,8 @@ def accept(options: dict[str, Any]) -> str:
     by this version's. Raises FailedHookException with all errors.
     """
     refuse(find_errors(options))
-    settings = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-    for name in ("_copy_without_render", "_jinja2_env_vars", "_extensions"):
-        options[name] = settings[name]
+    for name in ("_copy_without_render", "_jinja2_env_vars", "_extensions", "_template_version"):
+        options[name] = SETTINGS[name]
     return ""
 
 
@@ -239,6 +245,25 @@ def quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def answers(options: Options) -> str:
+    """Return the answers as JSON, with the template's version, as .template.json keeps them."""
+    kept = {name: options[name] for name in ("_template_version", *read_prompts())}
+    return json.dumps(kept, ensure_ascii=False, indent=2)
+
+
+def begins_repository(_: Options) -> bool:
+    """Return whether the project gets a git repository of its own, if it is in none.
+
+    cruft compares two renderings file by file, and a repository's own files differ.
+    """
+    return "cruft" not in sys.modules
+
+
+def is_for_comparison(_: Options) -> bool:
+    """Return whether cruft renders only to compare, so that nobody waits for the next steps."""
+    return "cruft" in sys.modules and "create" not in sys.argv
+
+
 def literal(value: object) -> str:
     """Return JSON that can stand between double quotes in Python."""
     return json.dumps(json.dumps(value))[1:-1]
@@ -270,7 +295,10 @@ class ChatbotTemplate(Extension):
         sys.modules.pop(__name__, None)
         environment.filters.update(
             accept=accept,
+            answers=answers,
+            begins_repository=begins_repository,
             files=lambda _: find_files(),
+            is_for_comparison=is_for_comparison,
             literal=literal,
             markdown=markdown,
             quoted=quoted,
@@ -278,8 +306,7 @@ class ChatbotTemplate(Extension):
             tag=tag,
             unwanted=find_unwanted,
         )
-        settings = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-        self._own = {value for value in settings.values() if isinstance(value, str)}
+        self._own = {value for value in SETTINGS.values() if isinstance(value, str)}
         self._own |= {hook.read_text(encoding="utf-8") for hook in ROOT.glob("hooks/*_gen_*.py")}
         check_command_line()
 

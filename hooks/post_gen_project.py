@@ -53,7 +53,7 @@ def begin_repository() -> bool:
 
     The index has the run bit of deployment.sh also where the file system has none.
     """
-    if is_in_repository(PROJECT):
+    if "<< cookiecutter | begins_repository >>" != "True" or is_in_repository(PROJECT):
         return False
     others = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")  # as a hook of git has them
     environment = {name: text for name, text in os.environ.items() if name not in others}
@@ -90,19 +90,25 @@ with VPC origins". If so, add the region to deployment/vpc_origins.py; if not, s
 another region, or without CloudFront.""")
 
 
-remove_unwanted(json.loads("<< cookiecutter | unwanted | literal >>"))
-set_modes(json.loads("<< cookiecutter | files | literal >>"))
-has_begun = begin_repository()
-if is_in_repository(PROJECT.parent) and Path(".github").exists():
-    print("GitHub reads .github only at the top of a repository, so move it there.")
-if "<< cookiecutter.use_cloudfront >>" == "True":
-    warn_of_region("<< cookiecutter.aws_region >>")
-
-folder = folder_from_here()
-print(f"""
+def show_next_steps(has_begun: bool) -> None:
+    """Say what was made, and what to do next."""
+    if is_in_repository(PROJECT.parent) and Path(".github").exists():
+        print("GitHub reads .github only at the top of a repository, so move it there.")
+    if "<< cookiecutter.use_cloudfront >>" == "True":
+        warn_of_region("<< cookiecutter.aws_region >>")
+    folder = folder_from_here()
+    begin = "" if is_in_repository(PROJECT) else f"git init -b {BRANCH} && "
+    print(f"""
 Your chatbot is in {folder}{" (a git repository without a commit)" if has_begun else ""}.
   Try it in the browser:  cd {folder} && python3 dev.py run
-  Keep what you have:     git add --all && git commit -m 'Begin'
+  Keep what you have:     {begin}git add --all && git commit -m 'Begin'
   Deploy it to AWS:       ./deployment.sh doctor && ./deployment.sh
   Read on:                README.md
 """)
+
+
+remove_unwanted(json.loads("<< cookiecutter | unwanted | literal >>"))
+set_modes(json.loads("<< cookiecutter | files | literal >>"))
+has_begun = begin_repository()
+if "<< cookiecutter | is_for_comparison >>" != "True":
+    show_next_steps(has_begun)

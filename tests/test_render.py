@@ -33,6 +33,7 @@ FILES = {
     ".gitignore",
     ".pre-commit-config.yaml",
     ".streamlit/config.toml",
+    ".template.json",
     "AGENTS.md",
     "Dockerfile",
     "LICENSE",

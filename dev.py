@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Try, test, measure and release this template: `python3 dev.py demo`, `… test`, `… benchmark`.
+"""Try, test, measure and release this template: `python3 dev.py demo`, `… test`, and others.
 
 It needs only Python 3.11 or newer and its standard library. Everything else goes to the virtual
 environment .venv and the folder build.
@@ -32,21 +32,27 @@ project_dev = load_project_dev()
 REQUIREMENTS = ROOT / "requirements-dev.txt"  # what rendering and the tests need
 
 
-def demo(options: argparse.Namespace) -> None:
-    """Render a project with the defaults, and serve it with the offline demo model."""
-    project_dev.check_port("localhost", options.port, "dev.py demo")
-    python = project_dev.make_environment(ROOT / "build" / "demo-venv", ROOT / "requirements.txt")
+def render(python: Path) -> Path:
+    """Render a project with the defaults; return its folder."""
     project_dev.say(f"Rendering a project in {DEMO.relative_to(ROOT)}")
     config = DEMO / "cookiecutter.yaml"  # writes nothing to the user's home folder
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(f'replay_dir: "{DEMO / "replay"}"\n', encoding="utf-8")
-    command = [python, "-m", "cookiecutter", ROOT, "--no-input", "--config-file", config]
-    command += ["--overwrite-if-exists", "--output-dir", DEMO]
+    command = [str(python), "-m", "cookiecutter", str(ROOT), "--no-input"]
+    command += ["--config-file", str(config)]
+    command += ["--overwrite-if-exists", "--output-dir", str(DEMO)]
     rendered = subprocess.run(command, capture_output=True, text=True)
     if rendered.returncode:
         lines = project_dev.last_lines(rendered.stdout + rendered.stderr)
         raise project_dev.DevError(f"The project could not be rendered:\n{lines}")
-    project = DEMO / "team-chatbot"
+    return DEMO / "team-chatbot"
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Render a project with the defaults, and serve it with the offline demo model."""
+    project_dev.check_port("localhost", options.port, "dev.py demo")
+    python = project_dev.make_environment(ROOT / "build" / "demo-venv", ROOT / "requirements.txt")
+    project = render(python)
     environment = os.environ | {"CHATBOT_BACKEND": os.environ.get("CHATBOT_BACKEND") or "demo"}
     serve = [sys.executable, str(project / "dev.py"), "run", f"--port={options.port}"]
     # Replaces this process, so that Ctrl-C and other signals reach the server directly.
@@ -81,6 +87,17 @@ def distribution(options: argparse.Namespace) -> None:
     sys.exit(subprocess.run(command).returncode)
 
 
+def pictures(options: argparse.Namespace) -> None:
+    """Take pictures of a rendered project's page, which the documents show."""
+    python = project_dev.make_environment(ROOT / ".venv", REQUIREMENTS)
+    project = render(python)
+    command = [str(python), "-B", "-m", "support.pictures"]
+    command += [str(project), str(options.folder.resolve())]
+    paths = os.pathsep.join([str(ROOT / "tests"), str(project)])
+    environment = os.environ | {"PYTHONPATH": paths}
+    sys.exit(subprocess.run(command, cwd=ROOT, env=environment).returncode)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -101,6 +118,9 @@ def main() -> None:
     )
     distribution_parser.add_argument("folder", type=Path)
     distribution_parser.set_defaults(action=distribution)
+    pictures_parser = commands.add_parser("pictures", help="take pictures of the page")
+    pictures_parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "pictures")
+    pictures_parser.set_defaults(action=pictures)
     project_dev.call(parser)
 
 

@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from chatbot import service, sign_in
 from chatbot.page import wording
 from chatbot.page.scripts import SCRIPTS
-from chatbot.page.theme import colors
+from chatbot.page.theme import variables
 from chatbot.settings import Settings, SettingsError, load_settings, makes_people_sign_in
 from chatbot.web import gate
 from chatbot.web.admission import Admission
@@ -69,7 +69,7 @@ def gates(settings: Settings) -> list[Middleware]:
             settings=settings.sign_in,
             sessions=settings.sessions_dir,
             title=settings.title,
-            colors=colors(),
+            colors=variables(),
         )
     ]
 
@@ -99,7 +99,7 @@ app = st.App(
             static=STREAMLITS_FILES,
             sessions=settings.sessions_dir,
             title=settings.title,
-            colors=colors(),
+            colors=variables(),
             is_framed=bool(settings.frame_ancestors),
         ),
         Middleware(BalancerHealth, shutdown),

@@ -1,19 +1,22 @@
 """The page that staff see, from top to bottom; chatbot/page/ draws its parts."""
 
+import logging
+
 import streamlit as st
 
 from chatbot import service
 from chatbot.answers import Assistant
 from chatbot.conversations import Turn
-from chatbot.markdown import as_text
 from chatbot.page import (
+    about,
     account,
     chats,
     choices,
     composer,
+    frame,
     messages,
+    notices,
     opening,
-    usage,
     waiting,
     wording,
 )
@@ -21,14 +24,14 @@ from chatbot.page.state import Tab, current_tab
 from chatbot.settings import Settings, SettingsError
 from chatbot.storage import StorageError
 
+log = logging.getLogger(__name__)
+
 
 def draw_page(settings: Settings, assistant: Assistant) -> None:
-    """Draw the page. What may wait for the storage comes first, then all that a person sees.
-
-    Raises StorageError if the open conversation was deleted while an answer grew.
-    """
+    """Draw the page. What may wait for the storage comes first, then all that a person sees."""
     tab = current_tab()
     composer.draw_input()
+    frame.draw_footer(settings)
     opening.begin_run(tab, settings)
     waiting.run_pending_action()
     opening.read_storage(tab)
@@ -36,23 +39,21 @@ def draw_page(settings: Settings, assistant: Assistant) -> None:
     composer.send_outbox(tab, assistant, model)
     account.end_if_over(tab)
     choices.keep_choices(tab, model)
+    frame.name_tab(tab, settings.title)
 
     with st.sidebar:
         draw_sidebar(tab, settings, assistant)
+    with frame.header(settings):
+        choices.draw_model(assistant.models)
     draw_conversation(tab, assistant, model)
 
 
 def draw_sidebar(tab: Tab, settings: Settings, assistant: Assistant) -> None:
     """Draw the sidebar, from top to bottom."""
-    st.title(as_text(settings.title), anchor=False)
-    st.caption(f"Hostname `{settings.hostname}`  \nSession `{tab.session.id[:8]}`")
-    account.draw_account(tab)
-    choices.draw_model(assistant.models)
+    frame.draw_name(settings.title)
     chats.draw_new_chat(tab)
     chats.draw_chats(tab)
-    usage.draw_usage(tab, assistant)
-    if settings.sign_in:
-        usage.draw_everyones_usage(tab, settings.sessions_dir, settings.sign_in.admin_groups)
+    about.draw(tab, settings, assistant)
 
 
 def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
@@ -95,16 +96,19 @@ def draw_message_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str)
 
 
 def main() -> None:
-    """Draw the page, or say why it can't be drawn."""
+    """Draw the page, or say why it can't be drawn; what is drawn already stays."""
     st.set_page_config(page_title="Chatbot", page_icon="💬")
     try:
         shared = service.start()
         st.set_page_config(page_title=shared.settings.title)
         draw_page(shared.settings, shared.assistant)
     except SettingsError as error:
-        st.error(f"The chatbot can't start. {wording.error(error)}", icon=":material/error:")
+        notices.draw(wording.cannot_start(wording.error(error)))
     except StorageError as error:
-        st.error(wording.error(error), icon=":material/error:")
+        notices.draw_error(error)
+    except Exception:
+        log.exception(wording.FAULT)
+        notices.draw(wording.fault())
 
 
 main()

@@ -18,6 +18,7 @@ from support.browsing import (
     LONG,
     NO_STORAGE,
     SCREENSHOTS,
+    about,
     add_cookies_of_other_applications,
     block_cookies,
     choose_model,
@@ -77,7 +78,7 @@ def test_an_answer_streams_and_survives_thirty_refreshes(
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     expect(messages(page).nth(1).get_by_role("table")).to_be_visible()
-    hostname = sidebar(page).locator("code").first
+    hostname = about(page).locator("code").first
     hostname.evaluate("element => element.textContent = 'my-laptop'")  # docs show it to the world
     page.screenshot(path=SCREENSHOTS / "chat.png")
     session = session_of(page)

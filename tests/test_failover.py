@@ -18,6 +18,7 @@ from support.browsing import (
     hostname_of,
     messages,
     needs_browser,
+    open_about,
     open_page,
     prompt_box,
     say,
@@ -376,8 +377,8 @@ def test_everything_is_deleted_on_both_tasks(
     say(page, "Forget me")
     expect(answer(page)).to_contain_text("An answer.")
     device = open_elsewhere(cluster, browser, page)
-    page.get_by_role("button", name="Delete everything").click()
-    page.get_by_role("button", name="Delete for good").click()
+    open_about(page).get_by_role("button", name="Delete all my chats").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete all chats").click()
     expect(messages(page)).to_have_count(0)
     device.reload()
     expect(device.get_by_text("How can I help?")).to_be_visible()

@@ -21,7 +21,7 @@ from playwright.sync_api import BrowserContext, Page, Playwright, expect
 
 from support.aws_emulator import command_line, emulator, needs_aws, remove_what_is_lacking
 from support.aws_sandbox import Sandbox
-from support.browsing import CHROMIUM, FLAGS, LONG, SCREENSHOTS, messages, say, sidebar
+from support.browsing import CHROMIUM, FLAGS, LONG, SCREENSHOTS, messages, open_about, say, sidebar
 from support.cluster import HAPROXY, Cluster
 from support.projects import Project, share_environment
 from support.rendering import Bake
@@ -186,7 +186,7 @@ def test_an_invited_person_chats_signs_out_and_is_found(
     kept = {each["name"]: each for each in visitor.cookies()}
     assert kept["_streamlit_user"]["secure"] and kept["_streamlit_user"]["httpOnly"]
 
-    page.get_by_role("button", name="Sign out").click()
+    open_about(page).get_by_role("button", name="Sign out").click()
     expect(page.get_by_text("Please sign in.")).to_be_visible()
     assert page.url == f"{deployment.address}/"
     log_in(page, CHOSEN)

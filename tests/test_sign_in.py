@@ -15,6 +15,7 @@ from support.browsing import (
     hostname_of,
     messages,
     needs_browser,
+    open_about,
     prompt_box,
     say,
     session_of,
@@ -121,7 +122,7 @@ def sign_out_a_copy(visitor: BrowserContext, cluster: Cluster, other: BrowserCon
 
 
 def sign_out(page: Page) -> None:
-    page.get_by_role("button", name="Sign out").click()
+    open_about(page).get_by_role("button", name="Sign out").click()
     expect_sign_in(page)
 
 
@@ -215,7 +216,7 @@ def test_a_slow_sign_out_is_not_broken_off(
     held: list[Route] = []
     page.route("**/auth/logout", lambda route: held.append(route))
     with page.expect_request("**/auth/logout"):
-        page.get_by_role("button", name="Sign out").click(no_wait_after=True)
+        open_about(page).get_by_role("button", name="Sign out").click(no_wait_after=True)
     with page.expect_response(lambda each: each.status == 401):  # as the page looks every time
         sign_out_a_copy(visitor, cluster, new_device())
     held[0].continue_()

@@ -28,6 +28,7 @@ from botocore.exceptions import (
 )
 
 from chatbot.connections import breakable_by, make_breakable, shut_down
+from chatbot.errors import Facts
 from chatbot.models import (
     Cancellation,
     Events,
@@ -77,22 +78,26 @@ class Bedrock:
                 "guardrailVersion": self._guardrail.version,
                 "streamProcessingMode": "sync",  # nothing is shown that it has not seen
             }
-        client = None
+        client, answered = None, {}
         try:
             client = self._connect()
             with breakable_by(cancellation):
-                opened = client.converse_stream(**request)["stream"]
-            with closing(opened) as stream:
+                answered = client.converse_stream(**request)
+            with closing(answered["stream"]) as stream:
                 # Closing would not wake the thread that reads; only urllib3's response can.
                 cancellation.on_cancel(partial(shut_down, stream._raw_stream))
                 yield from _read(stream)
-        except ModelError:
+        except ModelError as error:
+            error.facts |= _request_of(answered)
             raise
         except Exception as error:  # anything can break below botocore: urllib3, ssl, a parser
             if cancellation.cancelled:
                 return
             log.warning("Bedrock, %s: %s: %s", model.id, type(error).__name__, error)
             model_error = _to_model_error(error)
+            model_error.facts |= _request_of(getattr(error, "response", None)) or _request_of(
+                answered
+            )
             if model_error.code in _OF_THE_CLIENT:
                 self._drop(client)
             raise model_error from error
@@ -248,6 +253,12 @@ def _to_model_error(error: Exception) -> ModelError:
         case _:
             code = "broke_off"
     return ModelError(code, error=name)
+
+
+def _request_of(response: Any) -> Facts:
+    """Return the id of the request, as a fact of its error, if Bedrock has answered with one."""
+    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    return {"request": str(metadata["RequestId"])[:100]} if metadata.get("RequestId") else {}
 
 
 def _find_reason(code: str, message: str) -> str:

@@ -174,7 +174,8 @@ class Finish:
 class ModelError(ChatbotError):
     """The model could not answer, or not to the end.
 
-    facts: error, the name that the cause has for whoever runs the chatbot.
+    facts: error, the name that the cause has for whoever runs the chatbot; request, the provider's
+        id of the request, if there is one.
     """
 
 

@@ -73,6 +73,9 @@ class Settings:
     sessions_dir: the folder that all tasks share (CHATBOT_SESSIONS_DIR).
     backend: "bedrock" or "demo", where answers come from (CHATBOT_BACKEND).
     title: the name on the page (CHATBOT_TITLE).
+    footer: what the team says below the input, before how long chats are kept (CHATBOT_FOOTER).
+    contact: whom people may ask when something went wrong: an e-mail address, a web address, or
+        words (CHATBOT_CONTACT).
     hostname: the task that the page names as its host; the machine's name, unless two tasks run on
         one machine (CHATBOT_HOSTNAME).
     system_prompt: what the models are told before each conversation (CHATBOT_SYSTEM_PROMPT).
@@ -95,6 +98,8 @@ class Settings:
     sessions_dir: Path
     backend: str
     title: str
+    footer: str
+    contact: str
     hostname: str
     system_prompt: str
     retention_days: int
@@ -136,6 +141,8 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         sessions_dir=Path(variable("CHATBOT_SESSIONS_DIR", str(ROOT / "session_data"))),
         backend=backend,
         title=clean(variable("CHATBOT_TITLE", "Chatbot")),
+        footer=clean(variable("CHATBOT_FOOTER")),
+        contact=clean(variable("CHATBOT_CONTACT")),
         hostname=clean(variable("CHATBOT_HOSTNAME", socket.gethostname())),
         system_prompt=clean(variable("CHATBOT_SYSTEM_PROMPT", SYSTEM_PROMPT)),
         retention_days=int(days),

@@ -14,6 +14,7 @@ from chatbot import answers, demo, service
 from chatbot.conversations import Conversation, new_conversation_id
 from chatbot.identity import new_key, session_folder
 from chatbot.page.state import Tab
+from chatbot.page.wording import FAULT
 from chatbot.records import Claim, End, Prompt, Text
 from chatbot.sessions import Session
 from chatbot.settings import ROOT
@@ -38,6 +39,14 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(answers, "SAVE_EVERY", 0.02)
     service.forget()
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def no_fault_of_the_page(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No test passes over a fault that the page itself has told."""
+    yield
+    faults = [each for each in caplog.get_records("call") if each.message == FAULT]
+    assert not faults, faults[0].exc_text
 
 
 @pytest.fixture

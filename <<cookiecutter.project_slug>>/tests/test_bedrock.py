@@ -5,7 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.bedrock import TOO_LONG, BedrockStandIn, Cut, Fail, Reason, Refuse, Silence, Stop
+from support.bedrock import (
+    REQUEST_ID,
+    TOO_LONG,
+    BedrockStandIn,
+    Cut,
+    Fail,
+    Reason,
+    Refuse,
+    Silence,
+    Stop,
+)
 from support.models import HELLO, MODEL, listen, talk
 
 from chatbot.bedrock import Bedrock
@@ -134,7 +144,7 @@ def test_a_refusal_is_explained(bedrock: BedrockStandIn, refusal: Refuse, code: 
     with pytest.raises(ModelError, match=f"^{code}:") as caught:
         listen(Bedrock("us-east-1"))
     assert caught.value.code == code
-    assert caught.value.facts == {"error": refusal.code}
+    assert caught.value.facts == {"error": refusal.code, "request": REQUEST_ID}
 
 
 ON_DEMAND = (
@@ -208,7 +218,7 @@ def test_what_the_service_says_is_understood(
     bedrock.reply(Refuse(400, name, message))
     with pytest.raises(ModelError) as caught:
         listen(Bedrock("us-east-1"))
-    assert (caught.value.code, caught.value.facts) == (code, {"error": name})
+    assert (caught.value.code, caught.value.facts["error"]) == (code, name)
 
 
 def test_a_model_that_does_not_exist_is_explained(bedrock: BedrockStandIn) -> None:
@@ -237,7 +247,7 @@ def test_what_arrived_before_a_break_is_kept(
     with pytest.raises(ModelError, match=f"^{code}:") as caught:
         next(stream)
     if isinstance(break_, Fail):
-        assert caught.value.facts == {"error": break_.code}
+        assert caught.value.facts == {"error": break_.code, "request": REQUEST_ID}
 
 
 def stop_when_asked(bedrock: BedrockStandIn, backend: Bedrock, count: int) -> None:

@@ -14,7 +14,7 @@ from support.web import Answer, Site, served, streamlit
 
 from chatbot.conversations import Conversation
 from chatbot.identity import is_key, new_key, session_folder
-from chatbot.page.theme import colors
+from chatbot.page.theme import variables
 from chatbot.records import Claim, End, Prompt, Text
 from chatbot.sessions import Session
 from chatbot.web.index import Index
@@ -44,7 +44,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     running = []
 
     def start(*, is_framed: bool = False, title: str = "Chatbot") -> Site:
-        app = Index(streamlit, STREAMLITS_FILES, tmp_path / "sessions", title, colors(), is_framed)
+        app = Index(
+            streamlit, STREAMLITS_FILES, tmp_path / "sessions", title, variables(), is_framed
+        )
         running.append(served(app))
         return running[-1].__enter__()
 

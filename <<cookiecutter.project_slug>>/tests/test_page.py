@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import pytest
 from streamlit.testing.v1 import AppTest
 from support.bedrock import BedrockStandIn, Refuse, Stop
-from support.page import OpenPage, click, read_messages, say
+from support.page import OpenPage, about, click, read_messages, say
 from support.store import append, new_session
 
 from chatbot import journals, service
@@ -40,7 +40,7 @@ def test_a_new_visitor_finds_an_invitation_and_leaves_nothing(
     assert not page.exception
     assert page.header[0].value == "How can I help?"
     assert page.selectbox[0].label == "Model"
-    assert session.id[:8] in page.sidebar.caption[0].value
+    assert session.id[:8] in about(page).caption[-1].value
     page.run()
     click(page, "New chat")
     assert not session.folder.parent.exists()
@@ -210,8 +210,8 @@ def test_the_model_that_a_new_visitor_chose_comes_back(open_page: OpenPage) -> N
     page.selectbox[0].set_value(last).run()
     say(page, "Hello")
     assert open_page().selectbox[0].value == last
-    click(page, "Delete everything")
-    click(page, "Delete for good")
+    click(page, "Delete all my chats")
+    click(page, "Delete all chats")
     say(page, "Hello again")
     assert open_page().selectbox[0].value == last
 
@@ -429,11 +429,11 @@ def test_a_person_deletes_everything_that_is_kept(open_page: OpenPage, session: 
     assert session["visited"]
     click(page, "New chat")
     say(page, "Hello again")
-    click(page, "Delete everything")
+    click(page, "Delete all my chats")
     click(page, "Keep")
     assert len(session.conversations()) == 2
-    click(page, "Delete everything")
-    click(page, "Delete for good")
+    click(page, "Delete all my chats")
+    click(page, "Delete all chats")
     assert read_messages(page) == []
     assert [each.name for each in session.folder.iterdir()] == ["usage.jsonl"]
     say(page, "A new life")
@@ -606,7 +606,7 @@ def test_a_storage_fault_keeps_what_this_tab_has_read(
     assert "is missing" in page.error[0].value
     assert read_messages(page) == before
     assert "Hello" in [button.label for button in page.sidebar.button]
-    assert page.sidebar.selectbox[0].label == "Model"
+    assert page.selectbox[0].label == "Model"
     away.rename(root)
     page.run()
     assert not page.error
@@ -627,7 +627,7 @@ def test_a_new_tab_during_a_storage_fault_keeps_its_address_and_the_choice_of_th
     other = open_page(chat=address)
     assert "is missing" in other.error[0].value
     assert not other.header
-    assert session.id[:8] in other.sidebar.caption[0].value
+    assert session.id[:8] in about(other).caption[-1].value
     away.rename(root)
     other.run()
     assert read_messages(other)[0] == "Hello"

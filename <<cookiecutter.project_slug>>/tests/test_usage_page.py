@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Block
 from support.bedrock import BedrockStandIn, Refuse
-from support.page import OpenPage, click, read_messages, say
+from support.page import OpenPage, about, click, read_messages, say
 from support.store import new_session
 
 from chatbot import sign_in, usage
@@ -54,7 +54,7 @@ def used(tokens: int, cost: float = 0.0, days_ago: int = 0) -> Used:
 
 
 def sections(page: AppTest) -> list[str]:
-    return [each.label for each in page.sidebar.expander]
+    return [each.label for each in about(page).expander]
 
 
 def test_without_a_limit_and_a_sign_in_the_page_is_as_ever(open_page: OpenPage) -> None:
@@ -69,7 +69,7 @@ def test_a_person_sees_the_days_tokens_and_the_last_days_by_model(
     use(session, Used(usage.today(), "an|old *model", 5, 0))
     page = open_page()
     assert sections(page) == ["My usage"]
-    [section] = page.sidebar.expander
+    [section] = about(page).expander
     assert section.caption[0].value == "Today (UTC): 1,512 of 20,000 tokens."
     assert read_table(section) == [
         ["Day", "Model", "Tokens", "US dollars"],
@@ -180,8 +180,10 @@ def test_a_time_is_the_persons_own_as_far_as_it_is_known(
 
 def test_who_deletes_everything_is_told_that_the_numbers_stay(open_page: OpenPage) -> None:
     page = say(open_page(), "Hello")
-    click(page, "Delete everything")
-    assert "Your usage stays" in page.sidebar.caption[-1].value
+    click(page, "Delete all my chats")
+    said = [each.value for each in page.markdown]
+    assert any("deletes your chat, with all that was said and attached" in each for each in said)
+    assert any("Your usage stays" in each for each in said)
 
 
 def test_usage_is_a_persons_once_they_have_asked(open_page: OpenPage, sign_in_as: SignInAs) -> None:
@@ -205,12 +207,12 @@ def test_administrators_see_everybodys_usage_by_day(
     sign_in_as(BOSS)
     page = open_page()
     assert sections(page) == ["My usage", "Everybody's usage"]
-    everybodys = page.sidebar.expander[1]
+    everybodys = about(page).expander[1]
     assert not everybodys.markdown
     assert everybodys.get("link_button")[0].proto.url == "/usage.csv"
     click(page, "Show the last 7 days")
     assert not page.exception
-    assert read_table(page.sidebar.expander[1]) == [
+    assert read_table(about(page).expander[1]) == [
         ["Day", "Person", "Tokens", "US dollars"],
         [usage.days_ago(0), browser.id[:8], "7", "?"],
         [usage.days_ago(0), "Ada *Lovelace*", "1,234", "0.50"],

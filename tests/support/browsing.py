@@ -83,23 +83,36 @@ def sidebar(page: Page) -> Any:
     return page.get_by_test_id("stSidebar")
 
 
+def about(page: Page) -> Any:
+    """Return the section "Settings and about", whose text is there even while it is folded."""
+    return page.locator(".st-key-about")
+
+
+def open_about(page: Page) -> Any:
+    """Unfold the section, and return it."""
+    section = about(page).locator("details").first
+    if not section.evaluate("element => element.open"):
+        section.locator("summary").first.click()
+    return section
+
+
 def session_of(page: Page) -> str:
-    expect(sidebar(page)).to_contain_text(re.compile("Session [0-9a-f]{8}"))
-    found = re.search(r"Session ([0-9a-f]{8})", sidebar(page).inner_text())
+    expect(about(page)).to_contain_text(re.compile("Session [0-9a-f]{8}"))
+    found = re.search(r"Session ([0-9a-f]{8})", about(page).text_content())
     assert found
     return found[1]
 
 
 def hostname_of(page: Page) -> str:
-    """Return the name of the host that serves the page, as its sidebar tells."""
-    expect(sidebar(page)).to_contain_text("Hostname")
-    found = re.search(r"Hostname (\S+)", sidebar(page).inner_text())
+    """Return the name of the host that serves the page, as it tells itself."""
+    expect(about(page)).to_contain_text("Hostname")
+    found = re.search(r"Hostname (\S+)", about(page).text_content())
     assert found
     return found[1]
 
 
 def choose_model(page: Page, name: str) -> None:
-    sidebar(page).get_by_test_id("stSelectbox").click()
+    page.locator(".st-key-header").get_by_test_id("stSelectbox").first.click()
     page.get_by_role("option", name=name).click()
 
 

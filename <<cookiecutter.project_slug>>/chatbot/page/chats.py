@@ -7,7 +7,7 @@ import streamlit as st
 
 from chatbot.markdown import as_text
 from chatbot.page import wording
-from chatbot.page.state import EVERYTHING, Tab
+from chatbot.page.state import Tab
 from chatbot.page.waiting import run_next
 
 CHATS_SHOWN = 20  # until somebody asks for all of them
@@ -61,22 +61,6 @@ def draw_chats(tab: Tab) -> None:
                 _draw_confirmation(tab, partial(tab.session.delete_conversation, chat.id))
         if len(shown) < len(tab.chats):
             st.button(f"Show all {len(tab.chats)}", type="tertiary", on_click=tab.show_all_chats)
-        if tab.chats:
-            _draw_delete_everything(tab)
-
-
-def _draw_delete_everything(tab: Tab) -> None:
-    st.button(
-        "Delete everything",
-        icon=":material/delete_forever:",
-        type="tertiary",
-        help=wording.DELETE_EVERYTHING,
-        on_click=tab.ask_to_confirm,
-        args=(EVERYTHING,),
-    )
-    if tab.confirming == EVERYTHING:
-        st.caption(wording.USAGE_STAYS)
-        _draw_confirmation(tab, tab.session.delete)
 
 
 def _draw_confirmation(tab: Tab, delete: Callable[[], None]) -> None:

@@ -27,13 +27,15 @@ def chosen_model(tab: Tab, models: dict[str, Model]) -> str:
 
 
 def draw_model(models: dict[str, Model]) -> None:
-    """Draw the choice of the model."""
+    """Draw the choice of the model, which stands above the chat without its label."""
     st.selectbox(
         "Model",
         list(models),
         format_func=lambda key: models[key].name,
         key=_MODEL,
         on_change=_model_changed,
+        label_visibility="collapsed",
+        width=260,
     )
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from chatbot.answers import Assistant
 from chatbot.conversations import new_turn_id
 from chatbot.journals import DeletedError
-from chatbot.page import opening, wording
+from chatbot.page import notices, opening, wording
 from chatbot.page.clock import time_zone
 from chatbot.page.state import Tab, Unsent, current_tab
 from chatbot.page.waiting import run_interruptibly
@@ -28,8 +28,8 @@ def draw_input() -> None:
     notice = st.bottom.empty()
     if tab.too_long:
         st.session_state[_INPUT] = tab.too_long
-        sentence = wording.too_long(len(tab.too_long), PROMPT_LENGTH)
-        notice.error(sentence, icon=":material/error:")
+        with notice.container():
+            notices.draw(wording.too_long(len(tab.too_long), PROMPT_LENGTH))
     submitted = st.chat_input("Ask anything", key=_INPUT, on_submit=_queue_prompt)
     tab.too_long = ""
     if submitted and not tab.prompt_queued:  # the input was drawn by another task
@@ -104,7 +104,7 @@ def _remember_person(tab: Tab) -> None:
 def draw_refusal(tab: Tab) -> None:
     """Say why an answer is not tried again."""
     if tab.refused:
-        st.error(wording.error(tab.refused, time_zone()), icon=":material/error:")
+        notices.draw_error(tab.refused)
 
 
 def draw_unsent(tab: Tab) -> None:
@@ -116,7 +116,7 @@ def draw_unsent(tab: Tab) -> None:
         for unsent in tab.outbox:
             with st.chat_message("user"):
                 st.text(unsent.prompt, width="stretch")
-        st.error(wording.not_sent(tab.not_sent, time_zone()), icon=":material/error:")
+        notices.draw_error(tab.not_sent, wording.not_sent(tab.not_sent, time_zone()))
         with st.container(horizontal=True):
             st.button("Send again", icon=":material/refresh:")  # as each run of the page does
             st.button("Discard", on_click=tab.outbox.clear)

@@ -1,18 +1,19 @@
 """Messages: turns as they are shown, the answer in progress, and what is said about them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from chatbot.answers import Assistant
+from chatbot.answers import Assistant, Progress
 from chatbot.context import count_fitting_turns
 from chatbot.conversations import Conversation, Turn
 from chatbot.markdown import as_text
-from chatbot.page import parts, wording
+from chatbot.page import notices, parts, wording
 from chatbot.page.scripts import SCROLL_HERE
 from chatbot.page.state import TURNS_AT_A_TIME, TURNS_SHOWN, Tab, current_tab
 from chatbot.page.waiting import run_next
+from chatbot.storage import StorageError
 
 # A line feed in a table's cell breaks the line, and a table that is too wide scrolls by itself.
 # Each paragraph has the direction of its own text. Below each diagram stands its source, which is
@@ -91,10 +92,14 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
             with actions:
                 draw_actions(turn)
     for turn, growing, answer, actions in in_progress:
-        with answer:
-            _draw_answer_in_progress(tab, assistant, turn.id, growing)
-        with actions:
-            draw_actions(tab.conversation.turn(turn.id))
+        try:
+            with answer:
+                _draw_answer_in_progress(tab, assistant, turn.id, growing)
+            with actions:
+                draw_actions(tab.conversation.turn(turn.id))
+        except StorageError as error:  # the conversation is deleted, or can't be read for long
+            with answer:
+                notices.draw_error(error)
     if len(tab.conversation.turns) > len(turns):  # another tab has sent a message meanwhile
         st.rerun()
 
@@ -122,20 +127,33 @@ def _draw_answer_in_progress(
         args=(assistant.stop, tab.conversation, turn_id),
     )
     said = ""
-    for progress in assistant.follow(tab.conversation, turn_id):
+    for progress in _follow(assistant, tab, turn_id, stop):
         growing.draw(progress.turn.answer)
         sentence = wording.unsaved(progress.storage_error) if progress.storage_error else ""
         if sentence != said:
             said = sentence
-            if said:
-                notice.error(said)
+            if progress.storage_error:
+                with notice.container():
+                    notices.draw(said, notices.details_of(progress.storage_error))
             else:
                 notice.empty()
         current_tab()  # Streamlit can end a run only when it is called; this sends nothing
     notice.empty()
     growing.draw_whole(progress.turn.answer)
     stop.empty()
+    notices.note_failure(tab, progress.turn)
     _draw_end(tab, assistant, progress.turn)
+
+
+def _follow(
+    assistant: Assistant, tab: Tab, turn_id: str, stop: DeltaGenerator
+) -> Iterator[Progress]:
+    """Follow the answer; if that fails, there is nothing to stop any more."""
+    try:
+        yield from assistant.follow(tab.conversation, turn_id)
+    except StorageError:
+        stop.empty()
+        raise
 
 
 def _draw_end(tab: Tab, assistant: Assistant, turn: Turn) -> None:
@@ -148,9 +166,7 @@ def _draw_end(tab: Tab, assistant: Assistant, turn: Turn) -> None:
         by_this_tab = turn.facts.get("by") in tab.sent
         st.caption(wording.stopped(turn, by_this_tab=by_this_tab, was_shown=turn.id in tab.watched))
     elif turn.state == "failed":
-        st.error(sentence, icon=":material/error:")
-        cause = str(turn.facts.get("error", turn.code))
-        st.caption(f"For whoever runs the chatbot: {as_text(cause)}")
+        notices.draw_failure(tab, turn, assistant.name_of(turn.model))
     elif sentence:
         st.info(sentence, icon=":material/info:")
 
@@ -158,7 +174,7 @@ def _draw_end(tab: Tab, assistant: Assistant, turn: Turn) -> None:
 def draw_storage_error(tab: Tab) -> None:
     """Say what could not be read or done, unless the unsent messages say so."""
     if tab.storage_error and not (tab.outbox and tab.not_sent):
-        st.error(wording.error(tab.storage_error), icon=":material/error:")
+        notices.draw_error(tab.storage_error)
 
 
 def draw_notes(conversation: Conversation, assistant: Assistant, model_key: str) -> None:

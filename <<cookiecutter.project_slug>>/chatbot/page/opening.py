@@ -18,6 +18,7 @@ def begin_run(tab: Tab, settings: Settings) -> None:
     Ends the script's run if that is not known yet, or no more.
     """
     tab.slow_notice = st.empty()
+    tab.contact, tab.hostname = settings.contact, settings.hostname
     tab.storage_error = tab.not_sent = tab.refused = None
     owner: str | Person
     if settings.sign_in:

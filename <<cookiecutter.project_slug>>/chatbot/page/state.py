@@ -17,7 +17,6 @@ from chatbot.usage import LimitError, Row
 
 TURNS_SHOWN = 25  # of the newest ones; each further click on "Show earlier" adds as many
 TURNS_AT_A_TIME = 5  # leave the page, once there are more
-EVERYTHING = "everything"  # what `Tab.confirming` is, when it is no conversation's id
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Tab:
     chats_shown: whether all of them are shown, instead of the newest.
     turns_shown: how many of the newest turns are shown, or a few more.
     drawn: which conversation the page has drawn, and which turn first; and in which of the places.
-    confirming: the conversation about to be deleted by its id, EVERYTHING, or "".
+    confirming: the conversation about to be deleted by its id, or "".
     model_read: whether the select box shows the person's choice, instead of a default.
     kept: the choices that are known to be on the disk, by name.
     remembered: who is known to be named in the session's usage.
@@ -58,6 +57,9 @@ class Tab:
     storage_error: why something could not be read or done in this run.
     not_sent: why the outbox could not be sent in this run.
     refused: the limit that kept an answer from being tried again in this run.
+
+    failed: when this tab saw an answer fail, by its turn's id and attempt, by time.monotonic.
+    contact, hostname: as in Settings.
 
     Set at the beginning of each run: slow_notice (the place for a sentence about slow storage),
     session, conversation (the one shown, with all that was read of it).
@@ -89,6 +91,9 @@ class Tab:
     storage_error: StorageError | None = None
     not_sent: ChatbotError | None = None
     refused: LimitError | None = None
+    failed: dict[tuple[str, int], float] = field(default_factory=dict)
+    contact: str = ""
+    hostname: str = ""
 
     slow_notice: DeltaGenerator = field(init=False)
     session: Session = field(init=False)
@@ -116,7 +121,7 @@ class Tab:
         self.turns_shown += TURNS_SHOWN
 
     def ask_to_confirm(self, what: str) -> None:
-        """Ask before this is deleted: a conversation by its id, or EVERYTHING; "" asks no more."""
+        """Ask before this conversation is deleted, by its id; "" asks no more."""
         self.confirming = what
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from chatbot.archives import ArchiveError
 from chatbot.conversations import Turn
 from chatbot.errors import ChatbotError, Facts
+from chatbot.languages import say, say_count
 from chatbot.models import ModelError
 from chatbot.settings import SettingsError
 from chatbot.usage import LimitError
@@ -135,10 +136,9 @@ NOTHING_KEPT = (
 )
 SIGN_IN = "Please sign in."
 PROVIDER_SILENT = "The sign-in service does not answer at the moment. Wait a minute and try again."
-DELETE_EVERYTHING = "All conversations, and all else that is kept about you except your usage"
-USAGE_STAYS = "Your usage stays: how many tokens you have used, but no text."
 ADMINISTRATORS_ONLY = "Only administrators may see what everybody has used."
 NOBODY = "Nothing is kept of that person."
+FAULT = "The page has a fault."  # for the log
 WAITING = "Begins when the answer above has ended."
 
 
@@ -293,3 +293,82 @@ def _fill(sentences: dict[str, str], code: str, facts: Facts) -> str:
         return sentences.get(code, sentences["other"]).format_map(facts)
     except (KeyError, ValueError, IndexError, AttributeError):
         return sentences["other"].format_map({"errno": "unknown"})
+
+
+# What the page says about itself, and around a notice.
+
+
+def footer(own_words: str, retention_days: int) -> str:
+    """Return the line below the input.
+
+    own_words: the team's, in the place of the page's own.
+    retention_days: after how many days without a visit a person's chats are deleted; 0: never.
+    """
+    words = own_words or say("Answers can be wrong: check what matters.")
+    return f"{words} {kept(retention_days)}"
+
+
+def kept(retention_days: int) -> str:
+    """Return how long chats are kept, as `footer` has it."""
+    if not retention_days:
+        return say("Chats are kept until you delete them.")
+    return say_count(
+        "Chats are kept for a day after your last visit.",
+        "Chats are kept for {count} days after your last visit.",
+        retention_days,
+    )
+
+
+def contact(whom: str) -> str:
+    """Return the sentence that says whom to ask: Markdown, as `whom` is."""
+    return say("Questions? Contact: {whom}", whom=whom)
+
+
+def can_try_again(time: str) -> str:
+    """Return the sentence above a countdown, with the time that is left."""
+    return say("You can try again in {time}.", time=time)
+
+
+def can_try_now() -> str:
+    """Return the sentence for when a countdown has ended."""
+    return say("You can try again now.")
+
+
+def details(facts: Facts) -> dict[str, str]:
+    """Return what whoever runs the chatbot wants to know, by its name on the page."""
+    names = {
+        "error": say("Error"),
+        "errno": say("System error"),
+        "request": say("Request"),
+        "model": say("Model"),
+        "host": say("Hostname"),
+    }
+    return {names[name]: str(value) for name, value in facts.items() if name in names and value}
+
+
+def fault() -> str:
+    """Return the sentence for a fault of the page itself."""
+    return say(
+        "The page has a fault. What you sent and what was answered is kept: load the page anew."
+    )
+
+
+def cannot_start(cause: str) -> str:
+    """Return the sentence for settings that can't be used."""
+    return say("The chatbot can't start. {cause}", cause=cause)
+
+
+def what_deletion_takes(chats: int) -> str:
+    """Return what goes with all chats."""
+    return say_count(
+        "This deletes your chat, with all that was said and attached, and the choices that the "
+        "chatbot remembers. It can't be undone.",
+        "This deletes your {count} chats, with all that was said and attached, and the choices "
+        "that the chatbot remembers. It can't be undone.",
+        chats,
+    )
+
+
+def what_deletion_leaves() -> str:
+    """Return what stays without any chat."""
+    return say("Your usage stays: how many tokens you have used, but no text.")

@@ -19,7 +19,7 @@ from chatbot.web.requests import is_https, is_page, person_of
 
 # The page's script in the order in which it runs: each file has names of its own, but for the first
 # one's, which all of them use.
-_SCRIPTS = ("elements", "start", "key", "sign_in", "sent", "phone", "first_sight")
+_SCRIPTS = ("elements", "start", "key", "sign_in", "sent", "phone", "countdown", "first_sight")
 
 
 def _join_scripts() -> str:
@@ -29,7 +29,9 @@ def _join_scripts() -> str:
 
 
 SCRIPT = _join_scripts()
-STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+STYLE = "".join(
+    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("look.css", "page.css")
+)
 # What the page loads only once its script has run, by the first word of its file's name.
 LATE = ("Button.", "ChatInput.", "Html.", "Selectbox.")
 FOUR_HUNDRED_DAYS = 34_560_000  # seconds; the longest life that browsers grant to a cookie

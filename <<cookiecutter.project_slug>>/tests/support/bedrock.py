@@ -36,6 +36,7 @@ TOO_LONG = {
 }
 # Characters that Bedrock does not take for text, though Python's `strip` keeps them.
 _NO_TEXT = "".join(map(chr, (0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0x2800, 0x3164, 0xFEFF)))
+REQUEST_ID = "8a6f0c1e-5b1d-4c0a-9a57-2f6d3b7e9c11"  # of all requests
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,7 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
             body = json.dumps({"message": refusal.message}).encode()
             self.send_response(refusal.status)
             self.send_header("x-amzn-ErrorType", refusal.code)
+            self.send_header("x-amzn-RequestId", REQUEST_ID)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -239,6 +241,7 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
                     return
             self.send_response(200)
             self.send_header("Content-Type", "application/vnd.amazon.eventstream")
+            self.send_header("x-amzn-RequestId", REQUEST_ID)
             self.send_header("Transfer-Encoding", "chunked")
             self.send_header("Connection", "close")  # so that Cut needs no special case
             self.end_headers()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Block
 
 OpenPage = Callable[..., AppTest]
 
@@ -12,6 +13,11 @@ def read_messages(page: AppTest) -> list[str]:
     return [
         "".join(part.value for part in (*each.text, *each.markdown)) for each in page.chat_message
     ]
+
+
+def about(page: AppTest) -> Block:
+    """Return the section "Settings and about" at the end of the sidebar."""
+    return next(each for each in page.sidebar.expander if each.label == "Settings and about")
 
 
 def say(page: AppTest, prompt: str) -> AppTest:

@@ -1,0 +1,62 @@
+"""Settings and about: who signed in, usage, what to do with all chats, and which task it is."""
+
+from html import escape
+
+import streamlit as st
+
+from chatbot.answers import Assistant
+from chatbot.languages import say
+from chatbot.page import account, usage, wording
+from chatbot.page.state import Tab
+from chatbot.page.waiting import run_next
+from chatbot.settings import Settings
+
+DOWNLOAD = "./chats.zip"  # where the server gives all chats of who asks
+
+
+def draw(tab: Tab, settings: Settings, assistant: Assistant) -> None:
+    """Draw the section at the bottom of the sidebar."""
+    with st.expander(say("Settings and about"), icon=":material/settings:", key="about"):
+        account.draw_account(tab)
+        usage.draw_usage(tab, assistant)
+        if settings.sign_in:
+            usage.draw_everyones_usage(tab, settings.sessions_dir, settings.sign_in.admin_groups)
+        if tab.chats:
+            _draw_download()
+            _draw_delete_all(tab)
+        host, session = say("Hostname"), say("Session")
+        st.caption(f"{host} `{settings.hostname}`  \n{session} `{tab.session.id[:8]}`")
+
+
+def _draw_download() -> None:
+    """Draw a link, and no button of Streamlit's: that would open another tab of the browser."""
+    label = escape(say("Download all my chats"))
+    st.html(f'<a class="download" href="{DOWNLOAD}" download>{label}</a>')
+
+
+def _draw_delete_all(tab: Tab) -> None:
+    """Draw a button that asks in a dialog, which Escape closes."""
+    if st.button(
+        say("Delete all my chats"),
+        key="all-chats-delete",
+        icon=":material/delete_forever:",
+        type="tertiary",
+    ):
+        title = say("Delete all my chats?")
+        st.dialog(title, icon=":material/delete_forever:")(_draw_question)(tab)
+
+
+def _draw_question(tab: Tab) -> None:
+    st.write(wording.what_deletion_takes(len(tab.chats)))
+    st.write(wording.what_deletion_leaves())
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if st.button(say("Keep"), key="all-chats-keep"):
+            st.rerun()
+        if st.button(
+            say("Delete all chats"),
+            key="all-chats-delete-now",
+            type="primary",
+            on_click=run_next,
+            args=(tab.session.delete,),
+        ):
+            st.rerun()

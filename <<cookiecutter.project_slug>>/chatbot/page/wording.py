@@ -6,6 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from chatbot.archives import ArchiveError
 from chatbot.conversations import Turn
 from chatbot.errors import ChatbotError, Facts
+from chatbot.languages import say, say_count
 from chatbot.models import ModelError
 from chatbot.settings import SettingsError
 from chatbot.usage import LimitError
@@ -277,6 +278,19 @@ def untitled(conversation_id: str) -> str:
     """Return the title of a conversation whose own can't be read: when it was begun."""
     day, time = conversation_id[:8], conversation_id[9:13]
     return f"Conversation of {day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:]} UTC"
+
+
+def about_answer(model: str, time: str, tokens: int, cost: float | None) -> str:
+    """Return the line under an answer: which model, when, how many tokens, and what they cost.
+
+    What is "", 0 or None is left out. cost: in US dollars.
+    """
+    facts = [model, time]
+    if tokens:
+        facts.append(say_count("{count} token", "{count} tokens", tokens))
+    if cost is not None:
+        facts.append(say("US$ {cost}", cost=f"{cost:.2f}" if cost >= 1 else f"{cost:.4f}"))
+    return " · ".join(fact for fact in facts if fact)
 
 
 def _time(seconds: str | int, zone: tzinfo) -> str:

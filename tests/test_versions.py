@@ -3,7 +3,6 @@
 import csv
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from threading import Event
 from typing import Any
@@ -158,9 +157,9 @@ def test_a_rating_with_its_comment_stays_and_is_exported(
 
 
 def read_feedback(project: Project) -> list[dict[str, str]]:
-    command = [str(project.python), "-m", "chatbot", "feedback"]
-    output = subprocess.run(command, cwd=project.path, capture_output=True, text=True, check=True)
-    return list(csv.DictReader(output.stdout.splitlines()))
+    python = str(project.path / ".venv" / "bin" / "python")
+    output = project.run(python, "-m", "chatbot", "feedback").stdout
+    return list(csv.DictReader(output.splitlines()))
 
 
 @pytest.mark.parametrize("is_allowed", [True, False])

@@ -79,6 +79,15 @@ m-4 6a2 2 0 0 1-2-2V6h2v14h11v2H5Z'/%3E%3C/svg%3E") center / contain;
 """
 
 
+def is_in_full(tab: Tab, turn: Turn) -> bool:
+    """Return whether a row shows all that can be done with an answer, instead of a menu."""
+    is_newest = turn.id == tab.conversation.turns[-1].id
+    in_full = is_newest or bool(turn.rating) or turn.id == tab.rating
+    if in_full:
+        tab.in_full.add(turn.id)
+    return in_full
+
+
 def row(kind: str, turn: Turn) -> DeltaGenerator:
     """Return the row under a prompt or an answer. kind: "prompt" or "answer"."""
     return st.container(key=f"under-{kind}-{turn.id}", horizontal=True, gap=None)

@@ -10,6 +10,7 @@ from chatbot.conversations import Turn
 from chatbot.page import (
     about,
     account,
+    actions,
     chats,
     choices,
     composer,
@@ -74,7 +75,10 @@ def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
         composer.draw_unsent(tab)
     with turns:
         messages.draw_turns(
-            tab, assistant, lambda turn: draw_message_actions(turn, tab, assistant, model)
+            tab,
+            assistant,
+            lambda turn: draw_prompt_actions(turn, tab, assistant, model),
+            lambda turn: draw_message_actions(turn, tab, assistant, model),
         )
 
 
@@ -83,16 +87,37 @@ def draw_empty_state() -> None:
     st.header("How can I help?", anchor=False)
 
 
+def draw_prompt_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str) -> None:
+    """Draw what can be done with what a person asked, in one element below it."""
+    versions = tab.conversation.prompt_versions(turn.id)
+    if turn.id == tab.editing:
+        with actions.row("prompt", turn):
+            actions.draw_editor_buttons(tab, assistant, turn, model)
+    elif versions.count > 1:
+        with actions.row("prompt", turn):
+            actions.draw_versions(tab, versions, "prompt", turn)
+            actions.draw_edit(tab, turn)
+    else:
+        actions.draw_edit(tab, turn)
+
+
 def draw_message_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str) -> None:
-    """Draw what can be done with a message whose answer has ended, in one element below it."""
+    """Draw what can be done with a message whose answer has ended, in a row below it."""
     newest = turn.id == tab.conversation.turns[-1].id
-    if newest and turn.state == "failed":
-        st.button(
-            "Try again",
-            icon=":material/refresh:",
-            on_click=waiting.run_next,
-            args=(assistant.retry, tab.conversation, turn.id, model),
-        )
+    versions = tab.conversation.answer_versions(turn.id)
+    if versions.count > 1:
+        actions.draw_versions(tab, versions, "answer", turn)
+    if not actions.is_in_full(tab, turn):
+        actions.draw_menu(tab, assistant, turn, model)
+    elif newest and turn.state == "failed":
+        actions.draw_try_again(tab, assistant, turn, model)
+        actions.draw_other_models(tab, assistant, turn, model)
+    else:
+        actions.draw_answer_again(tab, assistant, turn, model)
+        actions.draw_other_models(tab, assistant, turn, model)
+        actions.draw_feedback(tab, turn)
+        actions.draw_comment(tab, turn)
+    actions.draw_copy(assistant, turn)
 
 
 def main() -> None:

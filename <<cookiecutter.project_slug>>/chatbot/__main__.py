@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 
-from chatbot import archives, buckets, people, restoring
+from chatbot import archives, buckets, feedback, people, restoring
 from chatbot.archives import Entry
 from chatbot.errors import ChatbotError
 from chatbot.identity import Person
@@ -50,6 +50,8 @@ def _parse() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     _add_export(commands)
     _add_restore(commands)
+    text = "write what people think of answers to the standard output, as CSV"
+    commands.add_parser("feedback", help=text, description=text)
     description = "What is kept of people who have signed in. CHATBOT_SESSIONS_DIR tells where."
     persons = commands.add_parser("people", help="find, export or erase", description=description)
     actions = persons.add_subparsers(dest="action", required=True, metavar="action")
@@ -73,8 +75,9 @@ def _parse() -> argparse.Namespace:
     elif arguments.command == "restore":
         if bool(arguments.source) == bool(arguments.backup):
             parser.error("restore needs an archive, or --backup")
-    elif arguments.action == "export" and not arguments.base64 and sys.stdout.isatty():
-        persons.error("a terminal can't show the file: add > FILE.tar.gz, or --base64")
+    elif arguments.command == "people":
+        if arguments.action == "export" and not arguments.base64 and sys.stdout.isatty():
+            persons.error("a terminal can't show the file: add > FILE.tar.gz, or --base64")
     return arguments
 
 
@@ -110,6 +113,9 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         _export_sessions(arguments, settings)
     elif arguments.command == "restore":
         _restore(arguments, settings)
+    elif arguments.command == "feedback":
+        for line in feedback.to_csv(feedback.read_feedback(settings.sessions_dir)):
+            sys.stdout.write(line)
     else:
         _run_people(arguments, settings.sessions_dir)
 

@@ -110,32 +110,78 @@ class Assistant:
         turn_id: str = "",
         *,
         after: Collection[str] = (),
+        where: str = "",
     ) -> str:
         """Save the prompt and begin its answer; an answer in progress is stopped first.
 
         after: ids of turns whose answers are not stopped; this answer begins when they have ended.
+        where: a turn that the person saw when sending this, if others may be shown by now.
 
         Returns the turn's id, which is new unless one is given; asking again under the same id does
         nothing. Raises StorageError, such as DeletedError, if the prompt was not saved, and
         usage.LimitError if the day's tokens are used up.
         """
         turn_id = turn_id or new_turn_id()
-        if all(turn.id != turn_id for turn in conversation.turns):
+
+        def compose() -> Prompt:
+            before = conversation.end_of_branch(where)
+            return Prompt(turn_id, prompt, model, _after(conversation, before))
+
+        return self._ask(conversation, turn_id, model, compose, after)
+
+    def edit(
+        self, conversation: Conversation, old: str, prompt: str, model: str, turn_id: str = ""
+    ) -> str:
+        """Ask something else in the place of an old turn, as `ask` does.
+
+        The old turn stays, with all that follows it. Raises DeletedError if there is no such turn.
+        """
+        turn_id = turn_id or new_turn_id()
+
+        def compose() -> Prompt:
+            # What else belongs to the old prompt, such as attachments, belongs to this one, too.
+            return Prompt(turn_id, prompt, model, _after(conversation, conversation.before(old)))
+
+        return self._ask(conversation, turn_id, model, compose)
+
+    def answer_again(
+        self, conversation: Conversation, old: str, model: str, turn_id: str = ""
+    ) -> str:
+        """Ask for another answer to the prompt of an old turn, as `ask` does.
+
+        The old answer stays, with all that follows it. Raises DeletedError if there is no such
+        turn.
+        """
+        turn_id = turn_id or new_turn_id()
+
+        def compose() -> Prompt:
+            # What else belongs to the old prompt, such as attachments, belongs to this one, too.
+            after = _after(conversation, conversation.before(old))
+            return Prompt(turn_id, conversation.turn(old).prompt, model, after, again=old)
+
+        return self._ask(conversation, turn_id, model, compose)
+
+    def _ask(
+        self,
+        conversation: Conversation,
+        turn_id: str,
+        model: str,
+        compose: Callable[[], Prompt],
+        after: Collection[str] = (),
+    ) -> str:
+        if not conversation.has(turn_id):
             self._require_tokens(conversation)
 
         def decide(claim: Claim) -> list[Record]:
             if conversation.deleted:
                 raise DeletedError
-            if any(turn.id == turn_id for turn in conversation.turns):
+            if conversation.has(turn_id):
                 return []
+            prompt = compose()
             unfinished = conversation.unfinished
-            stopped = [
-                End(turn.id, turn.attempt, "stopped", "superseded", {"by": turn_id})
-                for turn in unfinished
-                if turn.id not in after
-            ]
+            stopped = [_supersede(turn, turn_id) for turn in unfinished if turn.id not in after]
             waits = any(turn.id in after for turn in unfinished)
-            return [*stopped, Prompt(turn_id, prompt, model), *([] if waits else [claim])]
+            return [*stopped, prompt, *([] if waits else [claim])]
 
         writer = _Writer(self, conversation, Claim(turn_id, 1, self.id, model))
         writer.begin(decide, create=not conversation.turns)
@@ -153,6 +199,9 @@ class Assistant:
 
     def retry(self, conversation: Conversation, turn_id: str, model: str) -> None:
         """Begin a failed answer again, or continue the part that there is.
+
+        An answer in progress of another branch is stopped first. One that follows this turn is not:
+        then the conversation has gone on without this one.
 
         Raises StorageError, and usage.LimitError if the day's tokens are used up.
         """
@@ -243,7 +292,14 @@ class Assistant:
 
         def decide(claim: Claim) -> list[Record]:
             turn = conversation.turn(seen.id)
-            return [claim] if turn.attempt < claim.attempt and turn.state in states else []
+            if turn.attempt >= claim.attempt or turn.state not in states:
+                return []
+            if not turn.ended:
+                return [claim]
+            others = conversation.unfinished
+            if any(turn in conversation.turns_to(each.id) for each in others):
+                return []
+            return [*(_supersede(each, turn.id) for each in others), claim]
 
         claim = Claim(seen.id, seen.attempt + 1, self.id, model, instead_of)
         if _Writer(self, conversation, claim).begin(decide):
@@ -257,6 +313,20 @@ class Assistant:
                     self._take_over(conversation, turn)
         except StorageError as error:
             log.warning("An answer waits until a page looks at it: %s", error)
+
+
+def _supersede(turn: Turn, by: str) -> End:
+    """Return the end of an answer that makes room for another turn's."""
+    return End(turn.id, turn.attempt, "stopped", "superseded", {"by": by})
+
+
+def _after(conversation: Conversation, before: str) -> str:
+    """Return what a new prompt tells of the turn that it follows: nothing, if that is the newest.
+
+    before: that turn's id, or branches.FIRST, or "" in an empty conversation.
+    """
+    newest = conversation.newest
+    return "" if before == newest or not newest else before
 
 
 def _is_next(conversation: Conversation, turn: Turn) -> bool:
@@ -406,9 +476,8 @@ class _Writer:
     def _turns(self) -> list[Turn]:
         """Return the turns up to this one, as they are now. Raises DeletedError."""
         with self._conversation.lock:
-            turns = self._conversation.turns
-            last = turns.index(self._conversation.turn(self._claim.turn))
-            return [replace(turn) for turn in turns[: last + 1]]
+            turns = self._conversation.turns_to(self._claim.turn)
+            return [replace(turn) for turn in turns]
 
     def _save(self) -> None:
         try:

@@ -3,18 +3,32 @@
 import json
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
+from chatbot.branches import Branches
 from chatbot.errors import Facts
 from chatbot.journals import DeletedError, Journal
-from chatbot.records import Beat, Claim, Delete, End, Prompt, Record, Text, from_line
+from chatbot.records import (
+    Beat,
+    Claim,
+    Delete,
+    End,
+    Feedback,
+    Prompt,
+    Record,
+    Shown,
+    Text,
+    from_line,
+)
 from chatbot.storage import MEBIBYTE
 
 TITLE_LENGTH = 60  # characters
 ENDED = ("complete", "stopped", "failed")  # states in which nobody adds to an answer
+RATINGS = ("up", "down")
 _ID = re.compile(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{8}")
 FILE = re.compile(_ID.pattern + r"\.jsonl")
 
@@ -55,6 +69,9 @@ class Turn:
     notice: the sentence that an older version stored in their place, or "".
     usage, sent_turns: tokens by kind, and for how many turns, as in records.End.
     lines: how many records of the turn this process has read.
+    written: when the newest record of its answer was written, in ISO 8601, for people to read.
+    rating, comment: what a person thinks of the answer, as in records.Feedback.
+    rated: when that was said, in ISO 8601, for people to read.
     """
 
     id: str
@@ -72,6 +89,10 @@ class Turn:
     usage: dict[str, int] = field(default_factory=dict)
     sent_turns: int = 0
     lines: int = 0
+    written: str = ""
+    rating: str = ""
+    comment: str = ""
+    rated: str = ""
 
     @property
     def ended(self) -> bool:
@@ -79,8 +100,26 @@ class Turn:
         return self.state in ENDED
 
 
+@dataclass(frozen=True)
+class Versions:
+    """The versions of a prompt, or of an answer.
+
+    number: of the one that is shown, from 1.
+    count: how many there are.
+    previous, next: the turns to show instead, "" if there is none.
+    """
+
+    number: int
+    count: int
+    previous: str
+    next: str
+
+
 class Conversation(Journal):
-    """The turns of a conversation, in the order in which they were asked.
+    """The turns of a conversation.
+
+    turns: those that are shown, in the order in which they were asked. Where a person has asked
+        again, these are one of several branches: see branches.py.
 
     A text, beat or end counts only if its attempt is the turn's last one, and the turn has not
     ended.
@@ -92,24 +131,100 @@ class Conversation(Journal):
 
     @property
     def unfinished(self) -> list[Turn]:
-        """The newest turns, as far back as none has ended: one in progress, and who wait for it."""
-        turns = self.turns
+        """The turns that were begun last, as far back as none has ended, whether shown or not.
+
+        They are one in progress, and those that wait for it.
+        """
+        turns = self._begun
         first = len(turns)
         while first and not turns[first - 1].ended:
             first -= 1
         return turns[first:]
 
+    @property
+    def all_turns(self) -> list[Turn]:
+        """All turns, shown or not, in the order in which they were asked."""
+        return list(self._by_id.values())
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether there are turns that are not shown, in another branch."""
+        return self._branches.forked
+
+    @property
+    def newest(self) -> str:
+        """The id of the turn that was sent last, shown or not, or ""."""
+        return next(reversed(self._by_id), "")
+
+    def has(self, turn_id: str) -> bool:
+        """Return whether there is a turn by that name, shown or not."""
+        return turn_id in self._by_id
+
     def turn(self, turn_id: str) -> Turn:
-        """Return the turn; raises DeletedError if there is none by that name."""
+        """Return the turn, shown or not; raises DeletedError if there is none by that name."""
         # Without the lock: somebody may hold it while the storage does not answer.
         turn = self._by_id.get(turn_id)
         if self.deleted or turn is None:
             raise DeletedError
         return turn
 
+    def turns_to(self, turn_id: str) -> list[Turn]:
+        """Return the turns that lead to this one, and this one. Raises DeletedError."""
+        with self.lock:
+            self.turn(turn_id)
+            return [self._by_id[each] for each in self._branches.path_to(turn_id)]
+
+    def end_of_branch(self, turn_id: str) -> str:
+        """Return what a message follows that is sent where this turn is shown, or "".
+
+        turn_id: "", or one that is not known, stands for the turns that are shown now.
+        """
+        with self.lock:
+            if turn_id in self._by_id:
+                return self._branches.end_of(turn_id)
+            return self.turns[-1].id if self.turns else ""
+
+    def before(self, turn_id: str) -> str:
+        """Return which turn this one follows, branches.FIRST if none. Raises DeletedError."""
+        with self.lock:
+            return self._branches.before(self.turn(turn_id).id)
+
+    def prompt_versions(self, turn_id: str) -> Versions:
+        """Return the versions of the turn's prompt. Raises DeletedError."""
+        with self.lock:
+            return _versions(self._branches.prompts(self.turn(turn_id).id), turn_id)
+
+    def answer_versions(self, turn_id: str) -> Versions:
+        """Return the versions of the answer to the turn's prompt. Raises DeletedError."""
+        with self.lock:
+            return _versions(self._branches.answers(self.turn(turn_id).id), turn_id)
+
+    def show(self, turn_id: str) -> None:
+        """Show the turn, for every tab and from now on. Raises StorageError."""
+
+        def decide() -> list[Record]:
+            return [] if self.turn(turn_id) in self.turns else [Shown(turn_id)]
+
+        self.update(decide)
+
+    def rate(self, turn_id: str, rating: str, comment: str = "") -> None:
+        """Keep what a person thinks of an answer. Raises StorageError.
+
+        rating: one of RATINGS, or "" to withdraw it.
+        """
+        said = Feedback(turn_id, rating, comment if rating else "")
+
+        def decide() -> list[Record]:
+            turn = self.turn(turn_id)
+            return [] if (turn.rating, turn.comment) == (said.rating, said.comment) else [said]
+
+        self.update(decide)
+
     def clear(self) -> None:
         self.turns: list[Turn] = []
         self._by_id: dict[str, Turn] = {}
+        self._branches = Branches()
+        self._begun: list[Turn] = []  # as `unfinished` has them
 
     def apply(self, record: Record) -> None:
         match record:
@@ -118,15 +233,48 @@ class Conversation(Journal):
             case Prompt():
                 if record.turn in self._by_id:
                     raise ValueError("a second prompt of the same turn")
-                turn = Turn(record.turn, record.text, record.model)
+                turn = Turn(record.turn, record.text, record.model, written=self.written)
+                self._branches.add(turn.id, record.after, record.again)
                 self._by_id[turn.id] = turn
-                self.turns.append(turn)
+                self._begun.append(turn)
+                self._show_branch()
+            case Shown():
+                self._branches.show(record.turn)
+                self._show_branch()
+                return
+            case Feedback():
+                if record.rating not in (*RATINGS, ""):
+                    raise ValueError("a rating of an unknown kind")
+                turn = self._by_id[record.turn]
+                turn.rating, turn.comment = record.rating, record.comment
+                turn.rated = self.written
+                return
             case Claim() | Text() | Beat() | End():
                 turn = self._by_id[record.turn]
+                had_ended = turn.ended
                 _apply_to_answer(turn, record)
+                if not turn.ended or not had_ended:
+                    turn.written = self.written
+                if had_ended and not turn.ended and self._begun[-1] is not turn:
+                    self._begun = [each for each in self._begun if each is not turn] + [turn]
             case _:
                 raise TypeError("a record of another kind of file")
         turn.lines += 1
+
+    def _show_branch(self) -> None:
+        """Have `turns` be what is shown. Others may read it meanwhile, without the lock."""
+        shown, turns = self._branches.shown, self.turns
+        if len(shown) == len(turns) + 1 and (not turns or shown[-2] == turns[-1].id):
+            turns.append(self._by_id[shown[-1]])
+        else:
+            self.turns = [self._by_id[each] for each in shown]
+
+
+def _versions(turns: Sequence[str], turn_id: str) -> Versions:
+    place = turns.index(turn_id)
+    previous = turns[place - 1] if place else ""
+    following = turns[place + 1] if place + 1 < len(turns) else ""
+    return Versions(place + 1, len(turns), previous, following)
 
 
 def _apply_to_answer(turn: Turn, record: Claim | Text | Beat | End) -> None:

@@ -51,8 +51,11 @@ class Journal:
     deleted: a record says so, or the file has gone.
     damaged: how many lines hold no record that this can be.
     newer: how many lines were written by a newer version of this program.
+    written: when the record was written that is applied, as its writer's clock told; people read
+        it, and nothing compares it.
     """
 
+    written: str = ""
     _offset: int
     _tail: bytes
     _torn: int
@@ -220,6 +223,8 @@ class Journal:
         record = from_line(line)
         if isinstance(record, Delete):
             self.deleted = True
+        at = line.get("at")
+        self.written = at if isinstance(at, str) else ""
         self.apply(record)
 
 

@@ -16,7 +16,7 @@ from chatbot.text import clean, clean_json
 VERSION = 2
 # Kinds of records that came after version 1. An older version counts their lines and says so. It
 # ignores a new field of an older kind, so such a field must not change what the others mean.
-_SINCE: dict[str, int] = {}
+_SINCE: dict[str, int] = {"shown": 2, "feedback": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,36 @@ class Prompt:
     turn: names the prompt and its answer within the conversation.
     text: what was asked.
     model: the key of the model that was chosen then, as in models.toml.
+    after: the turn that it follows, "-" if it is the first of a conversation; "": the one before
+        it in the file. Turns that follow the same one are versions: one of them is shown.
+    again: the turn whose prompt it repeats, to get another answer, or "".
     """
 
     turn: str
     text: str
     model: str = ""
+    after: str = ""
+    again: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A person wants to see this turn, instead of others that follow the same one."""
+
+    turn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person thinks of an answer; the last record of a turn counts.
+
+    rating: "up", "down", or "" if it was withdrawn.
+    comment: in the person's words, or "".
+    """
+
+    turn: str
+    rating: str = ""
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +162,7 @@ class Delete:
     """The file is about to be deleted."""
 
 
-Record = Prompt | Claim | Text | Beat | End | Value | Used | Owner | Delete
+Record = Prompt | Claim | Text | Beat | End | Value | Used | Owner | Delete | Shown | Feedback
 KINDS: dict[str, type[Record]] = {
     "prompt": Prompt,
     "claim": Claim,
@@ -148,6 +173,8 @@ KINDS: dict[str, type[Record]] = {
     "used": Used,
     "owner": Owner,
     "delete": Delete,
+    "shown": Shown,
+    "feedback": Feedback,
 }
 _TYPES = {kind: name for name, kind in KINDS.items()}
 

@@ -53,6 +53,21 @@ class Joiner:
         return clean(half)
 
 
+def without_blank_lines_around(text: str) -> str:
+    """Return the text without blank lines before and after it; its first line stays indented."""
+    before = len(text) - len(text.lstrip())
+    return text[text.rfind("\n", 0, before) + 1 :].rstrip()
+
+
+# With one of these in front, a spreadsheet takes a name for a formula; some are full-width.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def as_cell(value: str) -> str:
+    """Return the value with an apostrophe in front if a spreadsheet would take it for a formula."""
+    return f"'{value}" if value.lstrip(" ").startswith(_FORMULA) else value
+
+
 def is_blank(text: str) -> bool:
     """Return whether nobody could see any of the text."""
     return all(

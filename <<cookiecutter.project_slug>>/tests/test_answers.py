@@ -775,3 +775,113 @@ def test_a_turn_in_the_middle_without_an_end_is_not_answered_again(
     third = assistant.ask(conversation, "Third", MODEL)
     watch(assistant, conversation, third)
     assert [turn.state for turn in reread_turns(conversation)] == ["open", "complete", "complete"]
+
+
+def test_an_edited_prompt_is_asked_without_what_followed_the_old_one(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    first = assistant.ask(conversation, "One", MODEL)
+    watch(assistant, conversation, first)
+    second = assistant.ask(conversation, "Two", MODEL)
+    watch(assistant, conversation, second)
+    edited = assistant.edit(conversation, second, "Two, better", MODEL)
+    assert watch(assistant, conversation, edited).state == "complete"
+    assert texts_of(bedrock.requests[-1]) == ["One", "An answer.", "Two, better"]
+    assert [turn.prompt for turn in reread_turns(conversation)] == ["One", "Two, better"]
+    conversation.show(second)
+    third = assistant.ask(conversation, "Three", MODEL)
+    watch(assistant, conversation, third)
+    assert texts_of(bedrock.requests[-1]) == ["One", "An answer.", "Two", "An answer.", "Three"]
+    anew = assistant.edit(conversation, first, "Anew", MODEL)
+    watch(assistant, conversation, anew)
+    assert texts_of(bedrock.requests[-1]) == ["Anew"]
+
+
+def test_another_model_answers_the_same_prompt_again(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    first = assistant.ask(conversation, "One", MODEL)
+    watch(assistant, conversation, first)
+    other = list(MODELS)[-1]
+    again = assistant.answer_again(conversation, first, other, "a" * 16)
+    assert watch(assistant, conversation, again).model == other
+    assert texts_of(bedrock.requests[-1]) == ["One"]
+    assert conversation.answer_versions(again).previous == first
+    assert assistant.answer_again(conversation, first, other, again) == again  # does nothing
+    assert conversation.answer_versions(again).count == 2
+
+
+@pytest.mark.parametrize("verb", ["edit", "answer_again"])
+def test_another_version_stops_an_answer_in_progress(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn, verb: str
+) -> None:
+    bedrock.reply("One ", threading.Event())
+    first = assistant.ask(conversation, "Hello", MODEL)
+    watch_until(assistant.follow(conversation, first), "One")
+    if verb == "edit":
+        second = assistant.edit(conversation, first, "Hello again", MODEL)
+    else:
+        second = assistant.answer_again(conversation, first, MODEL)
+    watch(assistant, conversation, second)
+    stopped = conversation.turn(first)
+    assert (stopped.state, stopped.code, stopped.answer) == ("stopped", "superseded", "One ")
+    assert stopped.facts == {"by": second}
+    assert [turn.id for turn in reread_turns(conversation)] == [second]
+
+
+def test_a_message_follows_what_its_tab_showed(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    first = assistant.ask(conversation, "One", MODEL)
+    watch(assistant, conversation, first)
+    second = assistant.edit(conversation, first, "Other", MODEL)  # in another tab
+    watch(assistant, conversation, second)
+    third = assistant.ask(conversation, "Two", MODEL, where=first)
+    watch(assistant, conversation, third)
+    assert texts_of(bedrock.requests[-1]) == ["One", "An answer.", "Two"]
+    assert [turn.id for turn in reread_turns(conversation)] == [first, third]
+
+
+def test_a_failed_answer_of_another_branch_is_tried_again_alone(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply(Refuse(429, "ThrottlingException"))
+    first = assistant.ask(conversation, "One", MODEL)
+    watch(assistant, conversation, first)
+    bedrock.reply("Half ", threading.Event())
+    second = assistant.edit(conversation, first, "Other", MODEL)
+    watch_until(assistant.follow(conversation, second), "Half")
+    conversation.show(first)
+    assistant.retry(conversation, first, MODEL)
+    assert watch(assistant, conversation, first).state == "complete"
+    assert conversation.turn(second).facts == {"by": first}
+
+
+def test_a_late_click_does_not_try_again_what_the_conversation_has_left_behind(
+    conversation: Conversation, assistant: Assistant, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply(Refuse(429, "ThrottlingException"))
+    first = assistant.ask(conversation, "One", MODEL)
+    watch(assistant, conversation, first)
+    bedrock.reply("Half ", threading.Event())
+    second = assistant.ask(conversation, "Two", MODEL)
+    watch_until(assistant.follow(conversation, second), "Half")
+    assistant.retry(conversation, first, MODEL)
+    assert conversation.turn(first).state == "failed"
+    assert not conversation.turn(second).ended
+    assistant.stop(conversation, second)
+
+
+@pytest.mark.parametrize("verb", ["edit", "answer_again"])
+def test_nothing_is_asked_of_a_conversation_that_was_deleted(
+    conversation: Conversation, assistant: Assistant, verb: str
+) -> None:
+    first = assistant.ask(conversation, "One", MODEL)
+    watch(assistant, conversation, first)
+    conversation.delete()
+    with pytest.raises(DeletedError):
+        if verb == "edit":
+            assistant.edit(conversation, first, "Other", MODEL)
+        else:
+            assistant.answer_again(conversation, first, MODEL)
+    assert not conversation.path.exists()

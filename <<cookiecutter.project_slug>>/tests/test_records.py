@@ -11,9 +11,11 @@ from chatbot.records import (
     Claim,
     Delete,
     End,
+    Feedback,
     Owner,
     Prompt,
     Record,
+    Shown,
     Text,
     Used,
     Value,
@@ -23,6 +25,9 @@ from chatbot.records import (
 
 EXAMPLES: list[Record] = [
     Prompt("t1", "Grüß dich 👋", "nova"),
+    Prompt("t2", "Noch einmal", "nova", after="-", again="t1"),
+    Shown("t1"),
+    Feedback("t1", "down", "Nicht gut"),
     Claim("t1", 1, "task-1/0a1b2c3d", "nova"),
     Text("t1", 1, "Hi\n"),
     Beat("t1", 1),
@@ -49,6 +54,13 @@ def test_a_line_tells_version_time_and_kind_and_leaves_out_defaults() -> None:
     line = json.loads(to_line(End("t1", 1, "stopped", "person")))
     assert list(line) == ["v", "at", "type", "turn", "attempt", "state", "code"]
     assert (line["v"], line["type"], line["at"][-6:]) == (1, "end", "+00:00")
+
+
+def test_kinds_that_a_version_before_does_not_know_tell_their_own() -> None:
+    versions = {
+        json.loads(to_line(each))["type"]: json.loads(to_line(each))["v"] for each in EXAMPLES
+    }
+    assert {kind for kind, version in versions.items() if version > 1} == {"shown", "feedback"}
 
 
 @pytest.mark.parametrize("record", EXAMPLES, ids=lambda record: type(record).__name__)

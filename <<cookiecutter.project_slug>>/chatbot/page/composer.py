@@ -12,7 +12,7 @@ from chatbot.page.clock import time_zone
 from chatbot.page.state import Tab, Unsent, current_tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.storage import StorageError
-from chatbot.text import is_blank
+from chatbot.text import is_blank, without_blank_lines_around
 from chatbot.usage import LimitError, remember
 
 PROMPT_LENGTH = 50_000  # characters
@@ -48,11 +48,11 @@ def _queue_prompt() -> None:
     id, a prompt that was saved by a run that ended is not saved again.
     """
     tab = current_tab()
-    prompt = (st.session_state[_INPUT] or "").strip()
+    prompt = without_blank_lines_around(st.session_state[_INPUT] or "")
     if len(prompt) > PROMPT_LENGTH:
         tab.too_long = prompt
     elif not is_blank(prompt):
-        tab.outbox.append(Unsent(prompt, new_turn_id()))
+        tab.outbox.append(Unsent(prompt, new_turn_id(), tab.last_shown))
     tab.prompt_queued = True
 
 
@@ -77,6 +77,7 @@ def send_outbox(tab: Tab, assistant: Assistant, model: str) -> None:
                 model,
                 unsent.turn_id,
                 after=tab.batch,
+                where=unsent.where,
             )
         except DeletedError:  # in another tab, since this run began
             opening.begin_conversation(tab)

@@ -1,6 +1,8 @@
 """Messages: turns as they are shown, the answer in progress, and what is said about them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from html import escape
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -9,7 +11,7 @@ from chatbot.answers import Assistant, Progress
 from chatbot.context import count_fitting_turns
 from chatbot.conversations import Conversation, Turn
 from chatbot.markdown import as_text
-from chatbot.page import notices, parts, wording
+from chatbot.page import actions, notices, parts, wording
 from chatbot.page.scripts import SCROLL_HERE
 from chatbot.page.state import TURNS_AT_A_TIME, TURNS_SHOWN, Tab, current_tab
 from chatbot.page.waiting import run_next
@@ -35,20 +37,50 @@ _STYLE = """
 
 
 def make_place(tab: Tab) -> DeltaGenerator:
-    """Return the place for the turns, in which nothing is left of other ones.
+    """Return the place for the turns, in which nothing is left of another conversation.
 
     Until a run of the page ends, Streamlit shows what an earlier run has drawn in each place, and a
     run lasts as long as an answer. So another conversation, and the same one from another turn on,
-    has a place of its own, and the old one is emptied.
+    has a place of its own, and the old one is emptied. So has each turn, once there are branches.
     """
-    turns = tab.conversation.turns[_count_hidden(tab) :]
-    conversation, first, number = tab.drawn
-    shown = (tab.conversation.id, turns[0].id if turns else "")
-    if shown != (conversation, first) and first:
+    *drawn, number = tab.drawn
+    shown = (tab.conversation.id, _count_hidden(tab), tab.conversation.is_forked)
+    if shown != tuple(drawn):
         number = 1 - number
+        tab.positions = []
     tab.drawn = (*shown, number)
+    return _choose_place(number)
+
+
+def _choose_place(number: int) -> DeltaGenerator:
+    """Return one of two places; the other one is emptied."""
     places = [st.container() if each == number else st.empty() for each in range(2)]
     return places[number]
+
+
+def _place_for_turn(
+    tab: Tab, position: int, looks: str
+) -> AbstractContextManager[DeltaGenerator | None]:
+    """Return the place for a turn, in which nothing is left of what was drawn at its position.
+
+    looks: what differs if the elements do: which turn it is, and whether it is being edited.
+    """
+    if not tab.conversation.is_forked:
+        return nullcontext()
+    drawn = tab.positions[position : position + 1]
+    number = drawn[0][1] if drawn else 0
+    if drawn and drawn[0][0] != looks:
+        number = 1 - number
+    tab.positions[position : position + 1] = [(looks, number)]
+    return _choose_place(number)
+
+
+def _empty_places_behind(tab: Tab, count: int) -> None:
+    """Empty the places of turns that another branch had behind so many."""
+    for _ in range(len(tab.positions) - count):
+        for _ in range(2):
+            st.empty()
+    del tab.positions[count:]
 
 
 def _count_hidden(tab: Tab) -> int:
@@ -57,13 +89,20 @@ def _count_hidden(tab: Tab) -> int:
     return max(0, hidden // TURNS_AT_A_TIME * TURNS_AT_A_TIME)
 
 
-def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], None]) -> None:
+def draw_turns(
+    tab: Tab,
+    assistant: Assistant,
+    draw_prompt_actions: Callable[[Turn], None],
+    draw_actions: Callable[[Turn], None],
+) -> None:
     """Draw the newest turns, then follow the answers that are in progress, one after the other.
 
-    draw_actions: draws what can be done with a turn that has ended, in one element at most.
+    draw_prompt_actions: draws what can be done with a turn's prompt, in one element.
+    draw_actions: draws what can be done with a turn's answer, once that has ended.
     """
-    st.html(f"<style>{parts.STYLE}{_STYLE}</style>")
+    st.html(f"<style>{parts.STYLE}{actions.STYLE}{_STYLE}</style>")
     turns = list(tab.conversation.turns)
+    tab.last_shown = turns[-1].id if turns else ""
     unfinished = {turn.id for turn in tab.conversation.unfinished}
     hidden = _count_hidden(tab)
     if hidden > 0:
@@ -74,34 +113,56 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
         )
     in_progress: list[tuple[Turn, parts.GrowingParts, DeltaGenerator, DeltaGenerator]] = []
     for number, turn in enumerate(turns[hidden:]):
-        if number == TURNS_SHOWN and len(turns) > TURNS_SHOWN < tab.turns_shown:
-            _scroll_to_anchor(tab.turns_shown)
-        with st.chat_message("user"):
-            st.text(turn.prompt, width="stretch")
-        answer, actions = st.chat_message("assistant"), st.empty()
+        is_edited = turn.id == tab.editing
+        is_anchor = number == TURNS_SHOWN and len(turns) > TURNS_SHOWN < tab.turns_shown
+        with _place_for_turn(tab, number, f"{turn.id} {is_edited} {is_anchor}"):
+            if is_anchor:
+                _scroll_to_anchor(tab.turns_shown)
+            with st.chat_message("user"):
+                if is_edited:
+                    actions.draw_editor(turn)
+                else:
+                    _draw_prompt(turn.prompt)
+            draw_prompt_actions(turn)
+            answer, row = st.chat_message("assistant"), st.empty()
         if turn.id in unfinished:
             with answer:
                 growing = parts.GrowingParts(turn)
             if in_progress:
                 growing.say(wording.WAITING)
-            in_progress.append((turn, growing, answer, actions))
+            in_progress.append((turn, growing, answer, row))
         else:
             with answer:
                 parts.draw_answer(turn)
                 _draw_end(tab, assistant, turn)
-            with actions:
-                draw_actions(turn)
-    for turn, growing, answer, actions in in_progress:
+            _draw_row(row, tab, turn, draw_actions)
+    _empty_places_behind(tab, len(turns) - hidden)
+    for turn, growing, answer, row in in_progress:
         try:
             with answer:
                 _draw_answer_in_progress(tab, assistant, turn.id, growing)
-            with actions:
-                draw_actions(tab.conversation.turn(turn.id))
+            _draw_row(row, tab, tab.conversation.turn(turn.id), draw_actions)
         except StorageError as error:  # the conversation is deleted, or can't be read for long
             with answer:
                 notices.draw_error(error)
-    if len(tab.conversation.turns) > len(turns):  # another tab has sent a message meanwhile
-        st.rerun()
+    if [turn.id for turn in tab.conversation.turns] != [turn.id for turn in turns]:
+        st.rerun()  # another tab has sent a message meanwhile, or has chosen another branch
+
+
+def _draw_prompt(prompt: str) -> None:
+    """Draw a prompt as it was typed. Of an indented first line, `st.text` would lose the spaces."""
+    if prompt[:1].isspace():
+        st.html(f'<div class="prompt">{escape(prompt)}</div>')
+    else:
+        st.text(prompt, width="stretch")
+
+
+def _draw_row(
+    place: DeltaGenerator, tab: Tab, turn: Turn, draw_actions: Callable[[Turn], None]
+) -> None:
+    with place, actions.row("answer", turn):
+        draw_actions(turn)
+        actions.empty_rest_of_row(tab, turn)
 
 
 def _scroll_to_anchor(count: int) -> None:

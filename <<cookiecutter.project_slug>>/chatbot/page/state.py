@@ -21,10 +21,14 @@ TURNS_AT_A_TIME = 5  # leave the page, once there are more
 
 @dataclass(frozen=True)
 class Unsent:
-    """A message that is not saved yet, with the id that its turn will have."""
+    """A message that is not saved yet, with the id that its turn will have.
+
+    where: the last turn that the person saw when sending it, or "".
+    """
 
     prompt: str
     turn_id: str
+    where: str = ""
 
 
 @dataclass
@@ -39,7 +43,13 @@ class Tab:
     chats: the list of conversations, as it was last read.
     chats_shown: whether all of them are shown, instead of the newest.
     turns_shown: how many of the newest turns are shown, or a few more.
-    drawn: which conversation the page has drawn, and which turn first; and in which of the places.
+    drawn: which conversation the page has drawn, how many of its turns it has hidden, whether it
+        had branches, and in which of the places.
+    positions: what the page has drawn at each position of that place, and in which of two places.
+    in_full: the turns under whose answers the page has drawn all that can be done with them.
+    last_shown: the last turn that the page has drawn, or "".
+    editing: the turn whose prompt is being edited, or "".
+    rating: the older turn whose answer the person wants to rate, or "".
     confirming: the conversation about to be deleted by its id, or "".
     model_read: whether the select box shows the person's choice, instead of a default.
     kept: the choices that are known to be on the disk, by name.
@@ -73,7 +83,12 @@ class Tab:
     chats: list[ConversationSummary] = field(default_factory=list)
     chats_shown: bool = False
     turns_shown: int = TURNS_SHOWN
-    drawn: tuple[str, str, int] = ("", "", 0)
+    drawn: tuple[str, int, bool, int] = ("", 0, False, 0)
+    positions: list[tuple[str, int]] = field(default_factory=list)
+    in_full: set[str] = field(default_factory=set)
+    last_shown: str = ""
+    editing: str = ""
+    rating: str = ""
     confirming: str = ""
     model_read: bool = False
     kept: dict[str, Any] = field(default_factory=dict)

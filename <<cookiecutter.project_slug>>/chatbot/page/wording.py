@@ -279,6 +279,19 @@ def untitled(conversation_id: str) -> str:
     return f"Conversation of {day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:]} UTC"
 
 
+def about_answer(model: str, time: str, tokens: int, cost: float | None) -> str:
+    """Return the line under an answer: which model, when, how many tokens, and what they cost.
+
+    What is "", 0 or None is left out. cost: in US dollars.
+    """
+    facts = [model, time]
+    if tokens:
+        facts.append(say_count("{count} token", "{count} tokens", tokens))
+    if cost is not None:
+        facts.append(say("US$ {cost}", cost=f"{cost:.2f}" if cost >= 1 else f"{cost:.4f}"))
+    return " · ".join(fact for fact in facts if fact)
+
+
 def _time(seconds: str | int, zone: tzinfo) -> str:
     time = f"{datetime.fromtimestamp(int(seconds), zone):%H:%M}"
     return f"{time} UTC" if zone is UTC else time

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chatbot.identity import Person
 from chatbot.page import wording
 from chatbot.storage import StorageError
+from chatbot.text import as_cell
 from chatbot.usage import Row, is_administrator, list_rows
 from chatbot.web.requests import USAGE_CSV, person_of
 
@@ -22,8 +23,6 @@ COLUMNS = (
     *("Day (UTC)", "Person", "ID", "Model", "Answers"),
     *("Tokens sent", "From the cache", "Tokens written", "US dollars"),
 )
-# With one of these in front, a spreadsheet takes a name for a formula; some are full-width.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 class UsageCsv:
@@ -71,12 +70,7 @@ def _line(row: Row) -> tuple[str | int, ...]:
     total = row.total
     name, id_ = (row.owner.name, row.owner.subject) if row.owner else ("", row.session[:8])
     return (
-        *(row.day, _as_text(name), _as_text(id_), _as_text(row.model)),
+        *(row.day, as_cell(name), as_cell(id_), as_cell(row.model)),
         *(total.answers, total.sent, total.cached, total.written),
         f"{total.cost:.6f}" if total.cost else "",
     )
-
-
-def _as_text(value: str) -> str:
-    """Return the value with an apostrophe in front if a spreadsheet would take it for a formula."""
-    return f"'{value}" if value.lstrip(" ").startswith(_FORMULA) else value

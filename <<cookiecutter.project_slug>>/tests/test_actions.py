@@ -1,0 +1,130 @@
+"""What can be done with a message, through Streamlit's own test driver."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+from support.bedrock import BedrockStandIn, texts_of
+from support.page import OpenPage, click, read_messages, say
+from support.store import append
+
+from chatbot.conversations import Conversation
+from chatbot.models import load_models
+from chatbot.records import End, Feedback, Prompt, Text
+from chatbot.sessions import Session
+from chatbot.settings import ROOT
+
+MODELS = load_models()
+
+
+def open_chat(session: Session) -> Conversation:
+    return session.conversation(session.conversations()[0].id)
+
+
+def edit(page: AppTest, text: str) -> AppTest:
+    click(page, "Edit")
+    page.text_area[0].set_value(text).run()
+    return click(page, "Send")
+
+
+def test_a_prompt_is_edited_and_the_old_one_comes_back(
+    open_page: OpenPage, bedrock: BedrockStandIn
+) -> None:
+    page = say(open_page(), "One")
+    edit(page, "Two")
+    assert not page.exception
+    assert read_messages(page) == ["Two", "An answer."]
+    assert texts_of(bedrock.requests[-1]) == ["Two"]
+    click(page, "Previous version")
+    assert read_messages(page) == ["One", "An answer."]
+    assert read_messages(open_page()) == ["One", "An answer."]
+
+
+def test_an_edited_prompt_that_nobody_can_see_is_not_sent(open_page: OpenPage) -> None:
+    page = say(open_page(), "One")
+    edit(page, " \u200b ")
+    assert page.text_area
+    click(page, "Cancel")
+    assert read_messages(page)[0] == "One" and not page.text_area
+
+
+def test_what_is_edited_of_a_chat_that_was_deleted_is_asked_in_a_new_one(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = say(open_page(), "One")
+    click(page, "Edit")
+    page.text_area[0].set_value("Two").run()
+    open_chat(session).delete()
+    click(page, "Send")
+    assert not page.exception
+    assert read_messages(page)[0] == "Two"
+    assert [chat.title for chat in session.conversations()] == ["Two"]
+
+
+def test_the_same_model_answers_again(open_page: OpenPage, bedrock: BedrockStandIn) -> None:
+    page = say(open_page(), "One")
+    bedrock.reply("Another one.")
+    click(page, "Answer again")
+    assert read_messages(page) == ["One", "Another one."]
+    assert "2/2" in [caption.value for caption in page.caption]
+    assert bedrock.models[0] == bedrock.models[1]
+
+
+def test_a_rating_is_kept_exported_and_withdrawn(open_page: OpenPage, session: Session) -> None:
+    page = say(open_page(), "One")
+    page.feedback[0].set_value(0).run()
+    comment = next(each for each in page.text_input if each.label == "Comment")
+    comment.set_value("=HYPERLINK()\x1b[2J").run()
+    assert not page.exception
+    turn = open_chat(session).turns[0]
+    assert (turn.rating, turn.comment) == ("down", "=HYPERLINK()\x1b[2J")
+    lines = feedback(session.folder.parent)
+    assert lines[0] == "Conversation,Turn,Model,Rating,Comment,When"
+    assert f",{turn.id},{turn.model},down,'=HYPERLINK() [2J,20" in lines[1]
+    other = open_page()
+    assert other.feedback[0].value == 0
+    other.feedback[0].set_value(None).run()
+    assert open_chat(session).turns[0].rating == ""
+    assert len(feedback(session.folder.parent)) == 1
+
+
+def feedback(root: Path) -> list[str]:
+    command = [sys.executable, "-m", "chatbot", "feedback"]
+    environment = {**os.environ, "CHATBOT_SESSIONS_DIR": str(root)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+    return done.stdout.decode().splitlines()
+
+
+def test_an_older_answer_has_a_menu_in_the_place_of_its_actions(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = say(say(open_page(), "One"), "Two")
+    labels = [each.label for each in page.button]
+    assert labels.count("Answer again") == labels.count("Edit") == 1
+    assert len(page.feedback) == 1
+    append(open_chat(session), Feedback(open_chat(session).turns[0].id, "up"))
+    assert len(page.run().feedback) == 2
+
+
+def test_an_answer_tells_who_gave_it_and_holds_its_source(
+    open_page: OpenPage, bedrock: BedrockStandIn
+) -> None:
+    bedrock.reply('<b> & "quotes" $5')
+    page = say(open_page(), "One")
+    html = "".join(each.proto.body for each in page.get("html") if "data-copy" in each.proto.body)
+    assert 'data-copy="&lt;b&gt; &amp; &quot;quotes&quot; $5"' in html
+    assert f"<small>{next(iter(MODELS.values())).name} · " in html and " tokens</small>" in html
+
+
+def test_an_answer_of_a_branch_that_is_not_shown_is_not_drawn(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = say(open_page(), "One")
+    conversation = open_chat(session)
+    append(conversation, Prompt("t2", "Other", after="-"), Text("t2", 0, "GHOST"))
+    append(conversation, End("t2", 0, "stopped"))
+    conversation.show(conversation.all_turns[0].id)
+    assert read_messages(page.run())[0] == "One"
+    assert len(page.chat_message) == 2

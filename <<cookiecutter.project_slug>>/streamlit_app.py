@@ -5,12 +5,14 @@ import streamlit as st
 from chatbot import service
 from chatbot.answers import Assistant
 from chatbot.conversations import Turn
+from chatbot.export import Words
 from chatbot.markdown import as_text
 from chatbot.page import (
     account,
     chats,
     choices,
     composer,
+    dialogs,
     messages,
     opening,
     usage,
@@ -36,10 +38,15 @@ def draw_page(settings: Settings, assistant: Assistant) -> None:
     composer.send_outbox(tab, assistant, model)
     account.end_if_over(tab)
     choices.keep_choices(tab, model)
+    chats.name_tab(tab, settings.title)
 
     with st.sidebar:
         draw_sidebar(tab, settings, assistant)
+    with st.empty():
+        chats.draw_download(tab)
+    dialogs.draw_dialog(tab, Words(wording.how_it_ended, assistant.name_of, wording.untitled))
     draw_conversation(tab, assistant, model)
+    chats.draw_stamp(tab)
 
 
 def draw_sidebar(tab: Tab, settings: Settings, assistant: Assistant) -> None:
@@ -62,6 +69,8 @@ def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
     """
     with st.empty():
         messages.draw_storage_error(tab)
+    with st.empty():
+        chats.draw_missing(tab)
     with st.empty():
         if not tab.conversation.turns and not tab.storage_error:
             draw_empty_state()

@@ -19,7 +19,18 @@ from chatbot.web.requests import is_https, is_page, person_of
 
 # The page's script in the order in which it runs: each file has names of its own, but for the first
 # one's, which all of them use.
-_SCRIPTS = ("elements", "start", "key", "sign_in", "sent", "phone", "first_sight")
+_SCRIPTS = (
+    "elements",
+    "start",
+    "key",
+    "sign_in",
+    "sent",
+    "drafts",
+    "phone",
+    "chats",
+    "news",
+    "first_sight",
+)
 
 
 def _join_scripts() -> str:

@@ -34,13 +34,17 @@ _STYLE = f"""<style>
 }}
 .st-key-chats [class*="st-key-open-"] button {{ padding-inline: 0.5rem; text-align: start; }}
 .st-key-chats [class*="st-key-open-"] button[kind="secondary"] {{
-  font-weight: 600; border-inline-start: 3px solid var(--st-primary-color, currentColor);
+  border-inline-start: 3px solid;
 }}
+.st-key-chats [class*="st-key-open-"] button[kind="secondary"] p {{ font-weight: 600; }}
 .st-key-chats [class*="st-key-menu-"] button {{ min-width: 2rem; padding-inline: 0.25rem; }}
 .st-key-chats [class*="st-key-menu-"] button [data-testid="stMarkdownContainer"] {{
   position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
 }}
-.st-key-chats [class*="st-key-menu-"] button > :last-child:not(:first-child) {{ display: none; }}
+.st-key-chats [class*="st-key-menu-"] button > div > [aria-hidden="true"]:last-child {{
+  display: none; /* an arrow */
+}}
+.st-key-chats .stHorizontalBlock button {{ min-height: 2rem; padding-block: 0.125rem; }}
 .st-key-look-again, .stHtml:has(> #chats-drawn) {{ display: none; }}
 .st-key-removed {{ animation: removed {UNDO_SECONDS}s step-end forwards; }}
 @keyframes removed {{ to {{ visibility: hidden; height: 0; min-height: 0; overflow: hidden; }} }}
@@ -68,7 +72,6 @@ def draw_chats(tab: Tab) -> None:
         live=True,
         placeholder=say("Search chats"),
         label_visibility="collapsed",
-        max_chars=search.LENGTH,
         icon=":material/search:",
     )
     with st.empty():
@@ -132,8 +135,14 @@ def _draw_match(tab: Tab, match: search.Match) -> None:
     with st.container(gap=None):
         _draw_chat(tab, match.chat)
         if match.word.strip():
-            before, word, after = map(as_text, (match.before, match.word.strip(), match.after))
-            st.caption(f"{before}**{word}**{after}")
+            texts = (match.before, match.word, match.after)
+            before, word, after = (f"{_blank(text)}{as_text(text)}" for text in texts)
+            st.caption(f"{before}{_blank(match.before[-1:])}**{word.strip()}**{after}")
+
+
+def _blank(text: str) -> str:
+    """Return the blank that a text begins with, which Markdown's escapes would lose."""
+    return " " if text[:1].isspace() else ""
 
 
 def _more(tab: Tab, hidden: int) -> list[Draw]:

@@ -132,12 +132,14 @@ class Tab:
         """Show this conversation from now on, its newest turns first."""
         others = {name: st.query_params[name] for name in st.query_params if name != NEW}
         st.query_params.from_dict({**others, "chat": conversation_id})
+        self.missing = ""
         self.turns_shown = TURNS_SHOWN
 
     def open_new_conversation(self) -> None:
         """Show a new conversation from now on."""
         self.new_conversation = new_conversation_id()
         st.query_params.update({"chat": self.new_conversation, NEW: "yes"})
+        self.missing = ""
         self.turns_shown = TURNS_SHOWN
 
     def show_more_chats(self) -> None:

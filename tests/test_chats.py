@@ -13,21 +13,24 @@ from typing import Any
 import pytest
 from chatbot.conversations import new_conversation_id
 from chatbot.identity import session_folder
-from chatbot.records import Claim, End, Prompt, Text
+from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     SCREENSHOTS,
     block_cookies,
+    choose_action,
     cookie,
+    delete_chat,
     messages,
     needs_browser,
     open_page,
     prompt_box,
     say,
     sidebar,
+    titles,
 )
 from support.rendering import Bake
 from support.serving import free_port, serve
@@ -71,7 +74,7 @@ def write_chat(session: Session, prompt: str, answer: str = "An answer.") -> str
     """Write a chat as an earlier visit would have left it; return its id."""
     conversation = session.conversation(new_conversation_id())
     half = len(answer) // 2
-    records = [
+    records: list[Record] = [
         *(Prompt("t", prompt), Claim("t", 1, "w", "nova-2-lite")),
         *(Text("t", 1, answer[:half]), Text("t", 1, answer[half:])),
         End("t", 1, "complete", "end_turn"),
@@ -85,16 +88,6 @@ def begin_chat(page: Page, prompt: str) -> None:
     expect(messages(page)).to_have_count(0)
     say(page, prompt)
     expect(messages(page).nth(1)).to_contain_text("An answer.")
-
-
-def titles(page: Page) -> Locator:
-    return page.locator('.st-key-chats [class*="st-key-open-"] button')
-
-
-def choose(page: Page, title: str, action: str) -> None:
-    """Choose an action in a chat's menu."""
-    sidebar(page).get_by_role("button", name=f"Actions for “{title}”").click()
-    page.get_by_role("menuitem", name=action).click()
 
 
 def take_picture(page: Page, name: str) -> None:
@@ -112,11 +105,11 @@ def test_a_chat_is_renamed_pinned_and_found(
     expect(titles(page)).to_have_text(["日本の領収書", "Taxi receipts", "Reise nach Köln"])
     expect(titles(page).nth(0)).to_have_attribute("aria-current", "page")
     expect(page).to_have_title(re.compile("^日本の領収書 · "))
-    choose(page, "Reise nach Köln", "Rename")
+    choose_action(page, "Reise nach Köln", "Rename")
     page.get_by_role("dialog").get_by_label("Title").fill(" Trip  to *Cologne*  ")
     page.get_by_role("dialog").get_by_label("Title").press("Enter")
     expect(titles(page).nth(2)).to_have_text("Trip to *Cologne*")
-    choose(page, "Trip to *Cologne*", "Pin")
+    choose_action(page, "Trip to *Cologne*", "Pin")
     renamed = ["Trip to *Cologne*", "日本の領収書", "Taxi receipts"]
     expect(titles(page)).to_have_text(renamed)
     expect(sidebar(page).get_by_text("Pinned")).to_be_visible()
@@ -138,7 +131,7 @@ def test_a_chat_is_renamed_pinned_and_found(
     search.fill("taxi nobody")
     expect(sidebar(page).get_by_text("No chat has “taxi nobody”.")).to_be_visible()
     search.fill("")
-    choose(page, "Trip to *Cologne*", "Unpin")
+    choose_action(page, "Trip to *Cologne*", "Unpin")
     expect(titles(page)).to_have_text(["日本の領収書", "Taxi receipts", "Trip to *Cologne*"])
 
 
@@ -148,7 +141,7 @@ def test_a_deletion_is_asked_for_can_be_undone_and_then_is_for_good(
     page = open_page(visitor, address)
     begin_chat(page, "Keep this")
     begin_chat(page, "Forget this")
-    choose(page, "Forget this", "Delete")
+    choose_action(page, "Forget this", "Delete")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("“Forget this” with its 2 messages")
     take_picture(page, "delete")
@@ -156,8 +149,7 @@ def test_a_deletion_is_asked_for_can_be_undone_and_then_is_for_good(
     expect(dialog).to_have_count(0)
     actions = sidebar(page).get_by_role("button", name="Actions for “Forget this”")
     expect(actions).to_be_focused()
-    choose(page, "Forget this", "Delete")
-    dialog.get_by_role("button", name="Delete").click()
+    delete_chat(page, "Forget this")
     expect(titles(page)).to_have_text(["Keep this"])
     expect(messages(page)).to_have_count(0)
     expect(page.get_by_text(MISSING)).to_have_count(0)
@@ -165,8 +157,7 @@ def test_a_deletion_is_asked_for_can_be_undone_and_then_is_for_good(
     page.get_by_role("button", name="Undo").click()
     expect(titles(page)).to_have_text(["Forget this", "Keep this"])
     expect(messages(page).nth(0)).to_contain_text("Forget this")
-    choose(page, "Forget this", "Delete")
-    dialog.get_by_role("button", name="Delete").click()
+    delete_chat(page, "Forget this")
     expect(titles(page)).to_have_text(["Keep this"])
     expect(page.get_by_role("button", name="Undo")).to_be_visible()
     expect(page.get_by_role("button", name="Undo")).to_be_hidden()
@@ -188,10 +179,9 @@ def test_an_answer_in_progress_is_no_obstacle_to_a_dialog(
         expect(messages(page)).to_have_count(0)
         say(page, "Tell me a story")
         expect(messages(page).nth(1)).to_contain_text("Once upon")
-        choose(page, "Before", "Delete")
-        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        delete_chat(page, "Before")
         expect(titles(page)).to_have_text(["Tell me a story"])
-        choose(page, "Tell me a story", "Rename")
+        choose_action(page, "Tell me a story", "Rename")
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
     finally:
@@ -236,8 +226,7 @@ def test_another_tab_hears_of_new_chats_and_messages(
     expect(titles(first)).to_have_text(["Something new", "Both know this"])
     expect(prompt_box(first)).to_have_value("A draft")
     second.bring_to_front()
-    choose(second, "Both know this", "Delete")
-    second.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    delete_chat(second, "Both know this")
     first.bring_to_front()
     expect(first.get_by_text(MISSING)).to_be_visible()
     expect(prompt_box(first)).to_have_value("A draft")
@@ -328,7 +317,7 @@ def test_a_browser_without_cookies_downloads_a_chat_all_the_same(
     page = open_page(visitor, address)
     say(page, "Without cookies")
     expect(messages(page).nth(1)).to_contain_text("An answer.")
-    choose(page, "Without cookies", "Download Markdown")
+    choose_action(page, "Without cookies", "Download Markdown")
     with page.expect_download() as started:
         page.get_by_role("dialog").get_by_role("button", name="Markdown").click()
     assert "An answer." in Path(started.value.path()).read_text(encoding="utf-8")

@@ -45,6 +45,8 @@ _STYLE = f"""<style>
   display: none; /* an arrow */
 }}
 .st-key-chats .stHorizontalBlock button {{ min-height: 2rem; padding-block: 0.125rem; }}
+.st-key-chats [data-testid="stCaptionContainer"] {{ padding-inline: 0.5rem; }}
+.stHorizontalBlock.st-key-removed {{ flex-wrap: nowrap; }}
 .st-key-look-again, .stHtml:has(> #chats-drawn) {{ display: none; }}
 .st-key-removed {{ animation: removed {UNDO_SECONDS}s step-end forwards; }}
 @keyframes removed {{ to {{ visibility: hidden; height: 0; min-height: 0; overflow: hidden; }} }}

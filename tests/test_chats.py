@@ -182,6 +182,7 @@ def test_an_answer_in_progress_is_no_obstacle_to_a_dialog(
         delete_chat(page, "Before")
         expect(titles(page)).to_have_text(["Tell me a story"])
         choose_action(page, "Tell me a story", "Rename")
+        expect(page.get_by_role("dialog").get_by_label("Title")).to_be_visible()
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
     finally:
@@ -270,6 +271,7 @@ def test_more_chats_are_shown_by_steps_and_a_phone_shows_the_chosen_one(
     page.reload()
     page.get_by_test_id("stExpandSidebarButton").click()
     expect(titles(page)).to_have_count(20)
+    expect(titles(page).nth(1)).to_be_in_viewport(ratio=1)
     take_picture(page, "phone")
     for row in (0, 1):
         left = titles(page).nth(row).bounding_box()

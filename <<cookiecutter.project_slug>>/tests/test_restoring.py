@@ -268,6 +268,25 @@ def test_a_deleted_chat_comes_back_only_if_that_is_asked_for(
     assert {each.title for each in session.conversations()} == {"Keep this", "Forget this"}
 
 
+def test_a_title_and_a_pin_come_back_with_their_chat_and_go_with_it(
+    run: Run, root: Path, tmp_path: Path, ada: Session
+) -> None:
+    kept, unwanted = ask(ada, "Keep this"), ask(ada, "Forget this")
+    for chat in (kept, unwanted):
+        ada.rename_conversation(chat.id, f"My {chat.id}")
+        ada.pin_conversation(chat.id, True)
+    file = export(run, tmp_path / "all.tar.gz")
+    ada.delete_conversation(unwanted.id)
+    marks = root.rename(tmp_path / "old") / ".deleted"
+    root.mkdir()
+    marks.rename(root / ".deleted")
+    restore(run, file)
+    titles = {chat.title: chat.pinned for chat in ada.conversations()}
+    assert titles[f"My {kept.id}"]
+    assert f"My {unwanted.id}" not in titles
+    assert not list(root.rglob(f"{unwanted.id}*.jsonl"))
+
+
 @pytest.mark.parametrize("by", ["person", "operator"])
 def test_of_who_deleted_everything_only_what_came_later_comes_back(
     run: Run, root: Path, tmp_path: Path, ada: Session, by: str

@@ -113,7 +113,8 @@ def write_archive(session: Session, words: Words) -> Iterator[bytes]:
                     name = _free_name(file_name(_dated(chat, title, words)), ending, names)
                     time = datetime.fromtimestamp(max(chat.written / 1e9, 315_619_200), UTC)
                     info = zipfile.ZipInfo(name, time.timetuple()[:6])
-                    info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
+                    info.compress_type = zipfile.ZIP_DEFLATED
+                    info.external_attr = 0o600 * 2**16  # the mode is in the upper half
                     archive.writestr(
                         info, write(conversation, title, words).encode("utf-8", "replace")
                     )

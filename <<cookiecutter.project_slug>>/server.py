@@ -19,6 +19,7 @@ from chatbot.page.theme import variables
 from chatbot.settings import Settings, SettingsError, load_settings, makes_people_sign_in
 from chatbot.web import gate
 from chatbot.web.admission import Admission
+from chatbot.web.downloads import Downloads
 from chatbot.web.gate import Gate
 from chatbot.web.headers import SecurityHeaders
 from chatbot.web.index import Index, inline_scripts
@@ -93,6 +94,9 @@ app = st.App(
             UsageCsv,
             sessions=settings.sessions_dir,
             admin_groups=settings.sign_in.admin_groups if settings.sign_in else frozenset(),
+        ),
+        Middleware(
+            Downloads, sessions=settings.sessions_dir, signs_in=settings.sign_in is not None
         ),
         Middleware(
             Index,

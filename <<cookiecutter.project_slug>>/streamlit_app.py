@@ -7,6 +7,7 @@ import streamlit as st
 from chatbot import service
 from chatbot.answers import Assistant
 from chatbot.conversations import Turn
+from chatbot.export import Words
 from chatbot.page import (
     about,
     account,
@@ -14,6 +15,7 @@ from chatbot.page import (
     chats,
     choices,
     composer,
+    dialogs,
     frame,
     messages,
     notices,
@@ -44,9 +46,13 @@ def draw_page(settings: Settings, assistant: Assistant) -> None:
 
     with st.sidebar:
         draw_sidebar(tab, settings, assistant)
+    with st.empty():
+        chats.draw_download(tab)
+    dialogs.draw_dialog(tab, Words(wording.how_it_ended, assistant.name_of, wording.untitled))
     with frame.header(settings):
         choices.draw_model(assistant.models)
     draw_conversation(tab, assistant, model)
+    chats.draw_stamp(tab)
 
 
 def draw_sidebar(tab: Tab, settings: Settings, assistant: Assistant) -> None:
@@ -64,6 +70,8 @@ def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
     """
     with st.empty():
         messages.draw_storage_error(tab)
+    with st.empty():
+        chats.draw_missing(tab)
     with st.empty():
         if not tab.conversation.turns and not tab.storage_error:
             draw_empty_state()

@@ -76,6 +76,15 @@ def measure_store(folder: str, sizes: Sequence[int]) -> dict[str, Any]:
     return figures
 
 
+def measure_chats(project: Project, folder: Path) -> dict[str, float]:
+    """Return what a person's many chats cost, in milliseconds."""
+    python, script = page.python_of(project, "template"), ROOT / "benchmarks" / "chats.py"
+    command = [str(python), "-B", str(script), str(folder)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (TEMPLATE, ROOT)))}
+    ran = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return dict(json.loads(ran.stdout))
+
+
 def measure(quick: bool) -> dict[str, Any]:
     say("Rendering a project and creating the baseline's environment")
     project = render()
@@ -86,6 +95,8 @@ def measure(quick: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         say("Measuring how long it takes to save a turn")
         results["save"] = measure_store(folder, list(rounds))
+        say("Measuring what many chats cost")
+        results["chats"] = measure_chats(project, Path(folder) / "chats")
         for name in ("template", "baseline"):
             say(f"Measuring the memory of the {name} with up to {max(sessions)} sessions")
             with (

@@ -152,7 +152,20 @@ def tables(results: dict[str, Any]) -> list[str]:
         found.append(table(f"Bytes {name} for a turn", "messages", of_disk, 0))
     found.append(table("A run of the page's script, ms", "messages", results["rerun"], 0))
     found.append(table("Memory of the server, MiB", "sessions", by_sessions(results), 0))
+    if "chats" in results:
+        found.append(chats_table(results["chats"]))
     return found
+
+
+def chats_table(figures: dict[str, float]) -> str:
+    """Return what the list of chats costs, which the baseline does not have."""
+    lines = [
+        "**A person with 1,000 chats of 20 messages**\n",
+        "| | ms of a processor |",
+        "| --- | ---: |",
+    ]
+    lines += [f"| {name} | {figure:,.1f} |" for name, figure in figures.items()]
+    return "\n".join(lines) + "\n\n"
 
 
 def by_visit(results: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,9 @@ from support.browsing import (
     LONG,
     add_cookies_of_other_applications,
     block_cookies,
+    choose_action,
     choose_model,
+    delete_chat,
     hostname_of,
     messages,
     needs_browser,
@@ -24,6 +26,7 @@ from support.browsing import (
     say,
     sidebar,
     text_of,
+    titles,
 )
 from support.cluster import HAPROXY, SERVED_BY, Cluster
 from support.rendering import Bake
@@ -337,12 +340,11 @@ def test_both_tasks_delete(cluster: Cluster, browser: Browser, visitor: BrowserC
     device = open_elsewhere(cluster, browser, page)
     expect(messages(device).nth(0)).to_contain_text("Second")
     for each in (page, device):
-        ask_to_delete(each, "Second")
+        choose_action(each, "Second", "Delete")
     for each in (page, device):
-        each.get_by_role("button", name="Delete for good").click()
+        each.get_by_role("dialog").get_by_role("button", name="Delete").click()
     for each in (page, device):
-        expect(sidebar(each).get_by_text("Second")).to_have_count(0)
-        expect(sidebar(each).get_by_text("First")).to_be_visible()
+        expect(titles(each)).to_have_text(["First"])
         expect(each.get_by_text("storage")).to_have_count(0)
 
 
@@ -353,20 +355,13 @@ def test_a_message_to_a_chat_that_was_deleted_elsewhere_begins_a_new_one(
     say(page, "Forget this")
     expect(answer(page)).to_contain_text("An answer.")
     device = open_elsewhere(cluster, browser, page)
-    ask_to_delete(page, "Forget this")
-    page.get_by_role("button", name="Delete for good").click()
+    delete_chat(page, "Forget this")
     expect(messages(page)).to_have_count(0)
     say(device, "But not this")
     expect(answer(device)).to_contain_text("An answer.")
     expect(messages(device)).to_have_count(2)
     page.reload()
-    expect(sidebar(page).get_by_text("But not this")).to_be_visible()
-    expect(sidebar(page).get_by_text("Forget this")).to_have_count(0)
-
-
-def ask_to_delete(page: Page, title: str) -> None:
-    row = sidebar(page).get_by_test_id("stHorizontalBlock").filter(has_text=title)
-    row.locator("[class*=st-key-delete-] button").first.click()
+    expect(titles(page)).to_have_text(["But not this"])
 
 
 def test_everything_is_deleted_on_both_tasks(
@@ -413,7 +408,7 @@ def test_either_is_enough_to_reload_a_chat_by_its_address(
     expect(messages(page)).to_have_count(0)
     say(page, "A newer one")
     expect(answer(page)).to_contain_text("An answer.")
-    page.get_by_role("button", name="Remember me").click()
+    page.get_by_role("button", name="Remember me", exact=True).click()
     expect(messages(page).nth(0)).to_contain_text("Remember me")
     address = page.url
     for _ in range(6):

@@ -255,7 +255,7 @@ def test_the_address_of_a_chat_survives_the_sign_in(
         expect(messages(page)).to_have_count(0)
         say(page, text)
         answered(page, 2)
-    sidebar(page).get_by_role("button", name="The first chat").click()
+    sidebar(page).get_by_role("button", name="The first chat", exact=True).click()
     expect(messages(page).nth(0)).to_contain_text("The first chat")
     other = open_signed_out(new_device(), page.url)
     sign_in(other, "grace")

@@ -129,7 +129,7 @@ def test_a_message_waits_until_it_can_be_kept(
         for each, count in ((page, 3), (other, 2)):  # what the task has read stays on the page
             expect(messages(each)).to_have_count(count)
             expect(messages(each).nth(0)).to_contain_text("Before")
-        expect(sidebar(page).get_by_role("button", name="Before")).to_be_visible()
+        expect(sidebar(page).get_by_role("button", name="Before", exact=True)).to_be_visible()
         if not readable:
             expect(other.get_by_text(sentence).first).to_be_visible()
     page.get_by_role("button", name="Send again").click()
@@ -203,8 +203,9 @@ def test_a_full_disk_can_be_relieved_by_deleting(storage: Storage, visitor: Brow
     say(page, "Old " + "words " * 5000)
     expect(messages(page).nth(1)).to_contain_text("An answer.")
     with storage.full():
-        page.locator("[class*=st-key-delete-] button").first.click()
-        page.get_by_role("button", name="Delete for good").click()
+        page.locator("[class*=st-key-menu-] button").first.click()
+        page.get_by_role("menuitem", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         expect(messages(page)).to_have_count(0)
         say(page, "New words")
         expect(messages(page).nth(1)).to_contain_text("An answer.")

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, cast
 
-from chatbot import attachments, conversations, usage
+from chatbot import attachments, conversations, labels, usage
 from chatbot.errors import ChatbotError
 from chatbot.identity import is_session_folder
 from chatbot.records import Delete, from_line
@@ -39,7 +39,7 @@ LEVEL = 6  # of compression: 9 takes three times as long, and saves a hundredth
 _ATTACHMENT = f"{attachments.FOLDER}/[0-9a-f]{{64}}"
 _FILE = re.compile(
     "|".join(
-        [conversations.FILE.pattern, _ATTACHMENT]
+        [conversations.FILE.pattern, labels.FILE.pattern, _ATTACHMENT]
         + [re.escape(name) for name in (VALUES_FILE, SIGN_OUTS_FILE, usage.FILE)]
     )
 )
@@ -84,6 +84,12 @@ class Entry:
         """Which conversation the file is, or ""."""
         is_one = conversations.FILE.fullmatch(self.name)
         return self.name.removesuffix(".jsonl") if is_one else ""
+
+    @property
+    def belongs_to(self) -> str:
+        """Which conversation the file is, or is the label of, or ""."""
+        is_label = labels.FILE.fullmatch(self.name)
+        return self.name.removesuffix(labels.ENDING) if is_label else self.conversation_id
 
     @property
     def attachment(self) -> str:

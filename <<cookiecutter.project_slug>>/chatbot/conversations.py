@@ -311,7 +311,7 @@ def title_of(path: Path) -> str:
         return ""
 
 
-@lru_cache(maxsize=4096)  # the first line never changes
+@lru_cache(maxsize=16_384)  # the first line never changes
 def _read_title(path: Path) -> str:
     with path.open("rb") as file:
         record = from_line(json.loads(file.readline(MEBIBYTE)))

@@ -70,6 +70,11 @@ class Journal:
         """Whether there was no file when this was last refreshed, or it was deleted."""
         return self._file is None or self.deleted
 
+    @property
+    def size(self) -> int:
+        """How many bytes of the file were read, or written."""
+        return self._offset + self._torn
+
     def clear(self) -> None:
         """Return to the state of an empty file."""
         raise NotImplementedError

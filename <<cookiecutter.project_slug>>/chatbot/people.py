@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from chatbot import deletions
-from chatbot.conversations import Conversation
+from chatbot.export import Words, to_markdown
 from chatbot.identity import Person, session_folder
 from chatbot.page import wording
 from chatbot.records import Owner
@@ -32,6 +32,7 @@ LINE_EVERY = (
 BEGIN, END = b"-----BEGIN EXPORT-----\n", b"-----END EXPORT-----\n"
 ERASE_TRIES = 20  # until nobody writes to a folder any more that is being erased
 PAUSE = 0.1  # seconds between two of them
+_WORDS = Words(wording.how_it_ended, lambda key: key, wording.untitled)
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def export(root: Path, person: Person, file: Output) -> None:
         for chat in _list_chats(session, files):
             conversation = session.conversation(chat.id)
             conversation.refresh()
-            text = to_markdown(conversation, chat.title).encode()
+            text = to_markdown(conversation, chat.title, _WORDS).encode()
             info = tarfile.TarInfo(f"chats/{chat.id}.md")
             info.size, info.mode, info.mtime = len(text), 0o600, int(last_used(folder))
             archive.addfile(info, io.BytesIO(text))
@@ -144,17 +145,6 @@ def list_people(root: Path) -> Iterator[tuple[Owner, float]]:
     for folder, used in read_everyone(root):
         if used.owner:
             yield used.owner, last_used(folder)
-
-
-def to_markdown(conversation: Conversation, title: str) -> str:
-    """Return the conversation for people to read."""
-    begun = wording.untitled(conversation.id)
-    parts = [f"# {title}", begun] if title else [f"# {begun}"]
-    for turn in conversation.turns:
-        sentence = "Stopped." if turn.state == "stopped" else wording.end(turn)
-        parts += ["## Question", turn.prompt, f"## Answer ({turn.model})", turn.answer]
-        parts += [f"({sentence})"] if sentence else []
-    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
 class Base64Lines:

@@ -78,7 +78,7 @@ def _restore(folder: Path, entry: Entry, with_deleted: bool, dry_run: bool) -> s
         return DAMAGED
     is_there = os.path.lexists(path)
     is_new = not is_there and not with_deleted
-    if is_new and deletions.is_deleted(folder, entry.modified, entry.conversation_id):
+    if is_new and deletions.is_deleted(folder, entry.modified, entry.belongs_to):
         return DELETED
     if entry.attachment:
         if is_there:

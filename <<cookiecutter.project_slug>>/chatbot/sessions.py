@@ -1,23 +1,39 @@
 """One person's session: conversations, files and small values in a folder that many tasks share."""
 
+import hashlib
+import logging
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
-from chatbot import attachments, conversations, deletions, usage
+from chatbot import attachments, conversations, deletions, labels, usage
 from chatbot.conversations import Conversation, is_conversation_id, title_of
-from chatbot.journals import Journal, open_journal
+from chatbot.journals import DeletedError, Journal, open_journal
+from chatbot.labels import Label
 from chatbot.records import Delete, Record, Value, to_line
-from chatbot.storage import list_files, mark_root_seen, require_root, storage_errors
+from chatbot.storage import (
+    StorageError,
+    list_files,
+    mark_root_seen,
+    require_root,
+    storage_errors,
+)
 
+log = logging.getLogger(__name__)
+
+HOUR = 3_600_000_000_000  # nanoseconds
+UNDO_SECONDS = 10.0  # in which a person can undo that they deleted a chat
 VALUES_FILE = "session.jsonl"
 SIGN_OUTS_FILE = "sign-outs.jsonl"
 # What shows, by its time, that a session is in use.
 _OTHERS = (VALUES_FILE, SIGN_OUTS_FILE, usage.FILE, attachments.FOLDER)
-_USED = re.compile("|".join([conversations.FILE.pattern, *map(re.escape, _OTHERS)]))
+_CHATS = re.compile(f"{conversations.FILE.pattern}|{labels.FILE.pattern}")
+_USED = re.compile("|".join([_CHATS.pattern, *map(re.escape, _OTHERS)]))
 
 
 class Values(Journal):
@@ -40,11 +56,15 @@ class Values(Journal):
 class ConversationSummary:
     """A conversation as the list shows it.
 
-    title: its first prompt, cut to length; "" if that can't be read.
+    title: the person's own, or its first prompt, cut to length; "" if that can't be read.
+    pinned: whether it comes first in the list.
+    written: when it was last written to, in Unix nanoseconds.
     """
 
     id: str
     title: str
+    pinned: bool = False
+    written: int = 0
 
 
 class Session:
@@ -69,27 +89,51 @@ class Session:
         return self.folder.name
 
     def conversations(self) -> list[ConversationSummary]:
-        """List the conversations, the one last written to first. Raises StorageError."""
-        return [
-            ConversationSummary(name.removesuffix(".jsonl"), title_of(self.folder / name))
-            for name in self._newest_first()
-        ]
+        """List the conversations, the one last written to first. Raises StorageError.
+
+        Finishes deletions that another process has left behind.
+        """
+        written, known = self._chats()
+        found = []
+        for id_ in written:
+            label = known.get(id_, Label())
+            if label.deletion:
+                self._finish_if_left(id_, label)
+                continue
+            title = label.title or title_of(self.folder / f"{id_}.jsonl")
+            found.append(ConversationSummary(id_, title, label.pinned, written[id_]))
+        for id_ in known.keys() - written.keys():  # a process ended between the two files
+            if known[id_].deletion:
+                self._finish_if_left(id_, known[id_])
+        return found
 
     def newest_conversation(self) -> str:
         """Return the id of the conversation last written to, "" if there is none.
 
         Raises StorageError.
         """
-        return next(iter(self._newest_first()), "").removesuffix(".jsonl")
+        written, known = self._chats()
+        return next((id_ for id_ in written if not known.get(id_, Label()).deletion), "")
 
-    def _newest_first(self) -> list[str]:
+    def _chats(self) -> tuple[dict[str, int], dict[str, Label]]:
+        """Return when each conversation was last written to, the newest first; and the labels."""
         with storage_errors():
-            files = list_files(self.folder, conversations.FILE)
+            files = list_files(self.folder, _CHATS)
             if files:
                 mark_root_seen(self.folder.parent)
             else:
                 require_root(self.folder.parent)
-        return sorted(files, key=lambda name: (files[name], name), reverse=True)
+        written = {
+            name.removesuffix(".jsonl"): files[name]
+            for name in sorted(files, key=lambda name: (files[name], name), reverse=True)
+            if not name.endswith(labels.ENDING)
+        }
+        known = {}
+        for name in files:
+            if name.endswith(labels.ENDING):
+                id_ = name.removesuffix(labels.ENDING)
+                known[id_] = labels.read_label(self.folder, id_, files[name])
+        return written, known
 
     def conversation(self, conversation_id: str) -> Conversation:
         """Return the conversation, empty until it is refreshed.
@@ -158,11 +202,164 @@ class Session:
         deletions.remember(self.folder)
         delete_session(self.folder, everything=False)
 
+    def title_of(self, conversation_id: str) -> str:
+        """Return the conversation's title, as the list has it. Raises StorageError."""
+        title = self._label(conversation_id).title
+        return title or title_of(self.folder / f"{conversation_id}.jsonl")
+
+    def conversation_size(self, conversation_id: str) -> int:
+        """Return how many bytes the conversation's file has; 0 if there is none.
+
+        Raises StorageError.
+        """
+        with storage_errors():
+            try:
+                return (self.folder / f"{conversation_id}.jsonl").stat().st_size
+            except FileNotFoundError:
+                return 0
+
+    def rename_conversation(self, conversation_id: str, title: str) -> None:
+        """Give the conversation a title; a blank one gives it its first words again.
+
+        Raises StorageError.
+        """
+        self._set_label(conversation_id, labels.TITLE, labels.clean_title(title))
+
+    def pin_conversation(self, conversation_id: str, pinned: bool) -> None:
+        """Have the conversation come first in the list, or no longer. Raises StorageError."""
+        self._set_label(conversation_id, labels.PINNED, pinned)
+
+    def _set_label(self, conversation_id: str, name: str, value: object) -> None:
+        if not is_conversation_id(conversation_id):
+            raise ValueError("not a conversation id")
+        file = labels.label_file(self.folder, conversation_id)
+        with storage_errors():
+            if not (self.folder / f"{conversation_id}.jsonl").exists():  # deleted in another tab
+                return
+        old = {labels.TITLE: "", labels.PINNED: False}.get(name)
+        file.update(
+            lambda: [] if file.values.get(name, old) == value else [Value(name, value)],
+            create=True,
+        )
+        labels.forget_label(self.folder, conversation_id)
+
+    def remove_conversation(self, conversation_id: str) -> bool:
+        """Take the conversation out of the list, and delete it after UNDO_SECONDS.
+
+        Returns whether that can be undone: where there is no room left for a line that says so, the
+        conversation is deleted at once. Raises StorageError.
+        """
+        try:
+            self._set_label(conversation_id, labels.DELETION, labels.ASKED)
+        except StorageError as error:
+            if error.code != "full":  # people delete because the disk is full
+                raise
+            self.delete_conversation(conversation_id)
+            return False
+        timer = Timer(UNDO_SECONDS, self._finish, (conversation_id,))
+        timer.daemon = True
+        timer.start()
+        return True
+
+    def bring_back(self, conversation_id: str) -> bool:
+        """Undo that the conversation was removed; return whether it is there again.
+
+        Raises StorageError.
+        """
+        file = labels.label_file(self.folder, conversation_id)
+        try:
+            file.update(
+                lambda: [Value(labels.DELETION, "")] if file.label.deletion == labels.ASKED else []
+            )
+        except DeletedError:
+            return False
+        labels.forget_label(self.folder, conversation_id)
+        _seen.pop(file.path, None)
+        return not file.label.deletion
+
+    def is_removed(self, conversation_id: str) -> bool:
+        """Return whether the conversation was removed, and is perhaps not deleted yet.
+
+        Raises StorageError.
+        """
+        return bool(self._label(conversation_id).deletion)
+
+    def finish_removals(self, before: float) -> None:
+        """Delete for good what was removed before that time, in Unix seconds. Raises StorageError.
+
+        For what a process has left behind that ended meanwhile.
+        """
+        with storage_errors():
+            files = list_files(self.folder, labels.FILE)
+        for name, written in files.items():
+            id_ = name.removesuffix(labels.ENDING)
+            if written < before * 1e9 and labels.read_label(self.folder, id_, written).deletion:
+                self._finish(id_)
+
+    def _label(self, conversation_id: str) -> Label:
+        path = self.folder / f"{conversation_id}{labels.ENDING}"
+        with storage_errors():
+            try:
+                written = path.stat().st_mtime_ns
+            except FileNotFoundError:
+                return Label()
+        return labels.read_label(self.folder, conversation_id, written)
+
+    def _finish_if_left(self, conversation_id: str, label: Label) -> None:
+        """Delete what was removed, if this process knows that for longer than it can be undone.
+
+        No clock counts: the other process's may be wrong.
+        """
+        path = labels.label_file(self.folder, conversation_id).path
+        seen = _seen.setdefault(path, time.monotonic())
+        if label.deletion == labels.BEGUN or time.monotonic() - seen > UNDO_SECONDS:
+            self._finish(conversation_id)
+
+    def _finish(self, conversation_id: str) -> None:
+        """Delete what was removed, unless that was undone."""
+        file = labels.label_file(self.folder, conversation_id)
+        try:
+            try:
+                file.update(
+                    lambda: (
+                        [Value(labels.DELETION, labels.BEGUN)]
+                        if file.label.deletion == labels.ASKED
+                        else []
+                    )
+                )
+            except StorageError as error:
+                if error.code != "full":
+                    raise
+            if file.label.deletion:
+                self.delete_conversation(conversation_id)
+        except DeletedError:  # another process has done it
+            pass
+        except StorageError as error:  # the next look at the list tries it again
+            log.warning("A chat that was removed is not deleted yet: %s", error)
+        labels.forget_label(self.folder, conversation_id)
+        _seen.pop(file.path, None)
+
     def delete_conversation(self, conversation_id: str) -> None:
-        """Delete a conversation. Raises StorageError if it could not be deleted."""
+        """Delete a conversation at once. Raises StorageError if it could not be deleted."""
         conversation = self.conversation(conversation_id)
         deletions.remember(self.folder, conversation_id)
         conversation.delete()
+        labels.label_file(self.folder, conversation_id).delete()
+        labels.forget_label(self.folder, conversation_id)
+
+
+_seen: dict[Path, float] = {}  # labels of removed chats, and since when this process knows
+
+
+def stamp_of(chats: Iterable[ConversationSummary]) -> str:
+    """Return what changes when the list of chats does, as a person sees it.
+
+    A chat that is the newest and grows changes it once an hour.
+    """
+    shown = "\n".join(
+        f"{chat.id} {chat.pinned} {chat.written // HOUR} {chat.title}" for chat in chats
+    )
+    return hashlib.blake2s(shown.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def delete_session(
@@ -178,6 +375,8 @@ def delete_session(
     with storage_errors():
         for name in list_files(folder, conversations.FILE):
             open_journal(Conversation, folder / name).delete(wanted)
+        for name in list_files(folder, labels.FILE):
+            open_journal(labels.LabelFile, folder / name).delete(wanted)
         attached = _list_attachments(folder)
         if not wanted():
             return

@@ -23,9 +23,8 @@ from chatbot.bedrock import Bedrock
 from chatbot.conversations import new_conversation_id
 from chatbot.markdown import as_text
 from chatbot.models import load_models
-from chatbot.page.chats import CHATS_SHOWN
 from chatbot.page.composer import PROMPT_LENGTH
-from chatbot.page.state import Unsent
+from chatbot.page.state import CHATS_SHOWN, Unsent
 from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session
 from chatbot.settings import ROOT
@@ -287,16 +286,16 @@ def test_the_open_chat_is_listed_however_old_it_is(open_page: OpenPage, session:
     assert listed(open_page()) == newest
     page = open_page("20261124T090000000000-00000000")
     assert listed(page) == [*newest, "Chat 0"]
-    click(page, f"Show all {CHATS_SHOWN + 2}")
+    click(page, "Show more (1)")
     assert listed(page) == [*newest, "Chat 1", "Chat 0"]
 
 
 def test_a_conversation_can_be_deleted(open_page: OpenPage, session: Session) -> None:
     page = say(open_page(), "Forget this")
     [entry] = session.conversations()
-    page.button(key=f"delete-{entry.id}").click().run()
+    page.menu_button(key=f"menu-{entry.id}").set_value("delete").run()
     assert session.conversations() == [entry]  # not before it is confirmed
-    click(page, "Delete for good")
+    click(page, "Delete")
     assert read_messages(page) == []
     assert session.conversations() == []
     assert read_messages(open_page()) == []

@@ -255,9 +255,9 @@ def test_a_deleted_chat_comes_back_only_if_that_is_asked_for(
     kept, unwanted = ask(session, "Keep this"), ask(session, "Forget this")
     file = export(run, tmp_path / "all.tar.gz")
     page = open_page()
-    page.button(key=f"delete-{unwanted.id}").click().run()
-    [sure] = [each for each in page.button if each.label == "Delete for good"]
-    sure.click().run()
+    page.menu_button(key=f"menu-{unwanted.id}").set_value("delete").run()
+    page.button(key="delete-chat").click().run()
+    session.finish_removals(time.time() + 1)
     assert not unwanted.path.exists()
     kept.path.unlink()  # by an accident
     assert restore(run, file)[-1] == (
@@ -266,6 +266,25 @@ def test_a_deleted_chat_comes_back_only_if_that_is_asked_for(
     assert [each.title for each in session.conversations()] == ["Keep this"]
     restore(run, file, "--with-deleted")
     assert {each.title for each in session.conversations()} == {"Keep this", "Forget this"}
+
+
+def test_a_title_and_a_pin_come_back_with_their_chat_and_go_with_it(
+    run: Run, root: Path, tmp_path: Path, ada: Session
+) -> None:
+    kept, unwanted = ask(ada, "Keep this"), ask(ada, "Forget this")
+    for chat in (kept, unwanted):
+        ada.rename_conversation(chat.id, f"My {chat.id}")
+        ada.pin_conversation(chat.id, True)
+    file = export(run, tmp_path / "all.tar.gz")
+    ada.delete_conversation(unwanted.id)
+    marks = root.rename(tmp_path / "old") / ".deleted"
+    root.mkdir()
+    marks.rename(root / ".deleted")
+    restore(run, file)
+    titles = {chat.title: chat.pinned for chat in ada.conversations()}
+    assert titles[f"My {kept.id}"]
+    assert f"My {unwanted.id}" not in titles
+    assert not list(root.rglob(f"{unwanted.id}*.jsonl"))
 
 
 @pytest.mark.parametrize("by", ["person", "operator"])

@@ -116,6 +116,22 @@ def choose_model(page: Page, name: str) -> None:
     page.get_by_role("option", name=name).click()
 
 
+def titles(page: Page) -> Any:
+    """Return the buttons that open chats, in the order of the list."""
+    return page.locator('.st-key-chats [class*="st-key-open-"] button')
+
+
+def choose_action(page: Page, title: str, action: str) -> None:
+    """Choose what is done with a chat, in its menu."""
+    sidebar(page).get_by_role("button", name=f"Actions for “{title}”").click()
+    page.get_by_role("menuitem", name=action).click()
+
+
+def delete_chat(page: Page, title: str) -> None:
+    choose_action(page, title, "Delete")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+
+
 def local_storage(page: Page) -> str:
     return str(json.loads(page.evaluate("localStorage.chatbot_session"))["chatbot_session"])
 

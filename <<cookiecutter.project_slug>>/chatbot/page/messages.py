@@ -198,6 +198,8 @@ def _draw_answer_in_progress(
                     notices.draw(said, notices.details_of(progress.storage_error))
             else:
                 notice.empty()
+        if tab.asked:  # a click in the dialog would wait for the end of this run
+            return
         current_tab()  # Streamlit can end a run only when it is called; this sends nothing
     notice.empty()
     growing.draw_whole(progress.turn.answer)

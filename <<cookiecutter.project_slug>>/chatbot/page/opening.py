@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from chatbot.conversations import is_conversation_id, new_conversation_id
+from chatbot.conversations import Conversation, is_conversation_id, new_conversation_id
 from chatbot.identity import Person, session_folder
 from chatbot.page import account, browser
-from chatbot.page.state import Tab
+from chatbot.page.state import NEW, Tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.sessions import Session
 from chatbot.settings import Settings
@@ -57,17 +57,41 @@ def begin_conversation(tab: Tab) -> None:
 def _read_conversation(tab: Tab) -> None:
     """Read the conversation that the address names, else the newest one, else begin a new one.
 
-    An id is never used again: a conversation that is named but missing was deleted, perhaps in
-    another tab, or nothing was ever sent to it.
+    An id is never used again. Where one leads nowhere, a new conversation is shown, and the page
+    says so; the address stays until something is sent.
     """
     chosen = st.query_params.get("chat", "")
-    if not is_conversation_id(chosen):
+    is_id = is_conversation_id(chosen)
+    if not chosen:
         if tab.chats:
             chosen = tab.chats[0].id
             tab.open_conversation(chosen)
         else:
             chosen = tab.new_conversation = tab.new_conversation or new_conversation_id()
+    elif not is_id or tab.missing == chosen:
+        _show_missing(tab, chosen)
+        return
+    elif NEW in st.query_params and not tab.new_conversation:  # a reload of a new one
+        tab.new_conversation = chosen
+    tab.missing = ""
     tab.conversation = tab.session.conversation(chosen)
-    run_interruptibly(tab.conversation.refresh)
-    if tab.conversation.missing and chosen != tab.new_conversation and not tab.storage_error:
+    is_removed = run_interruptibly(_look_at, tab.session, tab.conversation)
+    if tab.storage_error or not (is_removed or tab.conversation.missing):
+        return
+    if tab.removed and chosen == tab.removed.id:  # by this tab
         begin_conversation(tab)
+    elif chosen != tab.new_conversation:
+        _show_missing(tab, chosen)
+
+
+def _look_at(session: Session, conversation: Conversation) -> bool:
+    """Read the conversation; return whether it was removed."""
+    conversation.refresh()
+    return session.is_removed(conversation.id)
+
+
+def _show_missing(tab: Tab, address: str) -> None:
+    tab.missing = address
+    tab.new_conversation = tab.new_conversation or new_conversation_id()
+    tab.conversation = tab.session.conversation(tab.new_conversation)
+    run_interruptibly(tab.conversation.refresh)

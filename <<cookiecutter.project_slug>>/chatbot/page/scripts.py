@@ -8,4 +8,7 @@ SCROLL_HERE = """document.querySelector("[data-testid=stHtml] [id^=turns-]").scr
 
 LEAVE = """dispatchEvent(new Event("chatbot_leave"));"""  # web/scripts/sign_in.js does so
 
-SCRIPTS = (SCROLL_HERE, LEAVE)
+# The newest one: another may stand there until the page's run ends.
+DOWNLOAD_HERE = """[...document.querySelectorAll("a.download")].at(-1)?.click();"""
+
+SCRIPTS = (SCROLL_HERE, LEAVE, DOWNLOAD_HERE)

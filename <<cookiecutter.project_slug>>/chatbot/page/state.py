@@ -16,7 +16,10 @@ from chatbot.storage import StorageError
 from chatbot.usage import LimitError, Row
 
 TURNS_SHOWN = 25  # of the newest ones; each further click on "Show earlier" adds as many
+CHATS_SHOWN = 20  # in the list, and found by a search
+CHATS_MORE = 50  # with each further click
 TURNS_AT_A_TIME = 5  # leave the page, once there are more
+NEW = "new"  # in the address of a chat that nothing was sent to: else it would seem to be deleted
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,20 @@ class Unsent:
     where: str = ""
 
 
+@dataclass(frozen=True)
+class Removed:
+    """A chat that was deleted, and may come back.
+
+    until: until then, by time.monotonic.
+    was_open: whether this tab showed it.
+    """
+
+    id: str
+    title: str
+    until: float
+    was_open: bool
+
+
 @dataclass
 class Tab:
     """What one browser tab remembers.
@@ -41,7 +58,13 @@ class Tab:
     asked_browser: when the browser was asked for its key, by time.monotonic; 0 if it was not.
     new_conversation: id of the conversation that this tab has begun and sent nothing to, or "".
     chats: the list of conversations, as it was last read.
-    chats_shown: whether all of them are shown, instead of the newest.
+    chats_shown: how many of the newest are in the list.
+    chats_drawn: how many elements the list had in the run before.
+    missing: the address that leads to no chat, while a new one is shown in its place; or "".
+    asked: what a dialog is open for, an action and a conversation's id; None without one.
+    removed: the chat that was deleted last, if that can be undone.
+    too_late: whether that was not undone, as it was too late.
+    download: a conversation's id and an ending, which the browser is about to get, and a number.
     turns_shown: how many of the newest turns are shown, or a few more.
     drawn: which conversation the page has drawn, how many of its turns it has hidden, whether it
         had branches, and in which of the places.
@@ -50,7 +73,6 @@ class Tab:
     last_shown: the last turn that the page has drawn, or "".
     editing: the turn whose prompt is being edited, or "".
     rating: the older turn whose answer the person wants to rate, or "".
-    confirming: the conversation about to be deleted by its id, or "".
     model_read: whether the select box shows the person's choice, instead of a default.
     kept: the choices that are known to be on the disk, by name.
     remembered: who is known to be named in the session's usage.
@@ -81,7 +103,13 @@ class Tab:
     asked_browser: float = 0.0
     new_conversation: str = ""
     chats: list[ConversationSummary] = field(default_factory=list)
-    chats_shown: bool = False
+    chats_shown: int = CHATS_SHOWN
+    chats_drawn: int = 0
+    missing: str = ""
+    asked: tuple[str, str] | None = None
+    removed: Removed | None = None
+    too_late: bool = False
+    download: tuple[str, str, int] = ("", "", 0)
     turns_shown: int = TURNS_SHOWN
     drawn: tuple[str, int, bool, int] = ("", 0, False, 0)
     positions: list[tuple[str, int]] = field(default_factory=list)
@@ -89,7 +117,6 @@ class Tab:
     last_shown: str = ""
     editing: str = ""
     rating: str = ""
-    confirming: str = ""
     model_read: bool = False
     kept: dict[str, Any] = field(default_factory=dict)
     remembered: Person | None = None
@@ -121,23 +148,31 @@ class Tab:
 
     def open_conversation(self, conversation_id: str) -> None:
         """Show this conversation from now on, its newest turns first."""
-        st.query_params["chat"] = conversation_id
+        others = {name: st.query_params[name] for name in st.query_params if name != NEW}
+        st.query_params.from_dict({**others, "chat": conversation_id})
+        self.missing = ""
         self.turns_shown = TURNS_SHOWN
 
     def open_new_conversation(self) -> None:
         """Show a new conversation from now on."""
         self.new_conversation = new_conversation_id()
-        self.open_conversation(self.new_conversation)
+        st.query_params.update({"chat": self.new_conversation, NEW: "yes"})
+        self.missing = ""
+        self.turns_shown = TURNS_SHOWN
 
-    def show_all_chats(self) -> None:
-        self.chats_shown = True
+    def show_more_chats(self) -> None:
+        self.chats_shown += CHATS_MORE
+
+    def ask(self, action: str, conversation_id: str) -> None:
+        """Open a dialog about the conversation."""
+        self.asked = (action, conversation_id)
+
+    def ask_no_more(self) -> None:
+        """Close the dialog."""
+        self.asked = None
 
     def show_earlier_turns(self) -> None:
         self.turns_shown += TURNS_SHOWN
-
-    def ask_to_confirm(self, what: str) -> None:
-        """Ask before this conversation is deleted, by its id; "" asks no more."""
-        self.confirming = what
 
 
 def current_tab() -> Tab:

@@ -52,7 +52,6 @@ def run_next(action: Callable[..., object], *args: object) -> None:
     """Have the next run do the action: unlike a callback, it can say that it waits."""
     tab = current_tab()
     tab.pending = (action, args)
-    tab.confirming = ""
 
 
 def run_pending_action() -> None:

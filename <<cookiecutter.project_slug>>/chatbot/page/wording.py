@@ -292,6 +292,67 @@ def about_answer(model: str, time: str, tokens: int, cost: float | None) -> str:
     return " · ".join(fact for fact in facts if fact)
 
 
+# The list of chats
+
+
+def how_it_ended(turn: Turn) -> str:
+    """Return the sentence about how an answer ended or was stopped; "" if it needs none."""
+    return say("Stopped.") if turn.state == "stopped" else end(turn)
+
+
+def chat_is_missing() -> str:
+    """Return the sentence about an address that leads to no chat."""
+    return say("This chat does not exist, or was deleted.")
+
+
+def deleted_chat(title: str) -> str:
+    """Return the sentence about a chat that was deleted a moment ago."""
+    return say("“{title}” was deleted.", title=title)
+
+
+def ask_to_delete(title: str, messages: int) -> str:
+    """Return the sentence that asks before a chat is deleted."""
+    return say_count(
+        "“{title}” with its message will be deleted.",
+        "“{title}” with its {count} messages will be deleted.",
+        messages,
+        title=title,
+    )
+
+
+def too_late() -> str:
+    """Return the sentence about a deletion that can't be undone any more."""
+    return say("The chat was deleted for good; it can't be brought back.")
+
+
+def nothing_found(query: str) -> str:
+    """Return the sentence about a search that found nothing."""
+    return say("No chat has “{query}”.", query=query)
+
+
+def found(count: int) -> str:
+    """Return the sentence about how many chats a search found."""
+    return say_count("{count} chat found", "{count} chats found", count)
+
+
+def month(year: int, number: int) -> str:
+    """Return the name of a month, as a group of chats has it."""
+    names = (
+        *(say("January {year}", year=year), say("February {year}", year=year)),
+        *(say("March {year}", year=year), say("April {year}", year=year)),
+        *(say("May {year}", year=year), say("June {year}", year=year)),
+        *(say("July {year}", year=year), say("August {year}", year=year)),
+        *(say("September {year}", year=year), say("October {year}", year=year)),
+        *(say("November {year}", year=year), say("December {year}", year=year)),
+    )
+    return names[number - 1]
+
+
+def actions_of(title: str) -> str:
+    """Return the name of the button with what can be done with a chat."""
+    return say("Actions for “{title}”", title=title)
+
+
 def _time(seconds: str | int, zone: tzinfo) -> str:
     time = f"{datetime.fromtimestamp(int(seconds), zone):%H:%M}"
     return f"{time} UTC" if zone is UTC else time

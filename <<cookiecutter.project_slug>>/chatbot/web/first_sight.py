@@ -52,6 +52,8 @@ def draw(folder: Path, chat: str) -> Sight:
         if not is_conversation_id(chat):
             chat = session.newest_conversation()
         conversation = session.conversation(chat)
+        if session.is_removed(chat):
+            return Sight()
         conversation.refresh()
     except (StorageError, ValueError):
         return Sight()

@@ -6,9 +6,20 @@ from starlette.types import Scope
 from chatbot.identity import Person
 
 # First words of the addresses that are served beside the page; all others lead to the page.
-_PARTS = ("_stcore", "app", "auth", "component", "media", "oauth2callback", "static", "vendor")
+_PARTS = (
+    "_stcore",
+    "app",
+    "auth",
+    "chats",
+    "component",
+    "media",
+    "oauth2callback",
+    "static",
+    "vendor",
+)
 USAGE_CSV = "usage.csv"  # what administrators download
-_FILES = ("favicon.png", "manifest.json", USAGE_CSV)
+CHATS_ZIP = "chats.zip"  # what each person may download
+_FILES = ("favicon.png", "manifest.json", USAGE_CSV, CHATS_ZIP)
 
 
 def is_page(scope: Scope) -> bool:

@@ -1,0 +1,66 @@
+// What is typed and not sent belongs to its chat: it does not follow into another one, and is there
+// again when its chat is, also after a reload. It stays in this tab.
+const keepDrafts = () => {
+  const NAME = "chatbot_drafts";
+  const EVERY = 200; // milliseconds between two looks at the input
+  const PATIENCE = 3000; // milliseconds after a click that has chosen no other chat
+  const owner = session ?? key;
+  const kept = attempt(() => JSON.parse(sessionStorage.getItem(NAME)));
+  const drafts = kept?.owner === owner ? kept.drafts : {};
+  let open = null; // whose draft is in the input
+  let saved = JSON.stringify(drafts);
+  let leaving = null; // what was in the input when another chat was chosen
+  let waits = 0; // for that chat's address
+  let sends = false; // since something was sent, an address that changes is this chat's own
+  const keep = (text) => {
+    if (text.trim()) drafts[open] = text; else delete drafts[open];
+    const now = JSON.stringify(drafts);
+    if (now === saved) return;
+    saved = now;
+    attempt(() => sessionStorage.setItem(NAME, JSON.stringify({ owner, drafts })));
+  };
+  const look = () => {
+    if (!input()) return;
+    const chat = new URLSearchParams(location.search).get("chat") ?? "";
+    const text = input().value;
+    if (open === null) {
+      open = chat;
+      if (drafts[open] && !text) type(drafts[open]);
+    } else if (chat !== open) {
+      const isSame = !open || sends;
+      const before = isSame ? "" : leaving ?? text;
+      keep(before);
+      open = chat;
+      const typedSince = text.startsWith(before) ? text.slice(before.length) : text;
+      const draft = isSame ? text : (drafts[open] ?? "") + typedSince;
+      if (text !== draft) type(draft);
+      [leaving, sends] = [null, false];
+    }
+    if (leaving === null) keep(input().value);
+  };
+  const send = () => { sends = true; setTimeout(look); };
+  addEventListener("keydown", (event) => {
+    const isSent = event.key === "Enter" && !event.shiftKey && !event.isComposing;
+    if (isSent && event.target === input()) send();
+  }, true);
+  addEventListener("click", (event) => {
+    const inSidebar = event.target.closest?.('[data-testid="stSidebar"]');
+    if (event.target.closest?.('[data-testid="stChatInputSubmitButton"]')) send();
+    if (!inSidebar || !input()) return;
+    look();
+    [leaving, sends] = [input().value, false];
+    clearTimeout(waits);
+    waits = setTimeout(() => { leaving = null; }, PATIENCE);
+  }, true);
+  for (const name of ["pushState", "replaceState"]) { // at once, before anybody types on
+    const change = history[name];
+    history[name] = function (...details) {
+      change.apply(this, details);
+      attempt(look);
+    };
+  }
+  addEventListener("popstate", look);
+  addEventListener("pagehide", look);
+  setInterval(look, EVERY);
+};
+keepDrafts();

@@ -1,0 +1,296 @@
+"""A chat's title, pin and deletion, as two tasks see them in one folder."""
+
+import errno
+import os
+import time
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from support.page import OpenPage, click, read_messages, say
+from support.store import append, new_session
+
+from chatbot import deletions, labels, sessions
+from chatbot.conversations import Conversation, new_conversation_id
+from chatbot.page.chats import group_by_age
+from chatbot.page.state import NEW, Tab
+from chatbot.records import Prompt, Value
+from chatbot.retention import sweep
+from chatbot.sessions import ConversationSummary, Session, stamp_of
+from chatbot.settings import ROOT
+
+
+def write(session: Session, prompt: str) -> Conversation:
+    conversation = session.conversation(new_conversation_id())
+    append(conversation, Prompt("t1", prompt, "m"))
+    return conversation
+
+
+def titles(session: Session) -> list[str]:
+    return [chat.title for chat in session.conversations()]
+
+
+def label_of(conversation: Conversation) -> Path:
+    return conversation.path.with_name(f"{conversation.id}{labels.ENDING}")
+
+
+class AnotherTask(labels.LabelFile):
+    """The label as another process has it open."""
+
+
+def test_a_title_of_ones_own_stays_and_moves_nothing(session: Session) -> None:
+    first, second = write(session, "First"), write(session, "Second")
+    session.rename_conversation(first.id, "  My\n title ")
+    assert titles(session) == ["Second", "My title"]
+    session.rename_conversation(first.id, "x" * 500)
+    assert len(session.conversations()[1].title) == labels.TITLE_LENGTH
+    session.rename_conversation(first.id, " ")
+    assert titles(session) == ["Second", "First"]
+    assert not label_of(second).exists()
+
+
+def test_a_pin_is_kept_once(session: Session) -> None:
+    chat = write(session, "Hello")
+    for pinned in (True, True, False, True):
+        session.pin_conversation(chat.id, pinned)
+    assert session.conversations()[0].pinned
+    assert label_of(chat).read_bytes().count(b"\n") == 3
+
+
+def test_what_another_task_does_is_seen(session: Session) -> None:
+    chat = write(session, "Hello")
+    session.rename_conversation(chat.id, "Mine")
+    assert titles(session) == ["Mine"]
+    other = AnotherTask(label_of(chat))
+    other.update(lambda: [Value(labels.TITLE, "Theirs"), Value(labels.PINNED, True)])
+    [seen] = session.conversations()
+    assert (seen.title, seen.pinned) == ("Theirs", True)
+    other.update(lambda: [Value(labels.TITLE, 5), Value(labels.DELETION, "nonsense")])
+    assert titles(session) == ["Hello"]
+
+
+def test_a_removed_chat_comes_back_whole(session: Session) -> None:
+    chat = write(session, "Hello")
+    session.rename_conversation(chat.id, "Mine")
+    before = chat.path.read_bytes()
+    assert session.remove_conversation(chat.id)
+    assert titles(session) == [] and session.is_removed(chat.id)
+    assert session.newest_conversation() == ""
+    assert session.bring_back(chat.id)
+    assert titles(session) == ["Mine"] and not session.is_removed(chat.id)
+    session._finish(chat.id)  # as the timer does that still runs
+    assert chat.path.read_bytes() == before
+
+
+def test_a_removed_chat_is_deleted_for_good_after_a_while(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "UNDO_SECONDS", 0.05)
+    chat, kept = write(session, "Forget this"), write(session, "Keep this")
+    session.rename_conversation(chat.id, "Mine")
+    session.remove_conversation(chat.id)
+    deadline = time.monotonic() + 10
+    while label_of(chat).exists() and time.monotonic() < deadline:
+        pass
+    assert [each.name for each in session.folder.iterdir()] == [kept.path.name]
+    assert deletions.is_deleted(session.folder, 0, chat.id)  # for a restore
+    assert not session.bring_back(chat.id)
+
+
+def leave_removed(session: Session, prompt: str, *values: Value) -> Conversation:
+    """Leave a chat behind as a task does that is killed after it was removed."""
+    chat = write(session, prompt)
+    values = values or (Value(labels.DELETION, labels.ASKED),)
+    AnotherTask(label_of(chat)).update(lambda: values, create=True)
+    return chat
+
+
+def test_what_a_killed_task_has_removed_is_deleted_by_the_next_one(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = leave_removed(session, "Forget this")
+    assert titles(session) == []
+    assert chat.path.exists()  # it may still be undone
+    monkeypatch.setattr(sessions, "UNDO_SECONDS", 0.0)
+    assert titles(session) == []
+    assert list(session.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["before", "between"])
+def test_a_task_that_is_killed_while_it_deletes_leaves_nothing_half(
+    session: Session, step: str
+) -> None:
+    chat = leave_removed(session, "Forget this", Value(labels.DELETION, labels.BEGUN))
+    assert not session.bring_back(chat.id)
+    if step == "between":
+        chat.path.unlink()
+    assert titles(session) == []
+    assert list(session.folder.iterdir()) == []
+
+
+def test_retention_deletes_what_was_removed_and_never_looked_at_again(session: Session) -> None:
+    chat, kept = leave_removed(session, "Forget this"), write(session, "Keep this")
+    young = leave_removed(session, "Just now")
+    hours_ago = time.time() - 2 * 3600
+    os.utime(label_of(chat), (hours_ago, hours_ago))
+    assert sweep(session.folder.parent, 90, lambda _: None) == 0
+    assert not chat.path.exists() and kept.path.exists() and young.path.exists()
+
+
+def test_a_full_disk_has_a_chat_deleted_at_once(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = write(session, "Forget this")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    assert not session.remove_conversation(chat.id)
+    assert not chat.path.exists()
+
+
+def test_a_label_goes_with_its_session(session: Session) -> None:
+    chat = write(session, "Hello")
+    session.pin_conversation(chat.id, True)
+    session.delete()
+    assert not session.folder.exists()
+
+
+def test_the_stamp_changes_with_what_a_person_sees(session: Session) -> None:
+    first, second = write(session, "First"), write(session, "Second")
+    seen = [stamp_of(session.conversations())]
+    append(second, Prompt("t2", "More"))
+    assert stamp_of(session.conversations()) == seen[0]  # it is the newest one already
+    session.pin_conversation(first.id, True)
+    seen.append(stamp_of(session.conversations()))
+    session.rename_conversation(first.id, "Mine")
+    seen.append(stamp_of(session.conversations()))
+    append(first, Prompt("t2", "More"))
+    seen.append(stamp_of(session.conversations()))
+    session.remove_conversation(second.id)
+    seen.append(stamp_of(session.conversations()))
+    assert len(set(seen)) == 5
+
+
+# Groups
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "written", "name"),
+    [
+        ("UTC", "2026-11-26 00:01", "2026-11-26 00:00", "Today"),
+        ("UTC", "2026-11-26 00:01", "2026-11-25 23:59", "Yesterday"),
+        ("Asia/Tokyo", "2026-11-26 00:01", "2026-11-25 23:59", "Yesterday"),
+        ("UTC", "2026-11-26 12:00", "2026-11-27 12:00", "Today"),  # another machine's clock
+        ("UTC", "2026-11-26 12:00", "2026-11-20 00:00", "Last 7 days"),
+        ("UTC", "2026-11-26 12:00", "2026-11-19 23:59", "Last 30 days"),
+        ("UTC", "2026-11-26 12:00", "2026-10-28 00:00", "Last 30 days"),
+        ("UTC", "2026-11-26 12:00", "2026-10-27 23:59", "October 2026"),
+        ("UTC", "2026-01-26 12:00", "2025-12-01 00:00", "December 2025"),
+        # Days of 23 and of 25 hours.
+        ("Europe/Berlin", "2026-03-30 00:30", "2026-03-29 00:15", "Yesterday"),
+        ("Europe/Berlin", "2026-10-26 00:30", "2026-10-25 00:15", "Yesterday"),
+        ("Europe/Berlin", "2026-10-25 23:30", "2026-10-25 00:15", "Today"),
+    ],
+)
+def test_the_days_of_who_looks_count(zone: str, now: str, written: str, name: str) -> None:
+    place = ZoneInfo(zone)
+    moment, at = (datetime.fromisoformat(each).replace(tzinfo=place) for each in (now, written))
+    chat = ConversationSummary("id", "Hello", written=int(at.timestamp() * 1e9))
+    assert group_by_age([chat], moment) == [(name, [chat])]
+
+
+def test_a_time_that_no_calendar_has_does_no_harm() -> None:
+    chat = ConversationSummary("id", "Hello", written=10**30)
+    assert len(group_by_age([chat], datetime.now(ZoneInfo("UTC")))) == 1
+
+
+# The page
+
+
+def choose(page: AppTest, chat: str, action: str) -> AppTest:
+    page.menu_button(key=f"menu-{chat}").set_value(action).run()
+    assert not page.exception
+    return page
+
+
+def listed(page: AppTest) -> list[str]:
+    return [each.label for each in page.button if (each.key or "").startswith("open-")]
+
+
+def test_a_person_renames_and_pins_a_chat(open_page: OpenPage, session: Session) -> None:
+    page = say(open_page(), "Hello")
+    [chat] = session.conversations()
+    click(page, "New chat")
+    say(page, "Another")
+    choose(page, chat.id, "rename")
+    page.text_input(key=f"chat-title-{chat.id}").set_value("My *title*")
+    page.button(key="FormSubmitter:rename-chat-Save").click().run()
+    assert listed(page) == ["Another", r"My \*title\*"]
+    choose(page, chat.id, "pin")
+    assert listed(page) == [r"My \*title\*", "Another"]
+    assert [each.value for each in page.sidebar.caption[1:]] == ["Pinned", "Today"]
+    choose(page, chat.id, "unpin")
+    assert listed(open_page()) == ["Another", r"My \*title\*"]
+
+
+def test_a_deletion_is_undone(open_page: OpenPage, session: Session) -> None:
+    page = say(open_page(), "Hello")
+    [chat] = session.conversations()
+    choose(page, chat.id, "delete")
+    page.button(key="delete-chat").click().run()
+    assert listed(page) == [] and read_messages(page) == []
+    click(page, "Undo")
+    assert listed(page) == ["Hello"] and read_messages(page)[0] == "Hello"
+
+
+def test_who_undoes_too_late_is_told(open_page: OpenPage, session: Session) -> None:
+    page = say(open_page(), "Hello")
+    [chat] = session.conversations()
+    choose(page, chat.id, "delete")
+    page.button(key="delete-chat").click().run()
+    session.finish_removals(time.time() + 1)
+    click(page, "Undo")
+    assert not page.exception
+    assert "can't be brought back" in "".join(each.value for each in page.sidebar.caption)
+
+
+@pytest.mark.parametrize("chat", ["20260101T000000000000-00000000", "nonsense", "../x"])
+def test_an_address_that_leads_nowhere_is_told(
+    open_page: OpenPage, session: Session, chat: str
+) -> None:
+    write(session, "Mine")
+    page = open_page(chat=chat)
+    assert "does not exist" in page.warning[0].value
+    page.run()
+    assert page.warning and page.query_params["chat"] == chat
+    say(page, "Hello")
+    assert not page.warning
+    assert read_messages(page)[0] == "Hello"
+
+
+def test_the_address_of_a_removed_chat_leads_nowhere(
+    open_page: OpenPage, session: Session, tmp_path: Path
+) -> None:
+    removed = leave_removed(session, "Forget this")
+    others = write(new_session(tmp_path / "sessions"), "A secret")
+    for chat in (removed, others):
+        page = open_page(chat=chat.id)
+        assert "does not exist" in page.warning[0].value
+        assert read_messages(page) == []
+
+
+def test_an_empty_new_chat_is_no_deleted_one(open_page: OpenPage) -> None:
+    page = say(open_page(), "Hello")
+    click(page, "New chat")
+    key = page.session_state["tab"].browser_key
+    again = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=20)
+    again.session_state["tab"] = Tab(browser_key=key)  # as after a reload
+    for name in ("chat", NEW):
+        again.query_params[name] = page.query_params[name]
+    again.run()
+    assert not again.exception and not again.warning
+    assert read_messages(again) == []

@@ -1,0 +1,325 @@
+"""The list of chats in a real browser, and all that staff do with a whole chat."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from chatbot.conversations import new_conversation_id
+from chatbot.identity import session_folder
+from chatbot.records import Claim, End, Prompt, Record, Text
+from chatbot.sessions import Session
+from playwright.sync_api import BrowserContext, Page, expect
+
+from support.bedrock import bedrock_environment, stand_in
+from support.browsing import (
+    SCREENSHOTS,
+    block_cookies,
+    choose_action,
+    cookie,
+    delete_chat,
+    messages,
+    needs_browser,
+    open_page,
+    prompt_box,
+    say,
+    sidebar,
+    titles,
+)
+from support.rendering import Bake
+from support.serving import free_port, serve
+from support.waiting import wait_until
+
+pytestmark = needs_browser
+MISSING = "This chat does not exist, or was deleted."
+
+
+@dataclass(frozen=True)
+class Chatbot:
+    """A chatbot that is served: address, folder of sessions, and the stand-in for its model."""
+
+    address: str
+    folder: Path
+    bedrock: Any
+
+
+@pytest.fixture(scope="module")
+def chatbot(bake_to_keep: Bake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chatbot]:
+    folder = tmp_path_factory.mktemp("chats") / "sessions"
+    with stand_in.bedrock_stand_in() as bedrock:
+        environment = bedrock_environment(bedrock.url) | {"CHATBOT_SESSIONS_DIR": str(folder)}
+        with serve(bake_to_keep(models="both"), free_port(), **environment) as server:
+            yield Chatbot(server.address, folder, bedrock)
+
+
+@pytest.fixture
+def address(chatbot: Chatbot) -> str:
+    return chatbot.address
+
+
+@pytest.fixture
+def session(chatbot: Chatbot, visitor: BrowserContext) -> Session:
+    """The visitor's session."""
+    open_page(visitor, chatbot.address).close()
+    return Session(session_folder(chatbot.folder, cookie(visitor)))
+
+
+def write_chat(session: Session, prompt: str, answer: str = "An answer.") -> str:
+    """Write a chat as an earlier visit would have left it; return its id."""
+    conversation = session.conversation(new_conversation_id())
+    half = len(answer) // 2
+    records: list[Record] = [
+        *(Prompt("t", prompt), Claim("t", 1, "w", "nova-2-lite")),
+        *(Text("t", 1, answer[:half]), Text("t", 1, answer[half:])),
+        End("t", 1, "complete", "end_turn"),
+    ]
+    conversation.update(lambda: records, create=True)
+    return conversation.id
+
+
+def begin_chat(page: Page, prompt: str) -> None:
+    page.get_by_role("button", name="New chat").click()
+    expect(messages(page)).to_have_count(0)
+    say(page, prompt)
+    expect(messages(page).nth(1)).to_contain_text("An answer.")
+
+
+def take_picture(page: Page, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"chats-{name}.png")
+
+
+def test_a_chat_is_renamed_pinned_and_found(
+    address: str, visitor: BrowserContext, session: Session
+) -> None:
+    write_chat(session, "Reise nach Köln", "Der Zug fährt um neun ab.")
+    write_chat(session, "Taxi receipts", "They are paid after 22:00.")
+    write_chat(session, "日本の領収書", "領収書も可。")
+    page = open_page(visitor, address)
+    expect(titles(page)).to_have_text(["日本の領収書", "Taxi receipts", "Reise nach Köln"])
+    expect(titles(page).nth(0)).to_have_attribute("aria-current", "page")
+    expect(page).to_have_title(re.compile("^日本の領収書 · "))
+    choose_action(page, "Reise nach Köln", "Rename")
+    page.get_by_role("dialog").get_by_label("Title").fill(" Trip  to *Cologne*  ")
+    page.get_by_role("dialog").get_by_label("Title").press("Enter")
+    expect(titles(page).nth(2)).to_have_text("Trip to *Cologne*")
+    choose_action(page, "Trip to *Cologne*", "Pin")
+    renamed = ["Trip to *Cologne*", "日本の領収書", "Taxi receipts"]
+    expect(titles(page)).to_have_text(renamed)
+    expect(sidebar(page).get_by_text("Pinned")).to_be_visible()
+    expect(sidebar(page).get_by_text("Today")).to_be_visible()
+    take_picture(page, "list")
+    page.reload()
+    expect(titles(page)).to_have_text(renamed)
+    search = page.get_by_placeholder("Search chats")
+    search.fill("fahrt ZUG")  # without the dots, and across two pieces of the answer
+    expect(titles(page)).to_have_text(["Trip to *Cologne*"])
+    expect(sidebar(page).get_by_text("Der Zug fährt um neun ab.")).to_be_visible()
+    take_picture(page, "search")
+    search.fill("領収書も")
+    expect(titles(page)).to_have_text(["日本の領収書"])
+    search.fill("cologne")
+    expect(titles(page)).to_have_text(["Trip to *Cologne*"])
+    titles(page).click()
+    expect(messages(page).nth(0)).to_contain_text("Reise nach Köln")
+    search.fill("taxi nobody")
+    expect(sidebar(page).get_by_text("No chat has “taxi nobody”.")).to_be_visible()
+    search.fill("")
+    choose_action(page, "Trip to *Cologne*", "Unpin")
+    expect(titles(page)).to_have_text(["日本の領収書", "Taxi receipts", "Trip to *Cologne*"])
+
+
+def test_a_deletion_is_asked_for_can_be_undone_and_then_is_for_good(
+    address: str, visitor: BrowserContext, session: Session
+) -> None:
+    page = open_page(visitor, address)
+    begin_chat(page, "Keep this")
+    begin_chat(page, "Forget this")
+    choose_action(page, "Forget this", "Delete")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("“Forget this” with its 2 messages")
+    take_picture(page, "delete")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    actions = sidebar(page).get_by_role("button", name="Actions for “Forget this”")
+    expect(actions).to_be_focused()
+    delete_chat(page, "Forget this")
+    expect(titles(page)).to_have_text(["Keep this"])
+    expect(messages(page)).to_have_count(0)
+    expect(page.get_by_text(MISSING)).to_have_count(0)
+    take_picture(page, "undo")
+    page.get_by_role("button", name="Undo").click()
+    expect(titles(page)).to_have_text(["Forget this", "Keep this"])
+    expect(messages(page).nth(0)).to_contain_text("Forget this")
+    delete_chat(page, "Forget this")
+    expect(titles(page)).to_have_text(["Keep this"])
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    expect(page.get_by_role("button", name="Undo")).to_be_hidden()
+    wait_until(lambda: len(list(session.folder.glob("2*"))) == 1, "the chat is deleted for good")
+    page.reload()
+    expect(titles(page)).to_have_text(["Keep this"])
+
+
+def test_an_answer_in_progress_is_no_obstacle_to_a_dialog(
+    chatbot: Chatbot, visitor: BrowserContext
+) -> None:
+    """Streamlit keeps a click in a dialog until the page's run ends, as it does with an answer."""
+    page = open_page(visitor, chatbot.address)
+    begin_chat(page, "Before")
+    more = Event()
+    chatbot.bedrock.reply("Once upon", more, " a time.")
+    try:
+        page.get_by_role("button", name="New chat").click()
+        expect(messages(page)).to_have_count(0)
+        say(page, "Tell me a story")
+        expect(messages(page).nth(1)).to_contain_text("Once upon")
+        delete_chat(page, "Before")
+        expect(titles(page)).to_have_text(["Tell me a story"])
+        choose_action(page, "Tell me a story", "Rename")
+        expect(page.get_by_role("dialog").get_by_label("Title")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    finally:
+        more.set()
+    expect(messages(page).nth(1)).to_contain_text("Once upon a time.")
+
+
+def test_an_address_that_leads_nowhere_is_told(
+    address: str, visitor: BrowserContext, session: Session
+) -> None:
+    write_chat(session, "Mine")
+    page = open_page(visitor, f"{address}/?chat={new_conversation_id()}")
+    expect(page.get_by_text(MISSING)).to_be_visible()
+    expect(messages(page)).to_have_count(0)
+    take_picture(page, "missing")
+    say(page, "Then I ask this")
+    expect(messages(page).nth(1)).to_contain_text("An answer.")
+    expect(page.get_by_text(MISSING)).to_have_count(0)
+    expect(titles(page)).to_have_text(["Then I ask this", "Mine"])
+    page.get_by_role("button", name="New chat").click()
+    expect(messages(page)).to_have_count(0)
+    page.reload()
+    expect(page.get_by_text("How can I help?")).to_be_visible()
+    expect(page.get_by_text(MISSING)).to_have_count(0)
+
+
+def test_another_tab_hears_of_new_chats_and_messages(
+    address: str, visitor: BrowserContext, session: Session
+) -> None:
+    write_chat(session, "Both know this")
+    first = open_page(visitor, address)
+    expect(titles(first)).to_have_text(["Both know this"])
+    second = open_page(visitor, address)
+    say(second, "More of it")
+    expect(messages(second).nth(3)).to_contain_text("An answer.")
+    first.bring_to_front()
+    prompt_box(first).fill("A draft")
+    expect(messages(first).nth(3)).to_contain_text("An answer.")
+    second.bring_to_front()
+    begin_chat(second, "Something new")
+    first.bring_to_front()
+    expect(titles(first)).to_have_text(["Something new", "Both know this"])
+    expect(prompt_box(first)).to_have_value("A draft")
+    second.bring_to_front()
+    delete_chat(second, "Both know this")
+    first.bring_to_front()
+    expect(first.get_by_text(MISSING)).to_be_visible()
+    expect(prompt_box(first)).to_have_value("A draft")
+
+
+def test_a_draft_stays_with_its_chat(
+    address: str, visitor: BrowserContext, session: Session
+) -> None:
+    write_chat(session, "About dogs")
+    write_chat(session, "About cats")
+    page = open_page(visitor, address)
+    expect(messages(page).nth(0)).to_contain_text("About cats")
+    prompt_box(page).fill("Why do they purr?")
+    titles(page).nth(1).click()
+    expect(messages(page).nth(0)).to_contain_text("About dogs")
+    expect(prompt_box(page)).to_have_value("")
+    prompt_box(page).fill("Why do they bark?")
+    page.reload()
+    expect(prompt_box(page)).to_have_value("Why do they bark?")
+    titles(page).nth(0).click()
+    expect(prompt_box(page)).to_have_value("Why do they purr?")
+    prompt_box(page).press("Enter")
+    expect(messages(page).nth(3)).to_contain_text("An answer.")
+    page.reload()
+    expect(messages(page)).to_have_count(4)
+    expect(prompt_box(page)).to_have_value("")
+    page.get_by_role("button", name="New chat").click()
+    expect(messages(page)).to_have_count(0)
+    prompt_box(page).fill("Something else")
+    titles(page).nth(1).click()
+    expect(prompt_box(page)).to_have_value("Why do they bark?")
+
+
+def test_more_chats_are_shown_by_steps_and_a_phone_shows_the_chosen_one(
+    address: str, visitor: BrowserContext, session: Session
+) -> None:
+    for number in range(22):
+        write_chat(session, f"Chat {number}, with a title that is wider than a phone's list is")
+    page = open_page(visitor, address)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.reload()
+    page.get_by_test_id("stExpandSidebarButton").click()
+    expect(titles(page)).to_have_count(20)
+    expect(titles(page).nth(1)).to_be_in_viewport(ratio=1)
+    take_picture(page, "phone")
+    for row in (0, 1):
+        left = titles(page).nth(row).bounding_box()
+        right = page.locator('[class*="st-key-menu-"] button').nth(row).bounding_box()
+        assert left and right
+        assert left["y"] < right["y"] + right["height"] / 2 < left["y"] + left["height"]
+        assert left["x"] + left["width"] <= right["x"]
+    sidebar(page).get_by_role("button", name="Show more (2)").click()
+    expect(titles(page)).to_have_count(22)
+    titles(page).last.click()
+    expect(messages(page).nth(0)).to_contain_text("Chat 0")
+    expect(titles(page).last).not_to_be_in_viewport()
+
+
+def test_chats_are_downloaded(address: str, visitor: BrowserContext, session: Session) -> None:
+    title = 'A "plan"; für ../5 € \u202e= 日本\n'
+    write_chat(session, title, "| a | b |\n|---|---|\n| 1 | 2 |")
+    page = open_page(visitor, address)
+    shown = " ".join(title.split())
+    for action, ending in (("Download Markdown", "md"), ("Download JSON", "json")):
+        with page.expect_download() as started:
+            page.locator('[class*="st-key-menu-"] button').click()
+            page.get_by_role("menuitem", name=action).click()
+        download = started.value
+        assert download.suggested_filename == f"A plan für .. 5 = 日本.{ending}"
+        text = Path(download.path()).read_text(encoding="utf-8")
+        if ending == "md":
+            assert text.startswith(f"# {shown}\n")
+            assert "| 1 | 2 |" in text and "## Answer · Amazon Nova 2 Lite" in text
+        else:
+            question, answer = json.loads(text)["messages"]
+            assert question["text"] == title
+            assert answer["model_name"] == "Amazon Nova 2 Lite" and answer["time"]
+    expect(messages(page)).to_have_count(2)  # it is still the page
+    response = visitor.request.get(f"{address}/chats.zip")
+    with zipfile.ZipFile(io.BytesIO(response.body())) as archive:
+        assert archive.testzip() is None
+        assert {Path(name).suffix for name in archive.namelist()} == {".md", ".json"}
+
+
+def test_a_browser_without_cookies_downloads_a_chat_all_the_same(
+    address: str, visitor: BrowserContext
+) -> None:
+    block_cookies(visitor)
+    page = open_page(visitor, address)
+    say(page, "Without cookies")
+    expect(messages(page).nth(1)).to_contain_text("An answer.")
+    choose_action(page, "Without cookies", "Download Markdown")
+    with page.expect_download() as started:
+        page.get_by_role("dialog").get_by_role("button", name="Markdown").click()
+    assert "An answer." in Path(started.value.path()).read_text(encoding="utf-8")

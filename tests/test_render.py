@@ -170,6 +170,7 @@ FILES = {
     "infra/tags.json",
     "infra/template.yml",
     "models.toml",
+    "assistants.toml",
     "pyproject.toml",
     "renovate.json",
     "requirements-audit.in",

@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from chatbot.errors import Facts
 from chatbot.journals import DeletedError, Journal
-from chatbot.records import Beat, Claim, Delete, End, Prompt, Record, Text, from_line
+from chatbot.records import Beat, Claim, Delete, End, Prompt, Record, Text, Thought, from_line
 from chatbot.storage import MEBIBYTE
 
 TITLE_LENGTH = 60  # characters
@@ -55,6 +56,9 @@ class Turn:
     notice: the sentence that an older version stored in their place, or "".
     usage, sent_turns: tokens by kind, and for how many turns, as in records.End.
     lines: how many records of the turn this process has read.
+    assistant: the key of the assistant that was asked, as in assistants.toml, or "".
+    thought: what the model thought before it answered, in all attempts, or "".
+    thought_seconds: how long it did.
     """
 
     id: str
@@ -72,11 +76,19 @@ class Turn:
     usage: dict[str, int] = field(default_factory=dict)
     sent_turns: int = 0
     lines: int = 0
+    assistant: str = ""
+    thought: str = ""
+    thought_seconds: float = 0.0
 
     @property
     def ended(self) -> bool:
         """Whether nobody will add to the answer unless a person asks for it."""
         return self.state in ENDED
+
+
+def assistant_of(turns: Sequence[Turn]) -> str:
+    """Return the key of the assistant that a conversation of these turns is with, or ""."""
+    return next((turn.assistant for turn in reversed(turns) if turn.assistant), "")
 
 
 class Conversation(Journal):
@@ -118,10 +130,10 @@ class Conversation(Journal):
             case Prompt():
                 if record.turn in self._by_id:
                     raise ValueError("a second prompt of the same turn")
-                turn = Turn(record.turn, record.text, record.model)
+                turn = Turn(record.turn, record.text, record.model, assistant=record.assistant)
                 self._by_id[turn.id] = turn
                 self.turns.append(turn)
-            case Claim() | Text() | Beat() | End():
+            case Claim() | Text() | Thought() | Beat() | End():
                 turn = self._by_id[record.turn]
                 _apply_to_answer(turn, record)
             case _:
@@ -129,7 +141,7 @@ class Conversation(Journal):
         turn.lines += 1
 
 
-def _apply_to_answer(turn: Turn, record: Claim | Text | Beat | End) -> None:
+def _apply_to_answer(turn: Turn, record: Claim | Text | Thought | Beat | End) -> None:
     if isinstance(record, Claim):
         if record.attempt <= turn.attempt:
             raise ValueError("a claim that comes too late")
@@ -140,10 +152,15 @@ def _apply_to_answer(turn: Turn, record: Claim | Text | Beat | End) -> None:
         turn.writer, turn.model, turn.attempt = record.writer, record.model, record.attempt
         turn.instead_of = record.instead_of
         turn.state, turn.code, turn.facts, turn.notice = "open", "", {}, ""
+        if turn.thought and not turn.thought.endswith("\n\n"):
+            turn.thought += "\n\n"  # the next attempt thinks anew
     elif record.attempt != turn.attempt or turn.ended:
         return
     elif isinstance(record, Text):
         turn.answer += record.text
+    elif isinstance(record, Thought):
+        turn.thought += record.text
+        turn.thought_seconds += max(0.0, record.seconds)
     elif isinstance(record, End):
         if record.state not in (*ENDED, "released"):
             raise ValueError("an end of an unknown kind")

@@ -16,7 +16,7 @@ from chatbot.text import clean, clean_json
 VERSION = 2
 # Kinds of records that came after version 1. An older version counts their lines and says so. It
 # ignores a new field of an older kind, so such a field must not change what the others mean.
-_SINCE: dict[str, int] = {}
+_SINCE: dict[str, int] = {"thought": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,13 @@ class Prompt:
     turn: names the prompt and its answer within the conversation.
     text: what was asked.
     model: the key of the model that was chosen then, as in models.toml.
+    assistant: the key of the assistant that was asked, as in assistants.toml; "" if there was none.
     """
 
     turn: str
     text: str
     model: str = ""
+    assistant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,19 @@ class Text:
     turn: str
     attempt: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """The next piece of what the model thinks before it answers.
+
+    seconds: for how long it has thought since it was asked, or since the piece before.
+    """
+
+    turn: str
+    attempt: int
+    text: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +152,12 @@ class Delete:
     """The file is about to be deleted."""
 
 
-Record = Prompt | Claim | Text | Beat | End | Value | Used | Owner | Delete
+Record = Prompt | Claim | Text | Thought | Beat | End | Value | Used | Owner | Delete
 KINDS: dict[str, type[Record]] = {
     "prompt": Prompt,
     "claim": Claim,
     "text": Text,
+    "thought": Thought,
     "beat": Beat,
     "end": End,
     "value": Value,

@@ -5,7 +5,7 @@ import streamlit as st
 from chatbot.conversations import is_conversation_id, new_conversation_id
 from chatbot.identity import Person, session_folder
 from chatbot.page import account, browser
-from chatbot.page.state import Tab
+from chatbot.page.state import ASSISTANT, Tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.sessions import Session
 from chatbot.settings import Settings
@@ -57,11 +57,11 @@ def _read_conversation(tab: Tab) -> None:
     """Read the conversation that the address names, else the newest one, else begin a new one.
 
     An id is never used again: a conversation that is named but missing was deleted, perhaps in
-    another tab, or nothing was ever sent to it.
+    another tab, or nothing was ever sent to it. An address with an assistant begins a new one.
     """
     chosen = st.query_params.get("chat", "")
     if not is_conversation_id(chosen):
-        if tab.chats:
+        if tab.chats and ASSISTANT not in st.query_params:
             chosen = tab.chats[0].id
             tab.open_conversation(chosen)
         else:

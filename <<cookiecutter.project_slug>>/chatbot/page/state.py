@@ -17,6 +17,7 @@ from chatbot.usage import LimitError, Row
 
 TURNS_SHOWN = 25  # of the newest ones; each further click on "Show earlier" adds as many
 TURNS_AT_A_TIME = 5  # leave the page, once there are more
+ASSISTANT = "assistant"  # the address names the assistant that a new chat is to begin with
 EVERYTHING = "everything"  # what `Tab.confirming` is, when it is no conversation's id
 
 
@@ -42,7 +43,13 @@ class Tab:
     turns_shown: how many of the newest turns are shown, or a few more.
     drawn: which conversation the page has drawn, and which turn first; and in which of the places.
     confirming: the conversation about to be deleted by its id, EVERYTHING, or "".
-    model_read: whether the select box shows the person's choice, instead of a default.
+    model_read: whether the person's last choice of a model is known, if there was one.
+    last_model: the key of the model that the person chose last, or "".
+    model_shown: which model the select box was set to, and for which conversation.
+    model_changed: whether the person has changed the select box since the last run.
+    own: the person's own instructions, and whether they are used; None until they are known.
+    own_unsaved: whether these are not on the disk yet.
+    own_too_long: how many characters instructions have that are too long to be saved; 0 if none.
     kept: the choices that are known to be on the disk, by name.
     remembered: who is known to be named in the session's usage.
     everyones_usage: what this tab has read of it; None if it has not.
@@ -74,6 +81,12 @@ class Tab:
     drawn: tuple[str, str, int] = ("", "", 0)
     confirming: str = ""
     model_read: bool = False
+    last_model: str = ""
+    model_shown: tuple[str, str] = ("", "")
+    model_changed: bool = False
+    own: tuple[str, bool] | None = None
+    own_unsaved: bool = False
+    own_too_long: int = 0
     kept: dict[str, Any] = field(default_factory=dict)
     remembered: Person | None = None
     everyones_usage: list[Row] | None = None
@@ -102,6 +115,7 @@ class Tab:
     def open_conversation(self, conversation_id: str) -> None:
         """Show this conversation from now on, its newest turns first."""
         st.query_params["chat"] = conversation_id
+        st.query_params.pop(ASSISTANT, None)  # it was for a chat that had not begun
         self.turns_shown = TURNS_SHOWN
 
     def open_new_conversation(self) -> None:

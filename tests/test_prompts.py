@@ -62,6 +62,10 @@ def model(page: Page) -> Any:
     return page.get_by_role("combobox", name="Model")
 
 
+def own_instructions(page: Page) -> Any:
+    return page.get_by_role("textbox", name="Your instructions")
+
+
 def picture(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
@@ -95,7 +99,7 @@ def test_a_chat_begins_with_an_assistant_and_a_suggestion_and_keeps_its_model(
     assert "You edit what people paste." not in told(bedrock)
 
     page.goto(first)
-    expect(page.get_by_text("Writing", exact=True)).to_be_visible()
+    expect(page.get_by_test_id("stMain").get_by_text("Writing")).to_be_visible()
     expect(model(page)).to_have_value("Claude Haiku 5.5")
     say(page, "Go on")
     expect(messages(page).nth(3)).to_contain_text("An answer.")
@@ -107,20 +111,20 @@ def test_own_instructions_reach_the_model_and_can_be_switched_off(
     chatbot: str, bedrock: Any, visitor: BrowserContext
 ) -> None:
     page = open_page(visitor, chatbot)
-    page.get_by_label("Your instructions").fill("Always rhyme.")
+    own_instructions(page).fill("Always rhyme.")
     say(page, "Hello")  # at once, without leaving the field in another way
     expect(messages(page).nth(1)).to_contain_text("An answer.")
     assert told(bedrock).endswith("Always rhyme.")
     page.reload()
-    expect(page.get_by_label("Your instructions")).to_have_value("Always rhyme.")
+    expect(own_instructions(page)).to_have_value("Always rhyme.")
     page.get_by_text("Use my instructions").click()
     say(page, "Hello again")
     expect(messages(page).nth(3)).to_contain_text("An answer.")
     assert "Always rhyme." not in told(bedrock)
-    page.get_by_label("Your instructions").fill("x" * 4_001)
-    page.get_by_label("Your instructions").blur()
+    own_instructions(page).fill("x" * 4_001)
+    own_instructions(page).blur()
     expect(page.get_by_text("Not saved")).to_be_visible()
-    expect(page.get_by_label("Your instructions")).to_have_value("x" * 4_001)
+    expect(own_instructions(page)).to_have_value("x" * 4_001)
 
 
 def test_thoughts_are_folded_while_the_model_thinks_and_afterwards(
@@ -152,9 +156,9 @@ def test_thoughts_are_folded_while_the_model_thinks_and_afterwards(
     expect(spinner).to_have_count(0)
     end.set()
     expect(messages(page).nth(1)).to_contain_text("It is so.")
-    line = folded.locator("summary").inner_text()
+    line = folded.locator("summary p").inner_text()
     page.reload()
-    expect(folded.locator("summary")).to_have_text(line)
+    expect(folded.locator("summary p")).to_have_text(line)
     expect(thought).to_be_hidden()
     folded.locator("summary").click()
     expect(thought).to_be_visible()
@@ -212,8 +216,8 @@ def _take_over(cluster: Cluster, bedrock: Any, browser: Browser, visitor: Browse
     bedrock.reply(Reason("Thinking at length."), never)
     bedrock.reply(more, Reason("Thinking anew."), "It is so.")
     page = open_page(visitor, cluster.address)
-    page.get_by_label("Your instructions").fill("Always rhyme.")
-    page.get_by_label("Your instructions").blur()
+    own_instructions(page).fill("Always rhyme.")
+    own_instructions(page).blur()
     assistant(page, "Code").click()
     expect(page.get_by_text("Programs, SQL")).to_be_visible()
     say(page, "Is it so?")

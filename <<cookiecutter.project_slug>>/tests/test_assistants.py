@@ -236,23 +236,36 @@ def test_own_instructions_reach_the_model_in_every_chat(
     open_page: OpenPage, bedrock: BedrockStandIn, session: Session
 ) -> None:
     page = open_page()
-    page.text_area(key="own-instructions").set_value("Rhyme.").run()
+    page.text_area[0].set_value("Rhyme.").run()
     say(page, "Hello")
     assert told(bedrock).endswith("\nRhyme.")
     other = open_page()
-    assert other.text_area(key="own-instructions").value == "Rhyme."
+    assert other.text_area[0].value == "Rhyme."
     click(other, "New chat")
-    other.toggle(key="own-instructions-used").set_value(False).run()
+    other.toggle[0].set_value(False).run()
     say(other, "Hello")
     assert "Rhyme." not in told(bedrock)
     assert session[OWN] == {"text": "Rhyme.", "used": False}
-    other.text_area(key="own-instructions").set_value("x" * (OWN_LENGTH + 1)).run()
+    other.text_area[0].set_value("x" * (OWN_LENGTH + 1)).run()
     assert "4,001 characters" in other.error[0].value
-    assert other.text_area(key="own-instructions").value == "x" * (OWN_LENGTH + 1)
+    assert other.text_area[0].value == "x" * (OWN_LENGTH + 1)
     assert session[OWN] == {"text": "Rhyme.", "used": False}
-    other.text_area(key="own-instructions").set_value("").run()
+    other.text_area[0].set_value("").run()
     assert not other.error
     assert session[OWN]["text"] == ""
+
+
+def test_own_instructions_go_with_everything_else_that_is_deleted(
+    open_page: OpenPage, bedrock: BedrockStandIn
+) -> None:
+    page = open_page()
+    page.text_area[0].set_value("Rhyme.").run()
+    say(page, "Hello")
+    click(page, "Delete everything")
+    click(page, "Delete for good")
+    assert page.text_area[0].value == ""
+    say(page, "Hello")
+    assert "Rhyme." not in told(bedrock)
 
 
 def test_the_record_of_a_turn_without_an_assistant_does_not_lose_it(

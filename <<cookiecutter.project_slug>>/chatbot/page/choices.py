@@ -17,8 +17,6 @@ from chatbot.page.waiting import run_interruptibly
 from chatbot.storage import StorageError
 
 _MODEL = "model"  # the key of the select box, and of the value in the session
-_CHOSEN = "assistant"  # the key of the choice of an assistant
-_TEXT, _USED = "own-instructions", "own-instructions-used"  # the keys of these fields
 
 # Suggestions are as wide as their texts, and break their lines where one is wider than the page.
 _STYLE = """<style>
@@ -64,14 +62,18 @@ def draw_assistants(tab: Tab, assistant: Assistant) -> None:
     if named and named != persona.key:
         st.caption(as_text(wording.no_such_assistant(persona.name)))
     if len(assistant.personas) > 1:
-        st.session_state[_CHOSEN] = persona.key
+        field = f"assistant-{tab.conversation.id}"
+        if st.session_state.get(field) not in (None, persona.key):  # the address has changed
+            st.session_state[field] = persona.key
         st.pills(
             say("Assistant"),
             list(assistant.personas),
+            default=None if field in st.session_state else persona.key,
             format_func=lambda key: _label(assistant.personas[key]),
             required=True,
-            key=_CHOSEN,
+            key=field,
             on_change=_assistant_changed,
+            args=(field,),
             label_visibility="collapsed",
         )
     if persona.description:
@@ -83,9 +85,9 @@ def _label(persona: Persona) -> str:
     return f"{persona.icon} {as_text(persona.name)}".strip()
 
 
-def _assistant_changed() -> None:
+def _assistant_changed(field: str) -> None:
     """Have the address name the assistant, so that a reload, or another task, knows it."""
-    st.query_params[ASSISTANT] = st.session_state[_CHOSEN]
+    st.query_params[ASSISTANT] = st.session_state[field] or ""
 
 
 def _draw_suggestions(persona: Persona) -> None:
@@ -162,8 +164,7 @@ def keep_choices(tab: Tab) -> None:
     """
     if not tab.chats:
         tab.kept.clear()  # it was all deleted
-        if not tab.own_unsaved:
-            tab.own = None
+        tab.own_read = tab.own_unsaved
         return
     choices = {"visited": f"{datetime.now(UTC):%Y-%m-%d}"}
     if tab.last_model:
@@ -177,7 +178,7 @@ def keep_choices(tab: Tab) -> None:
 
 def keep_instructions(tab: Tab) -> None:
     """Save what the person has changed in their own instructions, before anything is sent."""
-    if tab.own and tab.own_unsaved:
+    if tab.own_unsaved:
         with suppress(StorageError):  # it is tried again in the next run
             run_interruptibly(tab.session.set, OWN, to_value(*tab.own))
             tab.own_unsaved = False
@@ -191,35 +192,42 @@ def instructions(tab: Tab, assistant: Assistant) -> str:
 
 def draw_instructions(tab: Tab) -> None:
     """Draw a person's own instructions for all their chats, with a switch."""
-    if tab.own is None:
-        try:
-            tab.own = from_value(run_interruptibly(tab.session.get, OWN))
-        except StorageError:
-            return  # which the page says already, and it is tried again in the next run
-        if not tab.own_too_long:
-            st.session_state[_TEXT], st.session_state[_USED] = tab.own
-    st.session_state.setdefault(_TEXT, tab.own[0])
-    st.session_state.setdefault(_USED, tab.own[1])
+    if not tab.own_read:
+        with suppress(StorageError):  # which the page says already; it is tried again
+            own = from_value(run_interruptibly(tab.session.get, OWN))
+            tab.own_fields += own != tab.own  # other fields have other values to begin with
+            tab.own, tab.own_read = own, True
+    text, used = (f"own-{name}-{tab.own_fields}" for name in ("instructions", "used"))
     st.text_area(
         say("Your instructions"),
-        key=_TEXT,
+        tab.own[0],
+        key=text,
         height=120,
         placeholder=say("For example: I work in accounting. Keep answers short."),
         help=say("Sent with each of your messages, in all your chats."),
+        disabled=not tab.own_read,
         on_change=_own_changed,
+        args=(text, used),
     )
     if tab.own_too_long:
         st.error(wording.own_too_long(tab.own_too_long, OWN_LENGTH), icon=":material/error:")
-    st.toggle(say("Use my instructions"), key=_USED, on_change=_own_changed)
+    st.toggle(
+        say("Use my instructions"),
+        tab.own[1],
+        key=used,
+        disabled=not tab.own_read,
+        on_change=_own_changed,
+        args=(text, used),
+    )
 
 
-def _own_changed() -> None:
+def _own_changed(text_field: str, used_field: str) -> None:
     """Take in what the person has changed.
 
     The length is checked here: `max_chars` would drop a longer text without a word.
     """
     tab = current_tab()
-    text, used = st.session_state[_TEXT].strip(), st.session_state[_USED]
+    text = (st.session_state.get(text_field) or "").strip()
     tab.own_too_long = len(text) if len(text) > OWN_LENGTH else 0
     if not tab.own_too_long:
-        tab.own, tab.own_unsaved = (text, used), True
+        tab.own, tab.own_unsaved = (text, bool(st.session_state.get(used_field, True))), True

@@ -47,7 +47,9 @@ class Tab:
     last_model: the key of the model that the person chose last, or "".
     model_shown: which model the select box was set to, and for which conversation.
     model_changed: whether the person has changed the select box since the last run.
-    own: the person's own instructions, and whether they are used; None until they are known.
+    own: the person's own instructions, and whether they are used.
+    own_read: whether these are what the storage holds, or newer.
+    own_fields: which pair of fields shows them: others, once somebody else has changed them.
     own_unsaved: whether these are not on the disk yet.
     own_too_long: how many characters instructions have that are too long to be saved; 0 if none.
     kept: the choices that are known to be on the disk, by name.
@@ -84,7 +86,9 @@ class Tab:
     last_model: str = ""
     model_shown: tuple[str, str] = ("", "")
     model_changed: bool = False
-    own: tuple[str, bool] | None = None
+    own: tuple[str, bool] = ("", True)
+    own_read: bool = False
+    own_fields: int = 0
     own_unsaved: bool = False
     own_too_long: int = 0
     kept: dict[str, Any] = field(default_factory=dict)

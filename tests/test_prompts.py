@@ -99,7 +99,7 @@ def test_a_chat_begins_with_an_assistant_and_a_suggestion_and_keeps_its_model(
     assert "You edit what people paste." not in told(bedrock)
 
     page.goto(first)
-    expect(page.get_by_test_id("stMain").get_by_text("Writing")).to_be_visible()
+    expect(page.get_by_test_id("stCaptionContainer").first).to_contain_text("Writing")
     expect(model(page)).to_have_value("Claude Haiku 5.5")
     say(page, "Go on")
     expect(messages(page).nth(3)).to_contain_text("An answer.")

@@ -38,10 +38,12 @@ def draw_page(settings: Settings, assistant: Assistant) -> None:
     opening.begin_run(tab, settings)
     waiting.run_pending_action()
     opening.read_storage(tab)
-    model = choices.chosen_model(tab, assistant.models)
-    composer.send_outbox(tab, assistant, model)
+    persona = choices.chosen_assistant(tab, assistant)
+    model = choices.chosen_model(tab, assistant.models, persona)
+    choices.keep_instructions(tab)
+    composer.send_outbox(tab, assistant, model, choices.key_of_assistant(tab, persona))
     account.end_if_over(tab)
-    choices.keep_choices(tab, model)
+    choices.keep_choices(tab)
     frame.name_tab(tab, settings.title)
 
     with st.sidebar:
@@ -73,11 +75,15 @@ def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
     with st.empty():
         chats.draw_missing(tab)
     with st.empty():
-        if not tab.conversation.turns and not tab.storage_error:
-            draw_empty_state()
+        if tab.conversation.turns:
+            choices.draw_assistant(tab, assistant)
+        elif not tab.storage_error:
+            with st.container(key="beginning"):
+                draw_empty_state(tab, assistant)
     turns, below = messages.make_place(tab), st.container()  # an answer keeps the turns busy
     with below:
-        messages.draw_notes(tab.conversation, assistant, model)
+        instructions = choices.instructions(tab, assistant)
+        messages.draw_notes(tab.conversation, assistant, model, instructions)
         with st.empty():
             composer.draw_refusal(tab)
         composer.draw_unsent(tab)
@@ -90,9 +96,10 @@ def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
         )
 
 
-def draw_empty_state() -> None:
+def draw_empty_state(tab: Tab, assistant: Assistant) -> None:
     """Draw what a chat shows before its first message."""
     st.header("How can I help?", anchor=False)
+    choices.draw_assistants(tab, assistant)
 
 
 def draw_prompt_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str) -> None:

@@ -120,7 +120,7 @@ def test_the_image_has_what_the_page_needs_and_no_more(project: Project) -> None
     modules = {
         f"/app/{path.relative_to(project.path)}" for path in (project.path / "chatbot").rglob("*.*")
     }
-    page = {"/app/server.py", "/app/streamlit_app.py", "/app/models.toml"}
+    page = {"/app/server.py", "/app/streamlit_app.py", "/app/models.toml", "/app/assistants.toml"}
     assert files == modules | page | {"/app/.streamlit/config.toml"}
     assert in_image("for name in gcc cc c++ make; do command -v $name; done; true") == []
     assert in_image("ls -d /packages/bin/pip* /packages/lib/*/site-packages/pip 2>&-; true") == []
@@ -152,7 +152,7 @@ def test_the_context_of_the_build_holds_nothing_else(project: Project) -> None:
     mount = podman("image", "mount", "context").strip()
     found = {path.name for path in Path(mount).iterdir()}
     podman("image", "unmount", "context")
-    wanted = {".streamlit", "chatbot", "models.toml", "lean"}
+    wanted = {".streamlit", "assistants.toml", "chatbot", "models.toml", "lean"}
     assert found == wanted | {"server.py", "streamlit_app.py"}
 
 

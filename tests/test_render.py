@@ -193,6 +193,7 @@ FILES = {
     "lean/requirements.in",
     "lean/requirements.txt",
     "models.toml",
+    "assistants.toml",
     "pyproject.toml",
     "renovate.json",
     "requirements-audit.in",

@@ -18,14 +18,15 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chatbot import usage
+from chatbot.assistants import OWN, Persona, compose, own_instructions
 from chatbot.context import estimate_tokens, stream_answer
-from chatbot.conversations import Conversation, Turn, new_turn_id
+from chatbot.conversations import Conversation, Turn, assistant_of, new_turn_id
 from chatbot.journals import DeletedError
 from chatbot.metrics import Outcome
 from chatbot.models import (
@@ -35,11 +36,14 @@ from chatbot.models import (
     Model,
     ModelError,
     Text,
+    Thought,
     Tokens,
     count_tokens,
 )
 from chatbot.records import Beat, Claim, End, Prompt, Record
 from chatbot.records import Text as TextRecord
+from chatbot.records import Thought as ThoughtRecord
+from chatbot.sessions import Session
 from chatbot.storage import StorageError
 
 log = logging.getLogger(__name__)
@@ -75,6 +79,7 @@ class Assistant:
     system_prompt: what a model is told before each conversation.
     report: is told how each answer went that this process has written.
     daily_tokens: after how many a person can ask nothing more on that day (UTC); 0 is no limit.
+    personas: the assistants that staff choose from by their keys, the default one first.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Assistant:
         system_prompt: str,
         report: Callable[[Outcome], None] = lambda outcome: None,
         daily_tokens: int = 0,
+        personas: dict[str, Persona] | None = None,
     ) -> None:
         self.id = f"{socket.gethostname()}/{secrets.token_hex(4)}"
         self.backend = backend
@@ -91,6 +97,7 @@ class Assistant:
         self.system_prompt = system_prompt
         self.report = report
         self.daily_tokens = daily_tokens
+        self.personas = personas or {}
         self._running: dict[tuple[Path, str], _Writer] = {}
         self._closing = False
 
@@ -102,6 +109,17 @@ class Assistant:
         """Return what staff see of the model of that key: the key, if it is no longer on offer."""
         return self.models[key].name if key in self.models else key
 
+    def persona(self, key: str) -> Persona | None:
+        """Return the assistant of that key, or the default one; None if there are none at all."""
+        return self.personas.get(key) or next(iter(self.personas.values()), None)
+
+    def instructions(self, turns: Sequence[Turn], own: str) -> str:
+        """Return what a model is told before these turns of a conversation.
+
+        own: the person's own instructions, or "".
+        """
+        return compose(self.system_prompt, self.persona(assistant_of(turns)), own)
+
     def ask(
         self,
         conversation: Conversation,
@@ -111,11 +129,13 @@ class Assistant:
         *,
         after: Collection[str] = (),
         where: str = "",
+        persona: str = "",
     ) -> str:
         """Save the prompt and begin its answer; an answer in progress is stopped first.
 
         after: ids of turns whose answers are not stopped; this answer begins when they have ended.
         where: a turn that the person saw when sending this, if others may be shown by now.
+        persona: the key of the assistant that is asked, as in assistants.toml, or "".
 
         Returns the turn's id, which is new unless one is given; asking again under the same id does
         nothing. Raises StorageError, such as DeletedError, if the prompt was not saved, and
@@ -123,11 +143,12 @@ class Assistant:
         """
         turn_id = turn_id or new_turn_id()
 
-        def compose() -> Prompt:
+        def make_prompt() -> Prompt:
             before = conversation.end_of_branch(where)
-            return Prompt(turn_id, prompt, model, _after(conversation, before))
+            after = _after(conversation, before)
+            return Prompt(turn_id, prompt, model, after, assistant=persona)
 
-        return self._ask(conversation, turn_id, model, compose, after)
+        return self._ask(conversation, turn_id, model, make_prompt, after)
 
     def edit(
         self, conversation: Conversation, old: str, prompt: str, model: str, turn_id: str = ""
@@ -138,11 +159,13 @@ class Assistant:
         """
         turn_id = turn_id or new_turn_id()
 
-        def compose() -> Prompt:
+        def make_prompt() -> Prompt:
             # What else belongs to the old prompt, such as attachments, belongs to this one, too.
-            return Prompt(turn_id, prompt, model, _after(conversation, conversation.before(old)))
+            after = _after(conversation, conversation.before(old))
+            asked = conversation.turn(old).assistant
+            return Prompt(turn_id, prompt, model, after, assistant=asked)
 
-        return self._ask(conversation, turn_id, model, compose)
+        return self._ask(conversation, turn_id, model, make_prompt)
 
     def answer_again(
         self, conversation: Conversation, old: str, model: str, turn_id: str = ""
@@ -154,19 +177,21 @@ class Assistant:
         """
         turn_id = turn_id or new_turn_id()
 
-        def compose() -> Prompt:
+        def make_prompt() -> Prompt:
             # What else belongs to the old prompt, such as attachments, belongs to this one, too.
             after = _after(conversation, conversation.before(old))
-            return Prompt(turn_id, conversation.turn(old).prompt, model, after, again=old)
+            turn = conversation.turn(old)
+            asked = turn.assistant
+            return Prompt(turn_id, turn.prompt, model, after, again=old, assistant=asked)
 
-        return self._ask(conversation, turn_id, model, compose)
+        return self._ask(conversation, turn_id, model, make_prompt)
 
     def _ask(
         self,
         conversation: Conversation,
         turn_id: str,
         model: str,
-        compose: Callable[[], Prompt],
+        make_prompt: Callable[[], Prompt],
         after: Collection[str] = (),
     ) -> str:
         if not conversation.has(turn_id):
@@ -177,7 +202,7 @@ class Assistant:
                 raise DeletedError
             if conversation.has(turn_id):
                 return []
-            prompt = compose()
+            prompt = make_prompt()
             unfinished = conversation.unfinished
             stopped = [_supersede(turn, turn_id) for turn in unfinished if turn.id not in after]
             waits = any(turn.id in after for turn in unfinished)
@@ -346,7 +371,9 @@ def _fail_interrupted(conversation: Conversation, seen: Turn) -> None:
     conversation.update(decide)
 
 
-_Event = Text | Finish | ModelError | Model | None  # a model that is asked, instead of the last one
+_Event = (
+    Text | Thought | Finish | ModelError | Model | None
+)  # a model that is asked, instead of the last one
 
 
 class _Writer:
@@ -369,6 +396,8 @@ class _Writer:
         self._cancellation = Cancellation()
         self._sent: list[Turn] = []  # nothing until the model is asked
         self._received: list[str] = []
+        self._thoughts: list[str] = []
+        self._instructions = assistant.system_prompt  # until the model is asked
         self._told: Finish | ModelError | None = None  # by the model, at the end
         self._begun = time.monotonic()
         self._first_word: float | None = None  # seconds until it came
@@ -430,7 +459,9 @@ class _Writer:
 
     def _read(self) -> None:
         try:
-            self._sent = self._turns()
+            turns = self._turns()
+            self._instructions = self._assistant.instructions(turns, self._own_instructions())
+            self._sent = turns
             self._ask(self._assistant.model(self._claim.model))
         except DeletedError:
             return  # the other thread finds out by itself
@@ -459,19 +490,34 @@ class _Writer:
     def _read_from(self, model: Model) -> None:
         assistant = self._assistant
         stream = stream_answer(
-            assistant.backend, model, self._sent, assistant.system_prompt, self._cancellation
+            assistant.backend, model, self._sent, self._instructions, self._cancellation
         )
+        thinking_since = time.monotonic()
         with closing(stream) as events:
             for event in events:
                 if isinstance(event, Text):
                     if self._first_word is None:
                         self._first_word = time.monotonic() - self._begun
                     self._received.append(event.text)
+                elif isinstance(event, Thought):
+                    now = time.monotonic()
+                    event = replace(event, seconds=now - thinking_since)
+                    thinking_since = now
+                    self._thoughts.append(event.text)
                 else:
                     self._told = event
                 self._arrived.put(event)
                 if self._done.is_set():
                     return
+
+    def _own_instructions(self) -> str:
+        """Return the person's, as they are now, or as they were when the storage last answered."""
+        session = Session(self._conversation.path.parent)
+        try:
+            return own_instructions(session.get(OWN))
+        except StorageError as error:
+            log.warning("A person's own instructions can't be read: %s", error)
+            return own_instructions(session.last_known(OWN))
 
     def _turns(self) -> list[Turn]:
         """Return the turns up to this one, as they are now. Raises DeletedError."""
@@ -515,11 +561,11 @@ class _Writer:
             told = count_tokens(self._told.usage)
             if told or not self._told.sent_turns:
                 return told
-        if not self._sent or (isinstance(self._told, ModelError) and not self._received):
+        received = "".join([*self._thoughts, *self._received])
+        if not self._sent or (isinstance(self._told, ModelError) and not received):
             return None
         model = self._assistant.model(self._claim.model)
-        received = "".join(self._received)
-        return estimate_tokens(self._sent, model, self._assistant.system_prompt, received)
+        return estimate_tokens(self._sent, model, self._instructions, received)
 
     def _record_usage(self, tokens: Tokens | None) -> None:
         if tokens:
@@ -550,14 +596,13 @@ class _Writer:
         except queue.Empty:
             return [Beat(turn, attempt)]
         until = time.monotonic() + SAVE_EVERY
-        text = ""
-        while isinstance(event, Text):
-            text += event.text
+        records: list[Record] = []
+        while isinstance(event, Text | Thought):
+            _add_piece(records, self._claim, event)
             try:
                 event = self._arrived.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 break
-        records: list[Record] = [TextRecord(turn, attempt, text)] if text else []
         match event:
             case Finish():
                 end = End(turn, attempt, "complete", event.code, event.facts, event.usage)
@@ -570,7 +615,7 @@ class _Writer:
                 return [*records, Claim(turn, attempt + 1, writer, event.key, first)]
             case None:
                 end = End(turn, attempt, "released")
-            case Text():
+            case Text() | Thought():
                 return records
         return [*records, end]
 
@@ -601,3 +646,20 @@ class _Writer:
                 if time.monotonic() > deadline:
                     return False
             time.sleep(1.0)
+
+
+def _add_piece(records: list[Record], claim: Claim, event: Text | Thought) -> None:
+    """Add what has arrived to the last of the records, if that is of the same kind."""
+    turn, attempt = claim.turn, claim.attempt
+    last = records[-1] if records else None
+    if isinstance(event, Text):
+        begun = last.text if isinstance(last, TextRecord) else ""
+        piece: Record = TextRecord(turn, attempt, begun + event.text)
+    else:
+        begun, seconds = (last.text, last.seconds) if isinstance(last, ThoughtRecord) else ("", 0.0)
+        seconds = round(seconds + event.seconds, 3)
+        piece = ThoughtRecord(turn, attempt, begun + event.text, seconds)
+    if type(piece) is type(last):
+        records[-1] = piece
+    else:
+        records.append(piece)

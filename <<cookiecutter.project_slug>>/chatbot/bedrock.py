@@ -37,6 +37,7 @@ from chatbot.models import (
     Model,
     ModelError,
     Text,
+    Thought,
     TooLongError,
 )
 from chatbot.settings import Guardrail
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 5  # seconds
 READ_TIMEOUT = 300  # seconds: a reasoning model may be silent for minutes before its first word
+_REDACTED = "[REDACTED]"  # what Nova 2 sends in place of its thoughts
 
 
 class Bedrock:
@@ -139,13 +141,17 @@ def _with_cache_points(messages: list[Message]) -> list[Message]:
 
 
 def _read(stream: Any) -> Events:
-    """Read Converse's events. Everything but text, such as reasoning, is left out."""
+    """Read Converse's events. Everything but text and the text of thoughts is left out."""
     reason, usage, empty = None, {}, True
     _name_unlisted_errors(stream)
     for event in stream:
-        if text := event.get("contentBlockDelta", {}).get("delta", {}).get("text"):
+        delta = event.get("contentBlockDelta", {}).get("delta", {})
+        thought = delta.get("reasoningContent", {}).get("text", "")
+        if text := delta.get("text"):
             empty = empty and is_blank(text)
             yield Text(text)
+        elif thought and thought != _REDACTED:  # without text, it is a signature
+            yield Thought(thought)
         elif "messageStop" in event:
             reason = event["messageStop"]["stopReason"]
         elif "metadata" in event:

@@ -13,6 +13,7 @@ from chatbot.models import (
     Message,
     Model,
     Text,
+    Thought,
     Tokens,
     TooLongError,
     count_tokens,
@@ -69,12 +70,16 @@ def stream_answer(
 
 def _clean(events: Events) -> Events:
     joiner = Joiner()
+    kind: type[Text] | type[Thought] = Text  # of what the joiner holds
     for event in events:
-        text = joiner.add(event.text) if isinstance(event, Text) else joiner.end()
-        if text:
-            yield Text(text)
+        if not isinstance(event, kind) and (text := joiner.end()):
+            yield kind(text)
         if isinstance(event, Finish):
             yield event
+        else:
+            kind = type(event)
+            if text := joiner.add(event.text):
+                yield kind(text)
 
 
 def count_fitting_turns(turns: Sequence[Turn], model: Model, system: str) -> int:

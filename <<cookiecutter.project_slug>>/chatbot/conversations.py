@@ -22,6 +22,7 @@ from chatbot.records import (
     Record,
     Shown,
     Text,
+    Thought,
     from_line,
 )
 from chatbot.storage import MEBIBYTE
@@ -72,6 +73,9 @@ class Turn:
     written: when the newest record of its answer was written, in ISO 8601, for people to read.
     rating, comment: what a person thinks of the answer, as in records.Feedback.
     rated: when that was said, in ISO 8601, for people to read.
+    assistant: the key of the assistant that was asked, as in assistants.toml, or "".
+    thought: what the model thought before it answered, in all attempts, or "".
+    thought_seconds: how long it did.
     """
 
     id: str
@@ -93,11 +97,19 @@ class Turn:
     rating: str = ""
     comment: str = ""
     rated: str = ""
+    assistant: str = ""
+    thought: str = ""
+    thought_seconds: float = 0.0
 
     @property
     def ended(self) -> bool:
         """Whether nobody will add to the answer unless a person asks for it."""
         return self.state in ENDED
+
+
+def assistant_of(turns: Sequence[Turn]) -> str:
+    """Return the key of the assistant that a conversation of these turns is with, or ""."""
+    return next((turn.assistant for turn in reversed(turns) if turn.assistant), "")
 
 
 @dataclass(frozen=True)
@@ -234,6 +246,7 @@ class Conversation(Journal):
                 if record.turn in self._by_id:
                     raise ValueError("a second prompt of the same turn")
                 turn = Turn(record.turn, record.text, record.model, written=self.written)
+                turn.assistant = record.assistant
                 self._branches.add(turn.id, record.after, record.again)
                 self._by_id[turn.id] = turn
                 self._begun.append(turn)
@@ -249,7 +262,7 @@ class Conversation(Journal):
                 turn.rating, turn.comment = record.rating, record.comment
                 turn.rated = self.written
                 return
-            case Claim() | Text() | Beat() | End():
+            case Claim() | Text() | Thought() | Beat() | End():
                 turn = self._by_id[record.turn]
                 had_ended = turn.ended
                 _apply_to_answer(turn, record)
@@ -277,7 +290,7 @@ def _versions(turns: Sequence[str], turn_id: str) -> Versions:
     return Versions(place + 1, len(turns), previous, following)
 
 
-def _apply_to_answer(turn: Turn, record: Claim | Text | Beat | End) -> None:
+def _apply_to_answer(turn: Turn, record: Claim | Text | Thought | Beat | End) -> None:
     if isinstance(record, Claim):
         if record.attempt <= turn.attempt:
             raise ValueError("a claim that comes too late")
@@ -288,10 +301,15 @@ def _apply_to_answer(turn: Turn, record: Claim | Text | Beat | End) -> None:
         turn.writer, turn.model, turn.attempt = record.writer, record.model, record.attempt
         turn.instead_of = record.instead_of
         turn.state, turn.code, turn.facts, turn.notice = "open", "", {}, ""
+        if turn.thought and not turn.thought.endswith("\n\n"):
+            turn.thought += "\n\n"  # the next attempt thinks anew
     elif record.attempt != turn.attempt or turn.ended:
         return
     elif isinstance(record, Text):
         turn.answer += record.text
+    elif isinstance(record, Thought):
+        turn.thought += record.text
+        turn.thought_seconds += max(0.0, record.seconds)
     elif isinstance(record, End):
         if record.state not in (*ENDED, "released"):
             raise ValueError("an end of an unknown kind")

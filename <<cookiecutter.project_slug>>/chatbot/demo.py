@@ -4,10 +4,18 @@ import re
 import time
 
 from chatbot.context import CONTINUE
-from chatbot.models import Cancellation, Events, Finish, Message, Model, Text
+from chatbot.models import Cancellation, Events, Finish, Message, Model, Text, Thought
 
 PAUSE = 0.02  # seconds between two words
 SLOWER = 8  # times, if the prompt asks for an answer that comes slowly
+THOUGHT = """\
+The demo model thinks first if the message has the word "think" in it. A real model may do so for
+minutes. What it thinks is:
+
+1. saved like the answer, piece by piece,
+2. folded above the answer,
+3. *not* sent again with the next message.
+"""
 
 
 class Demo:
@@ -22,6 +30,10 @@ class Demo:
         prompt = _last_text(messages)
         answer = _compose(prompt, len(messages), model.name)
         pause = PAUSE * (SLOWER if "slowly" in prompt.lower() else 1)
+        if "think" in prompt.lower() and not begun:
+            for word in re.findall(r"\s*\S+\s*?", THOUGHT):
+                time.sleep(pause)
+                yield Thought(word)
         for word in re.findall(r"\s*\S+\s*?", answer.removeprefix(begun)):
             time.sleep(pause)
             yield Text(word)

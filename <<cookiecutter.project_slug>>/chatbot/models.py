@@ -12,7 +12,7 @@ from chatbot.errors import ChatbotError, Facts
 from chatbot.settings import ROOT, SettingsError
 
 Message = dict[str, Any]  # as Converse wants it
-Events = Generator["Text | Finish", None, None]
+Events = Generator["Text | Thought | Finish", None, None]
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,17 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Thought:
+    """A piece of what a model thinks before it answers.
+
+    seconds: for how long it has thought since it was asked, or since the piece before.
+    """
+
+    text: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Finish:
     """The end of an answer.
 
@@ -218,7 +229,7 @@ class Backend(Protocol):
     def stream(
         self, model: Model, messages: list[Message], system: str, cancellation: Cancellation
     ) -> Events:
-        """Yield the answer's text as it arrives, then a Finish, unless it is cancelled.
+        """Yield thoughts and text as they arrive, then a Finish, unless it is cancelled.
 
         Raises ModelError.
         """

@@ -16,7 +16,7 @@ from chatbot.text import clean, clean_json
 VERSION = 2
 # Kinds of records that came after version 1. An older version counts their lines and says so. It
 # ignores a new field of an older kind, so such a field must not change what the others mean.
-_SINCE: dict[str, int] = {"shown": 2, "feedback": 2}
+_SINCE: dict[str, int] = {"shown": 2, "feedback": 2, "thought": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Prompt:
     after: the turn that it follows, "-" if it is the first of a conversation; "": the one before
         it in the file. Turns that follow the same one are versions: one of them is shown.
     again: the turn whose prompt it repeats, to get another answer, or "".
+    assistant: the key of the assistant that was asked, as in assistants.toml; "" if there was none.
     """
 
     turn: str
@@ -36,6 +37,7 @@ class Prompt:
     model: str = ""
     after: str = ""
     again: str = ""
+    assistant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,19 @@ class Text:
     turn: str
     attempt: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """The next piece of what the model thinks before it answers.
+
+    seconds: for how long it has thought since it was asked, or since the piece before.
+    """
+
+    turn: str
+    attempt: int
+    text: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +177,14 @@ class Delete:
     """The file is about to be deleted."""
 
 
-Record = Prompt | Claim | Text | Beat | End | Value | Used | Owner | Delete | Shown | Feedback
+Record = (
+    Prompt | Claim | Text | Thought | Beat | End | Value | Used | Owner | Delete | Shown | Feedback
+)
 KINDS: dict[str, type[Record]] = {
     "prompt": Prompt,
     "claim": Claim,
     "text": Text,
+    "thought": Thought,
     "beat": Beat,
     "end": End,
     "value": Value,

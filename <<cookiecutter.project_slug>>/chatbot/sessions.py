@@ -149,6 +149,10 @@ class Session:
         self._values.refresh()
         return self._values.values.get(name, default)
 
+    def last_known(self, name: str, default: Any = None) -> Any:
+        """Return the value as this process has read it last, without asking the storage."""
+        return self._values.values.get(name, default)
+
     def set(self, name: str, value: Any) -> None:
         """Keep a value.
 

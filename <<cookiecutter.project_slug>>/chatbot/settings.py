@@ -31,7 +31,7 @@ SYSTEM_PROMPT = "You are a helpful assistant for the staff of a company. Answer 
 
 
 class SettingsError(ChatbotError):
-    """The chatbot was started with settings, or a models.toml, that it can't use."""
+    """The settings, models.toml or assistants.toml are none that the chatbot can use."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class Settings:
         words (CHATBOT_CONTACT).
     hostname: the task that the page names as its host; the machine's name, unless two tasks run on
         one machine (CHATBOT_HOSTNAME).
-    system_prompt: what the models are told before each conversation (CHATBOT_SYSTEM_PROMPT).
+    system_prompt: what the models are told before each conversation, instead of the instructions
+        for all assistants in assistants.toml; "" leaves it to these (CHATBOT_SYSTEM_PROMPT).
     retention_days: a session that was not used for this many days is deleted; 0 keeps all sessions
         (CHATBOT_RETENTION_DAYS).
     frame_ancestors: other sites that may show the page in a frame (CHATBOT_FRAME_ANCESTORS, with
@@ -144,7 +145,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         footer=clean(variable("CHATBOT_FOOTER")),
         contact=clean(variable("CHATBOT_CONTACT")),
         hostname=clean(variable("CHATBOT_HOSTNAME", socket.gethostname())),
-        system_prompt=clean(variable("CHATBOT_SYSTEM_PROMPT", SYSTEM_PROMPT)),
+        system_prompt=clean(variable("CHATBOT_SYSTEM_PROMPT")),
         retention_days=int(days),
         frame_ancestors=sites,
         drain_seconds=int(drain),

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.bedrock import (
@@ -20,7 +21,7 @@ from support.models import HELLO, MODEL, listen, talk
 
 from chatbot.bedrock import Bedrock
 from chatbot.context import to_messages
-from chatbot.models import Cancellation, Finish, Model, ModelError, Text, count_tokens
+from chatbot.models import Cancellation, Finish, Model, ModelError, Text, Thought, count_tokens
 from chatbot.settings import Guardrail
 
 
@@ -93,8 +94,26 @@ def test_a_guardrail_watches_over_the_models_that_are_not_excepted(
 
 
 def test_reasoning_is_not_taken_for_the_answer(bedrock: BedrockStandIn) -> None:
-    bedrock.reply(Reason("Hmm."), "Yes.")
-    assert listen(Bedrock("us-east-1"))[0] == "Yes."
+    bedrock.reply(Reason("Hm"), Reason("m."), Reason(""), Reason("[REDACTED]"), "Yes.")
+    events = list(Bedrock("us-east-1").stream(MODEL, HELLO, "Be kind.", Cancellation()))
+    assert events[:-1] == [Thought("Hm"), Thought("m."), Text("Yes.")]
+
+
+@pytest.mark.parametrize(
+    ("inference", "additional"),
+    [
+        ({"maxTokens": 4096}, {"thinking": {"type": "enabled", "budget_tokens": 4096}}),
+        ({"maxTokens": 99, "topP": 1}, {"thinking": {"type": "adaptive"}}),
+        ({"maxTokens": 99}, {"reasoningConfig": {"maxReasoningEffort": "high"}}),
+    ],
+)
+def test_a_model_can_not_reason_with_every_setting(
+    bedrock: BedrockStandIn, inference: dict[str, Any], additional: dict[str, Any]
+) -> None:
+    with pytest.raises(ModelError) as caught:
+        listen(Bedrock("us-east-1"), replace(MODEL, inference=inference, additional=additional))
+    assert caught.value.code == "refused"
+    assert not bedrock.requests
 
 
 @pytest.mark.parametrize(

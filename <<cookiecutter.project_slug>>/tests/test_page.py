@@ -195,12 +195,15 @@ def test_an_answer_that_nobody_can_see_has_a_sentence(
     assert "empty answer" in page.info[0].value
 
 
-def test_the_last_model_comes_back_with_the_session(open_page: OpenPage, session: Session) -> None:
+def test_the_last_model_comes_back_in_a_new_chat(open_page: OpenPage, session: Session) -> None:
     keys = list(MODELS)
     page = say(open_page(), "Hello")
     page.selectbox[0].set_value(keys[-1]).run()
     assert session["model"] == keys[-1]
-    assert open_page().selectbox[0].value == keys[-1]
+    other = open_page()
+    assert other.selectbox[0].value == keys[0]  # which this chat has used
+    click(other, "New chat")
+    assert other.selectbox[0].value == keys[-1]
 
 
 def test_the_model_that_a_new_visitor_chose_comes_back(open_page: OpenPage) -> None:
@@ -639,13 +642,15 @@ def test_a_choice_that_can_not_be_read_is_not_overwritten(
     open_page: OpenPage, session: Session
 ) -> None:
     last = list(MODELS)[-1]
-    page = say(open_page(), "Hello")
+    page = open_page()
     page.selectbox[0].set_value(last).run()
+    say(page, "Hello")
     values, away = session.folder / "session.jsonl", session.folder / "away"
     values.rename(away)
     values.mkdir()  # can be opened, but not read
     other = open_page()
     assert not other.exception
+    click(other, "New chat")
     assert other.selectbox[0].value == next(iter(MODELS))
     values.rmdir()
     away.rename(values)

@@ -17,6 +17,7 @@ from chatbot.records import (
     Record,
     Shown,
     Text,
+    Thought,
     Used,
     Value,
     from_line,
@@ -24,12 +25,13 @@ from chatbot.records import (
 )
 
 EXAMPLES: list[Record] = [
-    Prompt("t1", "Grüß dich 👋", "nova"),
+    Prompt("t1", "Grüß dich 👋", "nova", assistant="writing"),
     Prompt("t2", "Noch einmal", "nova", after="-", again="t1"),
     Shown("t1"),
     Feedback("t1", "down", "Nicht gut"),
     Claim("t1", 1, "task-1/0a1b2c3d", "nova"),
     Text("t1", 1, "Hi\n"),
+    Thought("t1", 1, "Hm.\n", 2.5),
     Beat("t1", 1),
     End("t1", 1, "complete", "end_turn", {"messages": 9}, {"outputTokens": 3}, 5),
     Value("settings", {"größe": [1, 2.5, None]}),

@@ -11,7 +11,7 @@ from chatbot.journals import DeletedError
 from chatbot.models import ModelError, TooLongError
 from chatbot.page import wording
 from chatbot.records import Claim, End, Prompt
-from chatbot.settings import ROOT
+from chatbot.settings import ROOT, SettingsError
 from chatbot.storage import StorageError
 
 
@@ -97,7 +97,12 @@ def test_every_code_in_the_source_has_its_sentence() -> None:
     assert all(found.values())
     assert found["Model"] <= set(wording._MODEL)
     assert found["Storage"] <= set(wording._STORAGE)
-    assert found["Settings"] <= set(wording._SETTINGS)
+    of_assistants = {code for code in found["Settings"] if code.startswith("assistants_")}
+    assert found["Settings"] - of_assistants <= set(wording._SETTINGS)
+    facts = {"file": "f", "table": "t", "name": "n", "value": "v", "reason": "r"}
+    for code in of_assistants:
+        sentence = wording.error(SettingsError(code, most=1, limit=2, **facts))
+        assert sentence != wording.error(SettingsError("assistants_"))
     assert found["Limit"] <= set(wording._LIMITS)
 
 

@@ -6,9 +6,9 @@ import streamlit as st
 
 from chatbot.answers import Assistant
 from chatbot.languages import say
-from chatbot.page import account, usage, wording
+from chatbot.page import account, choices, usage
+from chatbot.page.dialogs import DELETE_ALL
 from chatbot.page.state import Tab
-from chatbot.page.waiting import run_next
 from chatbot.settings import Settings
 
 DOWNLOAD = "./chats.zip"  # where the server gives all chats of who asks
@@ -21,6 +21,7 @@ def draw(tab: Tab, settings: Settings, assistant: Assistant) -> None:
         usage.draw_usage(tab, assistant)
         if settings.sign_in:
             usage.draw_everyones_usage(tab, settings.sessions_dir, settings.sign_in.admin_groups)
+        choices.draw_instructions(tab)
         if tab.chats:
             _draw_download()
             _draw_delete_all(tab)
@@ -35,28 +36,12 @@ def _draw_download() -> None:
 
 
 def _draw_delete_all(tab: Tab) -> None:
-    """Draw a button that asks in a dialog, which Escape closes."""
-    if st.button(
+    """Draw a button that asks in a dialog."""
+    st.button(
         say("Delete all my chats"),
         key="all-chats-delete",
         icon=":material/delete_forever:",
         type="tertiary",
-    ):
-        title = say("Delete all my chats?")
-        st.dialog(title, icon=":material/delete_forever:")(_draw_question)(tab)
-
-
-def _draw_question(tab: Tab) -> None:
-    st.write(wording.what_deletion_takes(len(tab.chats)))
-    st.write(wording.what_deletion_leaves())
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button(say("Keep"), key="all-chats-keep"):
-            st.rerun()
-        if st.button(
-            say("Delete all chats"),
-            key="all-chats-delete-now",
-            type="primary",
-            on_click=run_next,
-            args=(tab.session.delete,),
-        ):
-            st.rerun()
+        on_click=tab.ask,
+        args=(DELETE_ALL, ""),
+    )

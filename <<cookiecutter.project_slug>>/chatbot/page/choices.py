@@ -1,29 +1,142 @@
-"""What a person chooses, and keeps: the model."""
+"""What a person chooses, and keeps: the assistant, the model, instructions of their own."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
 
 import streamlit as st
 
+from chatbot.answers import Assistant
+from chatbot.assistants import OWN, OWN_LENGTH, Persona, from_value, own_instructions, to_value
+from chatbot.conversations import Turn, assistant_of, new_turn_id
+from chatbot.languages import say
+from chatbot.markdown import as_text
 from chatbot.models import Model
-from chatbot.page.state import Tab, current_tab
+from chatbot.page import wording
+from chatbot.page.state import ASSISTANT, Tab, Unsent, current_tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.storage import StorageError
 
 _MODEL = "model"  # the key of the select box, and of the value in the session
 
+# Suggestions are as wide as their texts, and break their lines where one is wider than the page.
+_STYLE = """<style>
+.st-key-suggestions button { height: auto; text-align: start; }
+.st-key-suggestions button p { white-space: normal; overflow-wrap: anywhere; }
+</style>"""
 
-def chosen_model(tab: Tab, models: dict[str, Model]) -> str:
-    """Return the key of the chosen model: the session's last one, else the default."""
+
+def chosen_assistant(tab: Tab, assistant: Assistant) -> Persona | None:
+    """Return the open chat's assistant, or the one that a new chat would have.
+
+    None if assistants.toml was never read, which happens only in tests.
+    """
+    return assistant.persona(_named_assistant(tab))
+
+
+def key_of_assistant(tab: Tab, persona: Persona | None) -> str:
+    """Return what a prompt of the open chat remembers of its assistant, which may be gone."""
+    return assistant_of(tab.conversation.turns) or (persona.key if persona else "")
+
+
+def _named_assistant(tab: Tab) -> str:
+    """Return the key of the assistant that the chat, or the address, names; "" if neither does."""
+    if tab.conversation.turns:
+        return assistant_of(tab.conversation.turns)
+    return st.query_params.get(ASSISTANT, "")
+
+
+def draw_assistant(tab: Tab, assistant: Assistant) -> None:
+    """Say which assistant the open chat is with, if it is not the default one."""
+    persona, named = chosen_assistant(tab, assistant), _named_assistant(tab)
+    if persona and named and named != persona.key:
+        st.caption(as_text(wording.assistant_gone(persona.name)))
+    elif persona and persona != assistant.persona(""):
+        st.caption(_label(persona))
+
+
+def draw_assistants(tab: Tab, assistant: Assistant) -> None:
+    """Draw the choice of an assistant for a chat that has not begun, and what it suggests."""
+    persona, named = chosen_assistant(tab, assistant), _named_assistant(tab)
+    if persona is None:
+        return
+    if named and named != persona.key:
+        st.caption(as_text(wording.no_such_assistant(persona.name)))
+    if len(assistant.personas) > 1:
+        field = f"assistant-{tab.conversation.id}"
+        if st.session_state.get(field) not in (None, persona.key):  # the address has changed
+            st.session_state[field] = persona.key
+        st.pills(
+            say("Assistant"),
+            list(assistant.personas),
+            default=None if field in st.session_state else persona.key,
+            format_func=lambda key: _label(assistant.personas[key]),
+            required=True,
+            key=field,
+            on_change=_assistant_changed,
+            args=(field,),
+            label_visibility="collapsed",
+        )
+    if persona.description:
+        st.caption(as_text(persona.description))
+    _draw_suggestions(persona)
+
+
+def _label(persona: Persona) -> str:
+    return f"{persona.icon} {as_text(persona.name)}".strip()
+
+
+def _assistant_changed(field: str) -> None:
+    """Have the address name the assistant, so that a reload, or another task, knows it."""
+    st.query_params[ASSISTANT] = st.session_state[field] or ""
+
+
+def _draw_suggestions(persona: Persona) -> None:
+    if not persona.suggestions:
+        return
+    st.html(_STYLE)
+    with st.container(key="suggestions", horizontal=True, gap="small"):
+        for number, suggestion in enumerate(persona.suggestions):
+            st.button(
+                as_text(suggestion),
+                key=f"suggestion-{persona.key}-{number}",
+                on_click=_send,
+                args=(suggestion,),
+            )
+
+
+def _send(suggestion: str) -> None:
+    """Send the suggestion, as if it was typed."""
+    current_tab().outbox.append(Unsent(suggestion, new_turn_id()))
+
+
+def chosen_model(tab: Tab, models: dict[str, Model], persona: Persona | None) -> str:
+    """Return the key of the chosen model.
+
+    A chat begins with its assistant's model, else with the one that the person chose last, else
+    with the default one. A chat that is opened again has the one that it used last.
+    """
     if tab.chats and not tab.model_read:
         with suppress(StorageError):  # it is tried again in the next run
             last = run_interruptibly(tab.session.get, _MODEL)
-            if last in models:
-                st.session_state[_MODEL] = last
+            tab.last_model = tab.last_model or (last if last in models else "")
             tab.model_read = True
-    if st.session_state.get(_MODEL) not in models:
-        st.session_state[_MODEL] = next(iter(models))
+    shown = (tab.conversation.id, _model_of(tab, models, persona))
+    is_new = shown != tab.model_shown and not tab.model_changed
+    if is_new or st.session_state.get(_MODEL) not in models:
+        st.session_state[_MODEL] = shown[1]
+    tab.model_shown, tab.model_changed = shown, False
     return str(st.session_state[_MODEL])
+
+
+def _model_of(tab: Tab, models: dict[str, Model], persona: Persona | None) -> str:
+    used = _used_model(tab.conversation.turns[-1]) if tab.conversation.turns else ""
+    wanted = [used] if used else [persona.model if persona else "", tab.last_model]
+    return next((key for key in wanted if key in models), next(iter(models)))
+
+
+def _used_model(turn: Turn) -> str:
+    """Return the key of the model that was chosen for the turn, whichever one stood in for it."""
+    return turn.instead_of or turn.model
 
 
 def draw_model(models: dict[str, Model]) -> None:
@@ -40,22 +153,83 @@ def draw_model(models: dict[str, Model]) -> None:
 
 
 def _model_changed() -> None:
-    current_tab().model_read = True  # what is on the disk is older
+    tab = current_tab()
+    tab.model_read = True  # what is on the disk is older
+    tab.model_changed = True
+    tab.last_model = st.session_state[_MODEL]
 
 
-def keep_choices(tab: Tab, model: str) -> None:
+def keep_choices(tab: Tab) -> None:
     """Keep the model, and the day of this visit, which shows retention that the session is used.
 
     Nothing is kept for who has no chats.
     """
     if not tab.chats:
         tab.kept.clear()  # it was all deleted
+        tab.own_read = tab.own_unsaved
         return
     choices = {"visited": f"{datetime.now(UTC):%Y-%m-%d}"}
-    if tab.model_read:
-        choices[_MODEL] = model
+    if tab.last_model:
+        choices[_MODEL] = tab.last_model
     for name, value in choices.items():
         if tab.kept.get(name) != value:
             with suppress(StorageError):  # the chats can be read all the same
                 run_interruptibly(tab.session.set, name, value)
                 tab.kept[name] = value
+
+
+def keep_instructions(tab: Tab) -> None:
+    """Save what the person has changed in their own instructions, before anything is sent."""
+    if tab.own_unsaved:
+        with suppress(StorageError):  # it is tried again in the next run
+            run_interruptibly(tab.session.set, OWN, to_value(*tab.own))
+            tab.own_unsaved = False
+
+
+def instructions(tab: Tab, assistant: Assistant) -> str:
+    """Return what a model would be told before the open chat, as far as this process knows it."""
+    own = own_instructions(tab.session.last_known(OWN))
+    return assistant.instructions(tab.conversation.turns, own)
+
+
+def draw_instructions(tab: Tab) -> None:
+    """Draw a person's own instructions for all their chats, with a switch."""
+    if not tab.own_read:
+        with suppress(StorageError):  # which the page says already; it is tried again
+            own = from_value(run_interruptibly(tab.session.get, OWN))
+            tab.own_fields += own != tab.own  # other fields have other values to begin with
+            tab.own, tab.own_read = own, True
+    text, used = (f"own-{name}-{tab.own_fields}" for name in ("instructions", "used"))
+    st.text_area(
+        say("Your instructions"),
+        tab.own[0],
+        key=text,
+        height=120,
+        placeholder=say("For example: I work in accounting. Keep answers short."),
+        help=say("Sent with each of your messages, in all your chats."),
+        disabled=not tab.own_read,
+        on_change=_own_changed,
+        args=(text, used),
+    )
+    if tab.own_too_long:
+        st.error(wording.own_too_long(tab.own_too_long, OWN_LENGTH), icon=":material/error:")
+    st.toggle(
+        say("Use my instructions"),
+        tab.own[1],
+        key=used,
+        disabled=not tab.own_read,
+        on_change=_own_changed,
+        args=(text, used),
+    )
+
+
+def _own_changed(text_field: str, used_field: str) -> None:
+    """Take in what the person has changed.
+
+    The length is checked here: `max_chars` would drop a longer text without a word.
+    """
+    tab = current_tab()
+    text = (st.session_state.get(text_field) or "").strip()
+    tab.own_too_long = len(text) if len(text) > OWN_LENGTH else 0
+    if not tab.own_too_long:
+        tab.own, tab.own_unsaved = (text, bool(st.session_state.get(used_field, True))), True

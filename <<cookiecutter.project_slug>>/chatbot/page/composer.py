@@ -56,7 +56,7 @@ def _queue_prompt() -> None:
     tab.prompt_queued = True
 
 
-def send_outbox(tab: Tab, assistant: Assistant, model: str) -> None:
+def send_outbox(tab: Tab, assistant: Assistant, model: str, persona: str = "") -> None:
     """Save what is in the outbox and begin to answer, in a new conversation if this one is deleted.
 
     Messages that waited in the outbox together are answered one after the other. What can't be
@@ -78,6 +78,7 @@ def send_outbox(tab: Tab, assistant: Assistant, model: str) -> None:
                 unsent.turn_id,
                 after=tab.batch,
                 where=unsent.where,
+                persona=persona,
             )
         except DeletedError:  # in another tab, since this run began
             opening.begin_conversation(tab)

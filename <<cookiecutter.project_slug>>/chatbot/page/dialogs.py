@@ -1,4 +1,4 @@
-"""Dialogs about a chat: a new name, a deletion, a download where no address can give one."""
+"""Dialogs about chats: a new name, a deletion, a download where no address can give one."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from chatbot.page.waiting import run_interruptibly, run_next
 from chatbot.sessions import UNDO_SECONDS
 from chatbot.storage import StorageError
 
-RENAME, DELETE, DOWNLOAD = "rename", "delete", "download"
+RENAME, DELETE, DOWNLOAD, DELETE_ALL = "rename", "delete", "download", "delete-all"
 _TITLE = "chat-title"  # the key of the input
 
 
@@ -29,6 +29,9 @@ def draw_dialog(tab: Tab, words: Words) -> None:
     if tab.asked is None:
         return
     action, id_ = tab.asked
+    if action == DELETE_ALL:
+        _open(say("Delete all my chats?"), _draw_delete_all, tab)
+        return
     titles = {chat.id: chat.title or wording.untitled(chat.id) for chat in tab.chats}
     if id_ not in titles:  # deleted in another tab
         tab.asked = None
@@ -72,6 +75,19 @@ def _draw_delete(tab: Tab, id_: str, title: str) -> None:
         if st.button(say("Delete"), key="delete-chat", type="primary"):
             tab.ask_no_more()
             run_next(_remove, tab, id_, title)
+            st.rerun()
+
+
+def _draw_delete_all(tab: Tab) -> None:
+    st.write(wording.what_deletion_takes(len(tab.chats)))
+    st.write(wording.what_deletion_leaves())
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if st.button(say("Keep"), key="all-chats-keep"):
+            tab.ask_no_more()
+            st.rerun()
+        if st.button(say("Delete all chats"), key="all-chats-delete-now", type="primary"):
+            tab.ask_no_more()
+            run_next(tab.session.delete)
             st.rerun()
 
 

@@ -111,7 +111,7 @@ def draw_turns(
             type="tertiary",
             on_click=tab.show_earlier_turns,
         )
-    in_progress: list[tuple[Turn, parts.GrowingParts, DeltaGenerator, DeltaGenerator]] = []
+    in_progress: list[tuple[Turn, parts.GrowingAnswer, DeltaGenerator, DeltaGenerator]] = []
     for number, turn in enumerate(turns[hidden:]):
         is_edited = turn.id == tab.editing
         is_anchor = number == TURNS_SHOWN and len(turns) > TURNS_SHOWN < tab.turns_shown
@@ -127,7 +127,7 @@ def draw_turns(
             answer, row = st.chat_message("assistant"), st.empty()
         if turn.id in unfinished:
             with answer:
-                growing = parts.GrowingParts(turn)
+                growing = parts.GrowingAnswer(turn)
             if in_progress:
                 growing.say(wording.WAITING)
             in_progress.append((turn, growing, answer, row))
@@ -175,7 +175,7 @@ def _scroll_to_anchor(count: int) -> None:
 
 
 def _draw_answer_in_progress(
-    tab: Tab, assistant: Assistant, turn_id: str, growing: parts.GrowingParts
+    tab: Tab, assistant: Assistant, turn_id: str, growing: parts.GrowingAnswer
 ) -> None:
     """Draw an answer as it grows, whoever writes it, with a button that stops it."""
     tab.watched.add(turn_id)
@@ -188,21 +188,22 @@ def _draw_answer_in_progress(
         args=(assistant.stop, tab.conversation, turn_id),
     )
     said = ""
-    for progress in _follow(assistant, tab, turn_id, stop):
-        growing.draw(progress.turn.answer)
-        sentence = wording.unsaved(progress.storage_error) if progress.storage_error else ""
-        if sentence != said:
-            said = sentence
-            if progress.storage_error:
-                with notice.container():
-                    notices.draw(said, notices.details_of(progress.storage_error))
-            else:
-                notice.empty()
-        if tab.asked:  # a click in the dialog would wait for the end of this run
-            return
-        current_tab()  # Streamlit can end a run only when it is called; this sends nothing
+    with growing.waiting():
+        for progress in _follow(assistant, tab, turn_id, stop):
+            growing.draw(progress.turn)
+            sentence = wording.unsaved(progress.storage_error) if progress.storage_error else ""
+            if sentence != said:
+                said = sentence
+                if progress.storage_error:
+                    with notice.container():
+                        notices.draw(said, notices.details_of(progress.storage_error))
+                else:
+                    notice.empty()
+            if tab.asked:  # a click in the dialog would wait for the end of this run
+                return
+            current_tab()  # Streamlit can end a run only when it is called; this sends nothing
     notice.empty()
-    growing.draw_whole(progress.turn.answer)
+    growing.draw_whole(progress.turn)
     stop.empty()
     notices.note_failure(tab, progress.turn)
     _draw_end(tab, assistant, progress.turn)
@@ -240,8 +241,13 @@ def draw_storage_error(tab: Tab) -> None:
         notices.draw_error(tab.storage_error)
 
 
-def draw_notes(conversation: Conversation, assistant: Assistant, model_key: str) -> None:
-    """Say what is not shown of the conversation, and what its model no longer sees."""
+def draw_notes(
+    conversation: Conversation, assistant: Assistant, model_key: str, instructions: str
+) -> None:
+    """Say what is not shown of the conversation, and what its model no longer sees.
+
+    instructions: what the model is told before the conversation.
+    """
     newer, damaged, forgotten = st.empty(), st.empty(), st.empty()
     if conversation.newer:
         newer.warning(wording.NEWER_LINES)
@@ -249,6 +255,6 @@ def draw_notes(conversation: Conversation, assistant: Assistant, model_key: str)
         damaged.warning(wording.damaged(conversation.damaged))
     model = assistant.model(model_key)
     turns = list(conversation.turns)
-    fitting = count_fitting_turns(turns, model, assistant.system_prompt)
+    fitting = count_fitting_turns(turns, model, instructions)
     if fitting < len(turns):
         forgotten.caption(wording.forgotten(model.name, 2 * (len(turns) - fitting)))

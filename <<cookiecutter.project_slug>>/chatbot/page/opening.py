@@ -5,7 +5,7 @@ import streamlit as st
 from chatbot.conversations import Conversation, is_conversation_id, new_conversation_id
 from chatbot.identity import Person, session_folder
 from chatbot.page import account, browser
-from chatbot.page.state import NEW, Tab
+from chatbot.page.state import ASSISTANT, NEW, Tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.sessions import Session
 from chatbot.settings import Settings
@@ -58,12 +58,13 @@ def _read_conversation(tab: Tab) -> None:
     """Read the conversation that the address names, else the newest one, else begin a new one.
 
     An id is never used again. Where one leads nowhere, a new conversation is shown, and the page
-    says so; the address stays until something is sent.
+    says so; the address stays until something is sent. An address with an assistant begins a new
+    one.
     """
     chosen = st.query_params.get("chat", "")
     is_id = is_conversation_id(chosen)
     if not chosen:
-        if tab.chats:
+        if tab.chats and ASSISTANT not in st.query_params:
             chosen = tab.chats[0].id
             tab.open_conversation(chosen)
         else:

@@ -20,6 +20,7 @@ CHATS_SHOWN = 20  # in the list, and found by a search
 CHATS_MORE = 50  # with each further click
 TURNS_AT_A_TIME = 5  # leave the page, once there are more
 NEW = "new"  # in the address of a chat that nothing was sent to: else it would seem to be deleted
+ASSISTANT = "assistant"  # the address names the assistant that a new chat is to begin with
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,15 @@ class Tab:
     last_shown: the last turn that the page has drawn, or "".
     editing: the turn whose prompt is being edited, or "".
     rating: the older turn whose answer the person wants to rate, or "".
-    model_read: whether the select box shows the person's choice, instead of a default.
+    model_read: whether the person's last choice of a model is known, if there was one.
+    last_model: the key of the model that the person chose last, or "".
+    model_shown: which model the select box was set to, and for which conversation.
+    model_changed: whether the person has changed the select box since the last run.
+    own: the person's own instructions, and whether they are used.
+    own_read: whether these are what the storage holds, or newer.
+    own_fields: which pair of fields shows them: others, once somebody else has changed them.
+    own_unsaved: whether these are not on the disk yet.
+    own_too_long: how many characters instructions have that are too long to be saved; 0 if none.
     kept: the choices that are known to be on the disk, by name.
     remembered: who is known to be named in the session's usage.
     everyones_usage: what this tab has read of it; None if it has not.
@@ -118,6 +127,14 @@ class Tab:
     editing: str = ""
     rating: str = ""
     model_read: bool = False
+    last_model: str = ""
+    model_shown: tuple[str, str] = ("", "")
+    model_changed: bool = False
+    own: tuple[str, bool] = ("", True)
+    own_read: bool = False
+    own_fields: int = 0
+    own_unsaved: bool = False
+    own_too_long: int = 0
     kept: dict[str, Any] = field(default_factory=dict)
     remembered: Person | None = None
     everyones_usage: list[Row] | None = None
@@ -148,7 +165,8 @@ class Tab:
 
     def open_conversation(self, conversation_id: str) -> None:
         """Show this conversation from now on, its newest turns first."""
-        others = {name: st.query_params[name] for name in st.query_params if name != NEW}
+        kept = {NEW, ASSISTANT}  # these were for a chat that had not begun
+        others = {name: st.query_params[name] for name in st.query_params if name not in kept}
         st.query_params.from_dict({**others, "chat": conversation_id})
         self.missing = ""
         self.turns_shown = TURNS_SHOWN

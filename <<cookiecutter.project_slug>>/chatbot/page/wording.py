@@ -179,6 +179,8 @@ def error(error: ChatbotError, zone: tzinfo = UTC) -> str:
     if isinstance(error, LimitError):
         time = _time(error.facts["until"], zone)
         return _fill(_LIMITS, error.code, error.facts | {"time": time})
+    if isinstance(error, SettingsError) and error.code.startswith("assistants_"):
+        return assistants_file(error)
     if isinstance(error, SettingsError):
         sentences = _SETTINGS
     elif isinstance(error, ModelError):
@@ -351,6 +353,92 @@ def month(year: int, number: int) -> str:
 def actions_of(title: str) -> str:
     """Return the name of the button with what can be done with a chat."""
     return say("Actions for “{title}”", title=title)
+
+
+# Assistants
+
+
+def assistants_file(error: SettingsError) -> str:
+    """Return the sentence about an assistants.toml that can't be used."""
+    facts = error.facts
+    match error.code:
+        case "assistants_unreadable":
+            return say("{file} can't be read: {reason}.", **facts)
+        case "assistants_team":
+            return say("{file}: 'instructions' has the wrong type; it must be a text.", **facts)
+        case "assistants_no_table":
+            return say(
+                "{file}: {name!r} is outside of a table; only 'instructions' may be there.", **facts
+            )
+        case "assistants_none":
+            return say("{file} offers no assistant; it needs at least one table.", **facts)
+        case "assistants_too_many":
+            return say("{file} offers more than {most} assistants.", **facts)
+        case "assistants_no_model":
+            return say("{file}: {name!r}, the model of [{table}], is not in models.toml.", **facts)
+        case "assistants_unknown":
+            return say(
+                "{file}: [{table}] has {name!r}, which means nothing; it needs name, and may have "
+                "icon, description, instructions, model and suggestions.",
+                **facts,
+            )
+        case "assistants_no_name":
+            return say("{file}: [{table}] has no name.", **facts)
+        case "assistants_wrong_type":
+            return say(
+                "{file}: {name!r} in [{table}] has the wrong type; it must be a text.", **facts
+            )
+        case "assistants_blank":
+            return say(
+                "{file}: {name!r} in [{table}] is blank; write it, or leave it out.", **facts
+            )
+        case "assistants_too_long":
+            return say("{file}: {name!r} in [{table}] is longer than {limit} characters.", **facts)
+        case "assistants_icon":
+            return say(
+                "{file}: {value!r}, the icon of [{table}], is neither an emoji nor a Material icon "
+                "such as :material/edit:.",
+                **facts,
+            )
+        case "assistants_suggestions":
+            return say(
+                "{file}: the suggestions of [{table}] must be a list of at most {most} different "
+                "texts, each of at most {limit} characters.",
+                **facts,
+            )
+    return say("{file} can't be used.", file="assistants.toml")
+
+
+def assistant_gone(name: str) -> str:
+    """Return the sentence about an assistant that is no longer offered.
+
+    name: of the one that answers instead.
+    """
+    return say(
+        "The assistant of this chat is no longer offered. {name} answers instead.", name=name
+    )
+
+
+def no_such_assistant(name: str) -> str:
+    """Return the sentence about an address with an assistant that is not offered."""
+    return say("The assistant that the address names is not offered. This is {name}.", name=name)
+
+
+def own_too_long(characters: int, limit: int) -> str:
+    """Return the sentence about a person's own instructions that are too long to be kept."""
+    return say(
+        "Not saved: your instructions have {characters} characters, and may have up to {limit}.",
+        characters=f"{characters:,}",
+        limit=f"{limit:,}",
+    )
+
+
+def thought_for(seconds: float) -> str:
+    """Return the line about how long a model has thought."""
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return say_count("Thought for {count} second", "Thought for {count} seconds", whole)
+    return say("Thought for {minutes} min {seconds} s", minutes=whole // 60, seconds=whole % 60)
 
 
 def _time(seconds: str | int, zone: tzinfo) -> str:

@@ -58,7 +58,7 @@ class Fail:
 
 @dataclass(frozen=True)
 class Reason:
-    """Send a piece of reasoning."""
+    """Send a piece of reasoning; one without text stands for reasoning that is withheld."""
 
     text: str
 
@@ -118,6 +118,8 @@ class BedrockStandIn:
         messages = request.get("messages", [])
         if model in self.strangers:
             return "The provided model identifier is invalid."
+        if objection := _objection_to_reasoning(request):
+            return objection
         if not messages or messages[0]["role"] != "user":
             return (
                 "A conversation must start with a user message. Try again with a conversation that "
@@ -277,17 +279,44 @@ def _count_tokens(text: str) -> int:
     return -(-digits // _DIGITS) + -(-(len(text) - digits) // _PROSE)
 
 
+def _objection_to_reasoning(request: dict[str, Any]) -> str:
+    """Say what the models that reason would refuse the request for, or ""."""
+    inference = request.get("inferenceConfig", {})
+    additional = request.get("additionalModelRequestFields", {})
+    thinking = additional.get("thinking", {})
+    effort = additional.get("reasoningConfig", {}).get("maxReasoningEffort")
+    blocks = [block for message in request.get("messages", []) for block in message["content"]]
+    if any("reasoningContent" in block for block in blocks):
+        return "The signature of a thinking block is missing or invalid."
+    if thinking and (inference.get("temperature", 1) != 1 or "topP" in inference):
+        return "`temperature` may only be set to 1, and `top_p` not at all, when thinking is on."
+    if thinking.get("budget_tokens", 0) >= inference.get("maxTokens", 1 << 30):
+        return "`max_tokens` must be greater than `thinking.budget_tokens`."
+    if effort == "high" and {"temperature", "topP", "maxTokens"} & set(inference):
+        return "temperature, topP and maxTokens must be unset with a high maxReasoningEffort."
+    return ""
+
+
 def _events(steps: tuple[Step, ...], usage: dict[str, int]) -> Iterator[bytes]:
     """Encode the steps as the events that Converse sends."""
     yield _event("messageStart", {"role": "assistant"})
     reason = "end_turn"
+    block, reasons = 0, False  # the number of the content block, and whether it holds reasoning
     for step in steps:
+        if reasons and isinstance(step, str):
+            signature = {"reasoningContent": {"signature": "c2lnbmF0dXJl"}}
+            yield _event("contentBlockDelta", {"delta": signature, "contentBlockIndex": block})
+            yield _event("contentBlockStop", {"contentBlockIndex": block})
+            block, reasons = block + 1, False
         match step:
             case str():
-                yield _event("contentBlockDelta", {"delta": {"text": step}})
+                text = {"delta": {"text": step}, "contentBlockIndex": block}
+                yield _event("contentBlockDelta", text)
             case Reason():
-                thought = {"reasoningContent": {"text": step.text}}
-                yield _event("contentBlockDelta", {"delta": thought})
+                reasons = True
+                content = {"text": step.text} if step.text else {"redactedContent": "c2VjcmV0"}
+                delta = {"reasoningContent": content}
+                yield _event("contentBlockDelta", {"delta": delta, "contentBlockIndex": block})
             case Stop():
                 reason = step.reason
             case Fail():
@@ -301,9 +330,10 @@ def _events(steps: tuple[Step, ...], usage: dict[str, int]) -> Iterator[bytes]:
                 step.wait(30)
             case float():
                 time.sleep(step)
-    yield _event("contentBlockStop", {})
+    yield _event("contentBlockStop", {"contentBlockIndex": block})
     yield _event("messageStop", {"stopReason": reason})
     written = _count_tokens("".join(step for step in steps if isinstance(step, str)))
+    written += _count_tokens("".join(step.text for step in steps if isinstance(step, Reason)))
     usage |= {"outputTokens": written, "totalTokens": sum(usage.values()) + written}
     yield _event("metadata", {"usage": usage, "metrics": {"latencyMs": 1}})
 

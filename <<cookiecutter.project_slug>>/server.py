@@ -16,14 +16,17 @@ from chatbot import service, sign_in
 from chatbot.page import wording
 from chatbot.page.scripts import SCRIPTS
 from chatbot.page.theme import colors
+from chatbot.page.uploads import count_held_bytes
 from chatbot.settings import Settings, SettingsError, load_settings, makes_people_sign_in
 from chatbot.web import gate
 from chatbot.web.admission import Admission
+from chatbot.web.files import Files
 from chatbot.web.gate import Gate
 from chatbot.web.headers import SecurityHeaders
 from chatbot.web.index import Index, inline_scripts
 from chatbot.web.shutdown import BalancerHealth, Shutdown
 from chatbot.web.static_files import StaticFiles
+from chatbot.web.uploads import Uploads
 from chatbot.web.usage_csv import UsageCsv
 
 log = logging.getLogger(__name__)
@@ -94,6 +97,8 @@ app = st.App(
             sessions=settings.sessions_dir,
             admin_groups=settings.sign_in.admin_groups if settings.sign_in else frozenset(),
         ),
+        Middleware(Files, sessions=settings.sessions_dir),
+        Middleware(Uploads, held=count_held_bytes),
         Middleware(
             Index,
             static=STREAMLITS_FILES,

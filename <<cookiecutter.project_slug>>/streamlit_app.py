@@ -28,7 +28,7 @@ def draw_page(settings: Settings, assistant: Assistant) -> None:
     Raises StorageError if the open conversation was deleted while an answer grew.
     """
     tab = current_tab()
-    composer.draw_input()
+    composer.draw_input(assistant)
     opening.begin_run(tab, settings)
     waiting.run_pending_action()
     opening.read_storage(tab)

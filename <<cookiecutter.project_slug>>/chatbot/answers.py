@@ -18,14 +18,16 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from chatbot import usage
+from chatbot import attachments, usage
 from chatbot.context import estimate_tokens, stream_answer
 from chatbot.conversations import Conversation, Turn, new_turn_id
+from chatbot.file_kinds import File
 from chatbot.journals import DeletedError
 from chatbot.metrics import Outcome
 from chatbot.models import (
@@ -110,10 +112,13 @@ class Assistant:
         turn_id: str = "",
         *,
         after: Collection[str] = (),
+        files: Sequence[File] = (),
     ) -> str:
         """Save the prompt and begin its answer; an answer in progress is stopped first.
 
         after: ids of turns whose answers are not stopped; this answer begins when they have ended.
+        files: what is attached. The session has their contents already: a crash must not leave a
+            prompt without them.
 
         Returns the turn's id, which is new unless one is given; asking again under the same id does
         nothing. Raises StorageError, such as DeletedError, if the prompt was not saved, and
@@ -135,7 +140,8 @@ class Assistant:
                 if turn.id not in after
             ]
             waits = any(turn.id in after for turn in unfinished)
-            return [*stopped, Prompt(turn_id, prompt, model), *([] if waits else [claim])]
+            asked = Prompt(turn_id, prompt, model, [file.to_json() for file in files])
+            return [*stopped, asked, *([] if waits else [claim])]
 
         writer = _Writer(self, conversation, Claim(turn_id, 1, self.id, model))
         writer.begin(decide, create=not conversation.turns)
@@ -389,7 +395,12 @@ class _Writer:
     def _read_from(self, model: Model) -> None:
         assistant = self._assistant
         stream = stream_answer(
-            assistant.backend, model, self._sent, assistant.system_prompt, self._cancellation
+            assistant.backend,
+            model,
+            self._sent,
+            assistant.system_prompt,
+            self._cancellation,
+            partial(attachments.load, self._conversation.path.parent),
         )
         with closing(stream) as events:
             for event in events:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from chatbot.errors import Facts
+from chatbot.file_kinds import File, files_from_json
 from chatbot.journals import DeletedError, Journal
 from chatbot.records import Beat, Claim, Delete, End, Prompt, Record, Text, from_line
 from chatbot.storage import MEBIBYTE
@@ -55,6 +56,7 @@ class Turn:
     notice: the sentence that an older version stored in their place, or "".
     usage, sent_turns: tokens by kind, and for how many turns, as in records.End.
     lines: how many records of the turn this process has read.
+    files: what was attached to the prompt.
     """
 
     id: str
@@ -72,6 +74,7 @@ class Turn:
     usage: dict[str, int] = field(default_factory=dict)
     sent_turns: int = 0
     lines: int = 0
+    files: tuple[File, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -119,6 +122,7 @@ class Conversation(Journal):
                 if record.turn in self._by_id:
                     raise ValueError("a second prompt of the same turn")
                 turn = Turn(record.turn, record.text, record.model)
+                turn.files = files_from_json(record.files)
                 self._by_id[turn.id] = turn
                 self.turns.append(turn)
             case Claim() | Text() | Beat() | End():
@@ -169,5 +173,6 @@ def _read_title(path: Path) -> str:
         record = from_line(json.loads(file.readline(MEBIBYTE)))
     if not isinstance(record, Prompt):
         raise TypeError("a conversation begins with a prompt")
-    words = " ".join(record.text.split())
+    names = (file.name for file in files_from_json(record.files))
+    words = " ".join(record.text.split()) or ", ".join(names)
     return words if len(words) <= TITLE_LENGTH else words[: TITLE_LENGTH - 1] + "…"

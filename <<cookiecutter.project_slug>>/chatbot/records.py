@@ -26,11 +26,13 @@ class Prompt:
     turn: names the prompt and its answer within the conversation.
     text: what was asked.
     model: the key of the model that was chosen then, as in models.toml.
+    files: what was attached: hash, name, kind and size, as in chatbot/file_kinds.py.
     """
 
     turn: str
     text: str
     model: str = ""
+    files: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from chatbot.answers import Assistant
 from chatbot.context import count_fitting_turns
 from chatbot.conversations import Conversation, Turn
 from chatbot.markdown import as_text
-from chatbot.page import parts, wording
+from chatbot.page import files, parts, wording
 from chatbot.page.scripts import SCROLL_HERE
 from chatbot.page.state import TURNS_AT_A_TIME, TURNS_SHOWN, Tab, current_tab
 from chatbot.page.waiting import run_next
@@ -61,7 +61,7 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
 
     draw_actions: draws what can be done with a turn that has ended, in one element at most.
     """
-    st.html(f"<style>{parts.STYLE}{_STYLE}</style>")
+    st.html(f"<style>{parts.STYLE}{files.STYLE}{_STYLE}</style>")
     turns = list(tab.conversation.turns)
     unfinished = {turn.id for turn in tab.conversation.unfinished}
     hidden = _count_hidden(tab)
@@ -77,6 +77,7 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
             _scroll_to_anchor(tab.turns_shown)
         with st.chat_message("user"):
             st.text(turn.prompt, width="stretch")
+            files.draw_files(turn.files)
         answer, actions = st.chat_message("assistant"), st.empty()
         if turn.id in unfinished:
             with answer:

@@ -6,7 +6,17 @@ from starlette.types import Scope
 from chatbot.identity import Person
 
 # First words of the addresses that are served beside the page; all others lead to the page.
-_PARTS = ("_stcore", "app", "auth", "component", "media", "oauth2callback", "static", "vendor")
+_PARTS = (
+    "_stcore",
+    "app",
+    "auth",
+    "component",
+    "files",
+    "media",
+    "oauth2callback",
+    "static",
+    "vendor",
+)
 USAGE_CSV = "usage.csv"  # what administrators download
 _FILES = ("favicon.png", "manifest.json", USAGE_CSV)
 

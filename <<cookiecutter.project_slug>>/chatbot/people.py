@@ -152,7 +152,9 @@ def to_markdown(conversation: Conversation, title: str) -> str:
     parts = [f"# {title}", begun] if title else [f"# {begun}"]
     for turn in conversation.turns:
         sentence = "Stopped." if turn.state == "stopped" else wording.end(turn)
-        parts += ["## Question", turn.prompt, f"## Answer ({turn.model})", turn.answer]
+        names = ", ".join(file.name for file in turn.files)
+        parts += ["## Question", turn.prompt, f"(With {names})" if names else ""]
+        parts += [f"## Answer ({turn.model})", turn.answer]
         parts += [f"({sentence})"] if sentence else []
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 

@@ -114,8 +114,14 @@ def test_a_model_that_takes_no_files_names_those_that_do(open_page: OpenPage) ->
 def test_a_message_that_is_too_long_keeps_its_files(open_page: OpenPage) -> None:
     page = send(open_page(), "x" * 50_001, ("report.pdf", PDF))
     assert "50,001 characters" in page.error[0].value
+    assert any(each.label == r"Remove report\.pdf \(149 B\)" for each in page.button)
     page = say(page, "Shorter")
     assert "report.pdf" in shown_files(page)[0]
+
+
+def test_of_what_is_uploaded_nothing_stays_in_memory(open_page: OpenPage) -> None:
+    send(open_page(), "Read", ("report.pdf", PDF))
+    assert count_unsaved_bytes() == 0
 
 
 def test_a_full_disk_costs_neither_text_nor_files(

@@ -64,6 +64,8 @@ def _queue_prompt() -> None:
     files: tuple[Upload, ...] = ()
     if not isinstance(submitted, str):
         files = tuple(Upload(each.name, each.getvalue()) for each in submitted.files)
+        for each in submitted.files:
+            each.truncate(0)  # Streamlit would keep them in memory until the answer has ended
         submitted = submitted.text
     prompt = submitted.strip()
     if len(prompt) > PROMPT_LENGTH:

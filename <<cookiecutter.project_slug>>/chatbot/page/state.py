@@ -72,6 +72,7 @@ class Tab:
     refused: the limit that kept an answer from being tried again in this run.
 
     Set at the beginning of each run: slow_notice (the place for a sentence about slow storage),
+    held_place (the place for the files that wait),
     session, conversation (the one shown, with all that was read of it).
     """
 
@@ -109,6 +110,7 @@ class Tab:
     refused: LimitError | None = None
 
     slow_notice: DeltaGenerator = field(init=False)
+    held_place: DeltaGenerator = field(init=False)
     session: Session = field(init=False)
     conversation: Conversation = field(init=False)
 

@@ -56,13 +56,15 @@ def draw_held(tab: Tab) -> None:
             sentences = [wording.error(error) for error in tab.file_errors]
             sentences += [wording.file_advice(tab.other_models)] if tab.other_models else []
             notice.error("  \n".join(map(as_text, sentences)), icon=":material/error:")
-        with st.empty():
-            if tab.held:
-                _draw_chips(tab)
+        tab.held_place = st.empty()
+        if not tab.uploads:  # else there will be more of them
+            _draw_chips(tab)
 
 
 def _draw_chips(tab: Tab) -> None:
-    with st.container(horizontal=True, gap="xsmall", key="held-chips"):
+    if not tab.held:
+        return
+    with tab.held_place.container(horizontal=True, gap="xsmall", key="held-chips"):
         for number, file in enumerate(tab.held):
             st.button(
                 as_text(say("Remove {name} ({size})", name=file.name, size=size_of(file.size))),
@@ -92,8 +94,14 @@ def take_in(tab: Tab, assistant: Assistant, model_key: str) -> None:
     """
     model = assistant.model(model_key)
     if tab.uploads:
-        tab.held += _hold(tab.session, tab.uploads)
-        tab.uploads = ()
+        good, tab.file_errors = _sort(Unsent("", "", tab.uploads), model.files, model.name)
+        try:
+            tab.held += run_interruptibly(_hold, tab.session, good)
+        except StorageError as error:
+            tab.storage_error = error
+            return
+        tab.uploads, tab.held_alone = (), False
+        _draw_chips(tab)
     for unsent in tab.outbox:
         good, errors = _sort(unsent, model.files, model.name)
         if errors:

@@ -76,13 +76,18 @@ const watchFiles = () => {
 
   // After a lost connection, another task may be asked, which has none of them.
   let missing = [];
+  let parted = false; // whether Streamlit has heard of it
   const look = () => {
     const [app] = find('[data-testid="stApp"]');
-    if (app?.dataset.testConnectionState !== "CONNECTED" || !box()?.querySelector(ACCEPTED)) return;
+    const connected = app?.dataset.testConnectionState === "CONNECTED";
+    parted = parted || !connected;
+    if (!connected || !parted || !box()?.querySelector(ACCEPTED)) return;
     observer.disconnect();
     chips().forEach((chip) => chip.querySelector('[data-testid="stFileChipDeleteBtn"] button').click());
-    files.attachAgain(missing);
+    const names = missing;
     missing = [];
+    parted = false;
+    setTimeout(() => files.attachAgain(names)); // once those are gone
   };
   const observer = new MutationObserver(look);
   whenLost.push(() => {

@@ -127,7 +127,7 @@ def delete_unused(
 def is_kept(session_folder: Path, name: str) -> bool:
     """Return whether there is such a file. Raises StorageError."""
     with storage_errors():
-        return (session_folder / FOLDER / name).exists()
+        return bool(_NAME.fullmatch(name)) and (session_folder / FOLDER / name).exists()
 
 
 def _hash(content: bytes) -> str:

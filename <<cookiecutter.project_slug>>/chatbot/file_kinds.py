@@ -336,7 +336,7 @@ def _webp_size(content: bytes) -> tuple[int, int] | None:
         return width + 1, height + 1
     if kind == b"VP8L" and len(content) >= 25:
         bits = int.from_bytes(content[21:25], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        return bits % 0x4000 + 1, bits // 0x4000 % 0x4000 + 1
     if kind == b"VP8 ":
         width, height = struct.unpack("<HH", content[26:30])
         return width & 0x3FFF, height & 0x3FFF

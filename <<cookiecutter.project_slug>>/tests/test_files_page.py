@@ -180,7 +180,12 @@ def test_files_of_messages_that_were_never_sent_are_swept_after_a_day(session: S
 
 
 def get(
-    sessions: Path, path: str, key: str = "", person: Person | None = None, method: str = "GET"
+    sessions: Path,
+    path: str,
+    key: str = "",
+    person: Person | None = None,
+    method: str = "GET",
+    **headers: str,
 ) -> Answer:
     app = SecurityHeaders(Files(streamlit, sessions), [], [])
 
@@ -190,7 +195,7 @@ def get(
         await app(scope, receive, send)
 
     with served(gate) as site:
-        return site.get(path, method, cookie=f"{COOKIE}={key}")
+        return site.get(path, method, cookie=f"{COOKIE}={key}", **headers)
 
 
 def test_a_file_is_served_to_its_own_person_alone(
@@ -205,6 +210,18 @@ def test_a_file_is_served_to_its_own_person_alone(
     theirs = Session(session_folder(tmp_path / "sessions", boss))
     theirs.attach(PDF)
     assert get(tmp_path / "sessions", address, person=boss).body == PDF
+
+
+def test_a_browser_shows_no_file_again_that_was_deleted(tmp_path: Path) -> None:
+    key = new_key()
+    session = Session(session_folder(tmp_path, key))
+    address = f"/files/{session.attach(PDF)}/report.pdf"
+    first = get(tmp_path, address, key)
+    assert first.headers["cache-control"] == "private, no-cache"
+    again = get(tmp_path, address, key, if_none_match=first.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+    session.delete()
+    assert get(tmp_path, address, key, if_none_match=first.headers["etag"]).status == 404
 
 
 @pytest.mark.parametrize(

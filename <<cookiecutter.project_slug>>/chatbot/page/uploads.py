@@ -7,6 +7,7 @@ from streamlit.runtime import exists, get_instance
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
 from chatbot.answers import Assistant
+from chatbot.attachments import AttachmentError
 from chatbot.conversations import Conversation, new_turn_id
 from chatbot.file_kinds import (
     File,
@@ -170,6 +171,8 @@ def send(
     """
     saved = [_save(session, upload) for upload in unsent.uploads]
     files = [*unsent.files, *saved]
+    if not all(session.has_attachment(file.hash) for file in unsent.files):
+        raise AttachmentError("attachment_missing")  # it waited for more than a day
     assistant.ask(conversation, unsent.prompt, model, unsent.turn_id, after=after, files=files)
     for upload, file in zip(unsent.uploads, saved, strict=True):
         if not session.has_attachment(file.hash):  # a chat was deleted that had the same one

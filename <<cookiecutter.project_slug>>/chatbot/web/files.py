@@ -21,7 +21,7 @@ from chatbot.web.patience import StorageThreads
 from chatbot.web.requests import person_of
 
 POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self'"
-ONE_DAY = 86_400  # seconds; the content of an address never changes, but it may be deleted
+CACHE = "private, no-cache"  # a browser asks each time, so what is deleted is gone at once
 PIXELS = 50_000_000  # of an image that is shown; more could end a browser on a phone
 
 
@@ -49,13 +49,17 @@ class Files:
         _, _, hash_, name = f"{scope['path']}/".split("/", 3)
         if folder is None:
             return _none()
+        tag = f'"{hash_}"'
+        has_it = HTTPConnection(scope).headers.get("if-none-match") == tag
         try:
+            if has_it and await self._threads.run(attachments.is_kept, folder, hash_):
+                return Response(status_code=304, headers={"cache-control": CACHE, "etag": tag})
             content = await self._threads.run(attachments.load, folder, hash_)
         except attachments.AttachmentError:
             return _none()
         except (StorageError, TimeoutError):
             return PlainTextResponse(wording.SLOW_STORAGE, 503, {"cache-control": "no-store"})
-        return _file(content, clean_name(unquote(name.strip("/"))))
+        return _file(content, tag, clean_name(unquote(name.strip("/"))))
 
     def _folder(self, scope: Scope) -> Path | None:
         """Return the folder of the session of who asks; None if nobody knows who that is."""
@@ -70,7 +74,7 @@ def _none() -> Response:
     return PlainTextResponse("", 404, {"cache-control": "no-store"})
 
 
-def _file(content: bytes, name: str) -> Response:
+def _file(content: bytes, tag: str, name: str) -> Response:
     kind = image_kind(content)
     size = image_size(content) if kind else None
     is_shown = size is not None and size[0] * size[1] <= PIXELS
@@ -79,9 +83,10 @@ def _file(content: bytes, name: str) -> Response:
     return Response(
         content,
         headers={
-            "cache-control": f"private, max-age={ONE_DAY}",
+            "cache-control": CACHE,
             "content-disposition": f"{disposition}; filename*=utf-8''{quote(name, safe='')}",
             "content-security-policy": POLICY,
+            "etag": tag,
             "content-type": media_type,  # without a charset: a file may have any
             "x-content-type-options": "nosniff",
         },

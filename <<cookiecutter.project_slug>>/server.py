@@ -16,15 +16,18 @@ from chatbot import service, sign_in
 from chatbot.page import wording
 from chatbot.page.scripts import SCRIPTS
 from chatbot.page.theme import variables
+from chatbot.page.uploads import count_held_bytes
 from chatbot.settings import Settings, SettingsError, load_settings, makes_people_sign_in
 from chatbot.web import gate
 from chatbot.web.admission import Admission
 from chatbot.web.downloads import Downloads
+from chatbot.web.files import Files
 from chatbot.web.gate import Gate
 from chatbot.web.headers import SecurityHeaders
 from chatbot.web.index import Index, inline_scripts
 from chatbot.web.shutdown import BalancerHealth, Shutdown
 from chatbot.web.static_files import StaticFiles
+from chatbot.web.uploads import Uploads
 from chatbot.web.usage_csv import UsageCsv
 
 log = logging.getLogger(__name__)
@@ -95,6 +98,8 @@ app = st.App(
             sessions=settings.sessions_dir,
             admin_groups=settings.sign_in.admin_groups if settings.sign_in else frozenset(),
         ),
+        Middleware(Files, sessions=settings.sessions_dir),
+        Middleware(Uploads, held=count_held_bytes),
         Middleware(
             Downloads, sessions=settings.sessions_dir, signs_in=settings.sign_in is not None
         ),

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 def draw_page(settings: Settings, assistant: Assistant) -> None:
     """Draw the page. What may wait for the storage comes first, then all that a person sees."""
     tab = current_tab()
-    composer.draw_input()
+    composer.draw_input(assistant)
     frame.draw_footer(settings)
     opening.begin_run(tab, settings)
     waiting.run_pending_action()

@@ -21,12 +21,14 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from chatbot import usage
+from chatbot import attachments, usage
 from chatbot.assistants import OWN, Persona, compose, own_instructions
 from chatbot.context import estimate_tokens, stream_answer
 from chatbot.conversations import Conversation, Turn, assistant_of, new_turn_id
+from chatbot.file_kinds import File
 from chatbot.journals import DeletedError
 from chatbot.metrics import Outcome
 from chatbot.models import (
@@ -130,12 +132,15 @@ class Assistant:
         after: Collection[str] = (),
         where: str = "",
         persona: str = "",
+        files: Sequence[File] = (),
     ) -> str:
         """Save the prompt and begin its answer; an answer in progress is stopped first.
 
         after: ids of turns whose answers are not stopped; this answer begins when they have ended.
         where: a turn that the person saw when sending this, if others may be shown by now.
         persona: the key of the assistant that is asked, as in assistants.toml, or "".
+        files: what is attached. The session has their contents already: a crash must not leave a
+            prompt without them.
 
         Returns the turn's id, which is new unless one is given; asking again under the same id does
         nothing. Raises StorageError, such as DeletedError, if the prompt was not saved, and
@@ -146,7 +151,8 @@ class Assistant:
         def make_prompt() -> Prompt:
             before = conversation.end_of_branch(where)
             after = _after(conversation, before)
-            return Prompt(turn_id, prompt, model, after, assistant=persona)
+            names = [file.to_json() for file in files]
+            return Prompt(turn_id, prompt, model, after, assistant=persona, files=names)
 
         return self._ask(conversation, turn_id, model, make_prompt, after)
 
@@ -160,10 +166,7 @@ class Assistant:
         turn_id = turn_id or new_turn_id()
 
         def make_prompt() -> Prompt:
-            # What else belongs to the old prompt, such as attachments, belongs to this one, too.
-            after = _after(conversation, conversation.before(old))
-            asked = conversation.turn(old).assistant
-            return Prompt(turn_id, prompt, model, after, assistant=asked)
+            return _repeat(conversation, old, Prompt(turn_id, prompt, model))
 
         return self._ask(conversation, turn_id, model, make_prompt)
 
@@ -178,11 +181,8 @@ class Assistant:
         turn_id = turn_id or new_turn_id()
 
         def make_prompt() -> Prompt:
-            # What else belongs to the old prompt, such as attachments, belongs to this one, too.
-            after = _after(conversation, conversation.before(old))
-            turn = conversation.turn(old)
-            asked = turn.assistant
-            return Prompt(turn_id, turn.prompt, model, after, again=old, assistant=asked)
+            again = Prompt(turn_id, conversation.turn(old).prompt, model, again=old)
+            return _repeat(conversation, old, again)
 
         return self._ask(conversation, turn_id, model, make_prompt)
 
@@ -354,6 +354,17 @@ def _after(conversation: Conversation, before: str) -> str:
     return "" if before == newest or not newest else before
 
 
+def _repeat(conversation: Conversation, old: str, prompt: Prompt) -> Prompt:
+    """Return the prompt in the place of an old turn's, with what else belonged to that one."""
+    turn = conversation.turn(old)
+    return replace(
+        prompt,
+        after=_after(conversation, conversation.before(old)),
+        assistant=turn.assistant,
+        files=[file.to_json() for file in turn.files],
+    )
+
+
 def _is_next(conversation: Conversation, turn: Turn) -> bool:
     """Return whether no answer before this one is in progress."""
     return [each.id for each in conversation.unfinished[:1]] == [turn.id]
@@ -490,7 +501,12 @@ class _Writer:
     def _read_from(self, model: Model) -> None:
         assistant = self._assistant
         stream = stream_answer(
-            assistant.backend, model, self._sent, self._instructions, self._cancellation
+            assistant.backend,
+            model,
+            self._sent,
+            self._instructions,
+            self._cancellation,
+            partial(attachments.load, self._conversation.path.parent),
         )
         thinking_since = time.monotonic()
         with closing(stream) as events:

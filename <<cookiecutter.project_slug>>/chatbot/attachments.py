@@ -4,12 +4,14 @@ import hashlib
 import os
 import re
 import secrets
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from chatbot.storage import (
     MEBIBYTE,
     StorageError,
+    list_files,
     make_session_folder,
     open_file,
     read_chunks,
@@ -82,6 +84,50 @@ def delete(session_folder: Path, names: list[str]) -> None:
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # there is something that is not ours, or is new
         folder.rmdir()
+
+
+def list_idle(session_folder: Path, before: float) -> list[str]:
+    """Return the names of the files that were last kept before that time, in Unix seconds.
+
+    Raises OSError.
+    """
+    times = list_files(session_folder / FOLDER, FILE)
+    return [name for name, time in times.items() if time / 1e9 < before]
+
+
+def delete_unused(
+    session_folder: Path, names: Iterable[str], find_used: Callable[[], set[str]]
+) -> None:
+    """Delete those of the files that nothing uses any more. Raises OSError, StorageError.
+
+    A message may be sent meanwhile that has one of them. So a file is first put aside, then what is
+    used is read again: either that shows the message, or its sender finds the file gone, and keeps
+    it anew (see `is_kept`).
+
+    find_used: returns the names of all that is used, as it is now.
+    """
+    folder = session_folder / FOLDER
+    wanted = set(names) - find_used()
+    aside = {}
+    for name in wanted:
+        unfinished = folder / f"{name[:64]}.{secrets.token_hex(4)}"
+        with suppress(FileNotFoundError):
+            (folder / name).rename(unfinished)
+            aside[name] = unfinished
+    used = find_used() if aside else set()
+    for name, path in aside.items():
+        if name in used and not (folder / name).exists():
+            path.rename(folder / name)
+        else:
+            path.unlink(missing_ok=True)
+    if aside:
+        delete(session_folder, [])
+
+
+def is_kept(session_folder: Path, name: str) -> bool:
+    """Return whether there is such a file. Raises StorageError."""
+    with storage_errors():
+        return bool(_NAME.fullmatch(name)) and (session_folder / FOLDER / name).exists()
 
 
 def _hash(content: bytes) -> str:

@@ -85,6 +85,8 @@ class Bedrock:
             client = self._connect()
             with breakable_by(cancellation):
                 answered = client.converse_stream(**request)
+            request.clear()
+            del messages  # the files in them are large, and an answer may take minutes
             with closing(answered["stream"]) as stream:
                 # Closing would not wake the thread that reads; only urllib3's response can.
                 cancellation.on_cancel(partial(shut_down, stream._raw_stream))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import islice
 
 from chatbot.conversations import Turn
+from chatbot.file_blocks import Blocks, Load, count_bytes, make_blocks, memory
 from chatbot.models import (
     Backend,
     Cancellation,
@@ -18,6 +19,7 @@ from chatbot.models import (
     TooLongError,
     count_tokens,
 )
+from chatbot.storage import StorageError
 from chatbot.text import Joiner, is_blank
 
 BYTES_PER_TOKEN = 2  # of UTF-8 that no model has counted: English has 4, but hex digits have 2
@@ -33,30 +35,49 @@ CONTINUE = (
 )
 
 
+def _no_file(name: str) -> bytes:
+    raise StorageError("attachment_missing")
+
+
 def stream_answer(
     backend: Backend,
     model: Model,
     turns: Sequence[Turn],
     system: str,
     cancellation: Cancellation,
+    load: Load = _no_file,
 ) -> Events:
     """Let the backend answer the last of the turns. Raises ModelError.
 
+    load: returns the content of an attached file by its hash.
+
     How many turns fit the model's window is an estimate. If the model disagrees, it is asked again
     with half as many, until it answers or only the last one is left; `Finish.facts` then says how
-    many "messages" it saw.
+    many "messages" it saw, and how many "files" of them it did not see.
     """
-    if is_blank(turns[-1].prompt):
+    if is_blank(turns[-1].prompt) and not turns[-1].files:
         yield Finish("empty")
         return
     sent = fitting = count_fitting_turns(turns, model, system)
     begun = False
     while True:
-        messages = to_messages(turns[-sent:])
+        held = count_bytes(turns[-sent:], model)
+        if not memory.take(held, lambda: cancellation.cancelled):
+            return
         try:
-            for event in _clean(backend.stream(model, messages, system, cancellation)):
+            blocks = make_blocks(turns, sent, model, load)
+            unseen = blocks.left_out + blocks.missing
+            messages = to_messages(turns[-sent:], blocks)
+            del blocks
+            events = backend.stream(model, messages, system, cancellation)
+            del messages  # the files in them are large, and an answer may take minutes
+            for event in _clean(events):
+                memory.give_back(held)
+                held = 0
                 if isinstance(event, Finish):
                     event = replace(event, sent_turns=sent)
+                    if unseen:
+                        event = replace(event, facts=event.facts | {"files": unseen})
                     if sent < fitting:
                         event = replace(event, facts=event.facts | {"messages": 2 * sent - 1})
                 begun = True
@@ -66,6 +87,8 @@ def stream_answer(
             if begun or sent == 1:
                 raise
             sent //= 2
+        finally:
+            memory.give_back(held)
 
 
 def _clean(events: Events) -> Events:
@@ -144,34 +167,43 @@ def _find_count(turns: Sequence[Turn], model: Model) -> tuple[range, int]:
 
 
 def _count_bytes(turn: Turn) -> int:
-    return 0 if _is_withheld(turn) else len(turn.prompt.encode()) + len(turn.answer.encode())
+    if _is_withheld(turn):
+        return 0
+    files = BYTES_PER_TOKEN * sum(file.tokens for file in turn.files)
+    return len(turn.prompt.encode()) + len(turn.answer.encode()) + files
 
 
 def _is_withheld(turn: Turn) -> bool:
     return turn.code in _WITHHELD
 
 
-def to_messages(turns: Sequence[Turn]) -> list[Message]:
+def to_messages(turns: Sequence[Turn], blocks: Blocks | None = None) -> list[Message]:
     """Turn prompts and answers into messages that Converse accepts.
 
     Roles alternate, no text is blank, and the user speaks first and last. If the last turn already
     has a part of its answer, the user asks the model to continue: newer models refuse a
     conversation that ends with the assistant. Turns whose answers were withheld are left out.
+
+    blocks: the files of the turns. They come before the text, which Converse demands beside them.
     """
     messages: list[Message] = []
     for turn in turns:
         if not _is_withheld(turn):
-            _add(messages, "user", turn.prompt)
+            files = blocks.by_turn.get(turn.id, []) if blocks else []
+            names = ", ".join(file.name for file in turn.files)
+            prompt = names if files and is_blank(turn.prompt) else turn.prompt
+            _add(messages, "user", prompt, files)
             _add(messages, "assistant", turn.answer)
     if messages and messages[-1]["role"] == "assistant":
         _add(messages, "user", CONTINUE)
     return messages
 
 
-def _add(messages: list[Message], role: str, text: str) -> None:
+def _add(messages: list[Message], role: str, text: str, files: Sequence[Message] = ()) -> None:
     if is_blank(text) or (role == "assistant" and not messages):
         return
+    content = [*files, {"text": text}]
     if messages and messages[-1]["role"] == role:
-        messages[-1]["content"].append({"text": text})
+        messages[-1]["content"] += content
     else:
-        messages.append({"role": role, "content": [{"text": text}]})
+        messages.append({"role": role, "content": content})

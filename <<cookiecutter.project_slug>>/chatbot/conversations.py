@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chatbot.branches import Branches
 from chatbot.errors import Facts
+from chatbot.file_kinds import File, files_from_json
 from chatbot.journals import DeletedError, Journal
 from chatbot.records import (
     Beat,
@@ -76,6 +77,7 @@ class Turn:
     assistant: the key of the assistant that was asked, as in assistants.toml, or "".
     thought: what the model thought before it answered, in all attempts, or "".
     thought_seconds: how long it did.
+    files: what was attached to the prompt.
     """
 
     id: str
@@ -100,6 +102,7 @@ class Turn:
     assistant: str = ""
     thought: str = ""
     thought_seconds: float = 0.0
+    files: tuple[File, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -247,6 +250,7 @@ class Conversation(Journal):
                     raise ValueError("a second prompt of the same turn")
                 turn = Turn(record.turn, record.text, record.model, written=self.written)
                 turn.assistant = record.assistant
+                turn.files = files_from_json(record.files)
                 self._branches.add(turn.id, record.after, record.again)
                 self._by_id[turn.id] = turn
                 self._begun.append(turn)
@@ -335,5 +339,6 @@ def _read_title(path: Path) -> str:
         record = from_line(json.loads(file.readline(MEBIBYTE)))
     if not isinstance(record, Prompt):
         raise TypeError("a conversation begins with a prompt")
-    words = " ".join(record.text.split())
+    names = (file.name for file in files_from_json(record.files))
+    words = " ".join(record.text.split()) or ", ".join(names)
     return words if len(words) <= TITLE_LENGTH else words[: TITLE_LENGTH - 1] + "…"

@@ -2,8 +2,11 @@
 
 import re
 import time
+from typing import Any
 
 from chatbot.context import CONTINUE
+from chatbot.file_kinds import size_of
+from chatbot.markdown import as_text
 from chatbot.models import Cancellation, Events, Finish, Message, Model, Text, Thought
 
 PAUSE = 0.02  # seconds between two words
@@ -28,7 +31,7 @@ class Demo:
         if _last_text(messages) == CONTINUE:
             messages, begun = messages[:-2], _last_text(messages[:-1])
         prompt = _last_text(messages)
-        answer = _compose(prompt, len(messages), model.name)
+        answer = _compose(prompt, len(messages), model.name, _describe(messages[-1]["content"]))
         pause = PAUSE * (SLOWER if "slowly" in prompt.lower() else 1)
         if "think" in prompt.lower() and not begun:
             for word in re.findall(r"\s*\S+\s*?", THOUGHT):
@@ -44,14 +47,28 @@ def _last_text(messages: list[Message]) -> str:
     return str(messages[-1]["content"][-1]["text"])
 
 
-def _compose(prompt: str, messages: int, model: str) -> str:
+def _describe(content: list[dict[str, Any]]) -> str:
+    """Say which files came with the last message."""
+    files = [block.get("document") or block.get("image") for block in content]
+    told = [
+        f"{as_text(file.get('name', 'an image'))} ({file['format'].upper()}, "
+        f"{size_of(len(file['source']['bytes']))})"
+        for file in files
+        if file
+    ]
+    if not told:
+        return ""
+    return f"\nWith it came {len(told)} file{'' if len(told) == 1 else 's'}: {', '.join(told)}.\n"
+
+
+def _compose(prompt: str, messages: int, model: str, files: str) -> str:
     quoted = " ".join(prompt.split())[:200]
     return f"""\
 **This is the demo model: no model was called.** The answer is scripted, and nothing left this
 machine. You wrote:
 
 > {quoted}
-
+{files}
 What you see works the same with Amazon Bedrock:
 
 | What | Here |

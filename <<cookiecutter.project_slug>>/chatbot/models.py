@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chatbot.errors import ChatbotError, Facts
+from chatbot.file_kinds import NO_FILES, FileLimits, read_limits
 from chatbot.settings import ROOT, SettingsError
 
 Message = dict[str, Any]  # as Converse wants it
@@ -33,6 +34,7 @@ class Model:
     guardrail: whether the deployment's guardrail, if it has one, watches over this model.
     cache_read_price, cache_write_price: as input_price, of tokens that come from the cache, and of
         those that go into it; 0 if they cost the same as others.
+    files: which files it takes; none, unless told.
     """
 
     key: str
@@ -48,6 +50,7 @@ class Model:
     guardrail: bool = True
     cache_read_price: float = 0
     cache_write_price: float = 0
+    files: FileLimits = NO_FILES
 
     def cost(self, tokens: "Tokens") -> float | None:
         """Return what the tokens cost, in US dollars; None if a price is not known."""
@@ -111,6 +114,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "guardrail": bool,
     "cache_read_price": (int, float),
     "cache_write_price": (int, float),
+    "files": dict,
 }
 _PRICES = [name for name in _TYPES if name.endswith("_price")]
 
@@ -134,6 +138,11 @@ def load_models(path: Path = ROOT / "models.toml") -> dict[str, Model]:
         for name in _PRICES:
             if not 0 <= table.get(name, 0) < math.inf:
                 raise SettingsError("models_wrong_type", file=path.name, name=name, table=key)
+        if "files" in table:
+            try:
+                table["files"] = read_limits(table["files"])
+            except ValueError as error:
+                raise SettingsError("models_files", file=path.name, table=key) from error
         try:
             models[key] = Model(key=key, **table)
         except TypeError as error:

@@ -30,6 +30,7 @@ class Prompt:
         it in the file. Turns that follow the same one are versions: one of them is shown.
     again: the turn whose prompt it repeats, to get another answer, or "".
     assistant: the key of the assistant that was asked, as in assistants.toml; "" if there was none.
+    files: what was attached: hash, name, kind and size, as in chatbot/file_kinds.py.
     """
 
     turn: str
@@ -38,6 +39,7 @@ class Prompt:
     after: str = ""
     again: str = ""
     assistant: str = ""
+    files: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

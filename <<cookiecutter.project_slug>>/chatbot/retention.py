@@ -20,7 +20,7 @@ from pathlib import Path
 
 from chatbot import deletions
 from chatbot.identity import is_session_folder
-from chatbot.sessions import Session, delete_session, last_used
+from chatbot.sessions import Session, delete_session, delete_unused_files, last_used
 from chatbot.storage import StorageError, storage_errors, touch
 
 log = logging.getLogger(__name__)
@@ -71,20 +71,26 @@ def sweep(root: Path, days: float, wait: Callable[[float], None] = time.sleep) -
             if not due:
                 return None
             deletions.forget(root, now - deletions.KEPT_DAYS * DAY)
-            return sum(_delete_idle(root, now, now - days * DAY, wait))
+            return sum(_delete_idle(root, now, days, wait))
 
 
 def _delete_idle(
-    root: Path, now: float, before: float, wait: Callable[[float], None]
+    root: Path, now: float, days: float, wait: Callable[[float], None]
 ) -> Iterator[bool]:
-    """Check each session; yield whether it was deleted, as it was last used before that time."""
+    """Check each session; yield whether it was deleted, as it was not used for these days.
+
+    Of others, files are deleted that were attached to no message within a day. now: Unix seconds.
+    """
     with os.scandir(root) as entries:
         folders = [root / each.name for each in entries if is_session_folder(each.name)]
     for folder in folders:
         wait(PAUSE)
         try:
             Session(folder).finish_removals(now - DAY / 24)
-            yield _delete_if_idle(folder, before)
+            deleted = _delete_if_idle(folder, now - days * DAY)
+            yield deleted
+            if not deleted:
+                delete_unused_files(folder, now - DAY)
         except StorageError as error:
             log.warning("Session %s was not deleted: %s", folder.name[:8], error)
 

@@ -2,11 +2,13 @@
 
 import hashlib
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -30,6 +32,7 @@ HOUR = 3_600_000_000_000  # nanoseconds
 UNDO_SECONDS = 10.0  # in which a person can undo that they deleted a chat
 VALUES_FILE = "session.jsonl"
 SIGN_OUTS_FILE = "sign-outs.jsonl"
+_HASH = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 # What shows, by its time, that a session is in use.
 _OTHERS = (VALUES_FILE, SIGN_OUTS_FILE, usage.FILE, attachments.FOLDER)
 _CHATS = re.compile(f"{conversations.FILE.pattern}|{labels.FILE.pattern}")
@@ -185,6 +188,10 @@ class Session:
         Raises attachments.AttachmentError if there is none or it is damaged.
         """
         return attachments.load(self.folder, name)
+
+    def has_attachment(self, name: str) -> bool:
+        """Return whether `attach` kept a content by that name. Raises StorageError."""
+        return attachments.is_kept(self.folder, name)
 
     def end_sign_in(self, sign_in: str) -> None:
         """Keep in mind that the person signed out: copies of their cookies are of no use then.
@@ -347,7 +354,12 @@ class Session:
         """Delete a conversation at once. Raises StorageError if it could not be deleted."""
         conversation = self.conversation(conversation_id)
         deletions.remember(self.folder, conversation_id)
+        conversation.refresh()
+        files = {file.hash for turn in conversation.all_turns for file in turn.files}
         conversation.delete()
+        if files:  # which another conversation may have as well
+            with storage_errors():
+                attachments.delete_unused(self.folder, files, partial(_find_used, self.folder))
         labels.label_file(self.folder, conversation_id).delete()
         labels.forget_label(self.folder, conversation_id)
 
@@ -364,6 +376,32 @@ def stamp_of(chats: Iterable[ConversationSummary]) -> str:
         f"{chat.id} {chat.pinned} {chat.written // HOUR} {chat.title}" for chat in chats
     )
     return hashlib.blake2s(shown.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def delete_unused_files(folder: Path, before: float) -> None:
+    """Delete a session's files that were kept before that time, and that nothing names.
+
+    They are those of messages that were never sent. before: Unix seconds. Raises StorageError.
+    """
+    with storage_errors():
+        idle = attachments.list_idle(folder, before)
+        if not idle:
+            return
+        status = folder.stat()
+        attachments.delete_unused(folder, idle, partial(_find_used, folder))
+        for each in (folder, folder / attachments.FOLDER):  # this was no use of the session
+            with suppress(FileNotFoundError):
+                os.utime(each, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _find_used(folder: Path) -> set[str]:
+    """Return the hashes that the session's conversations and values name. Raises OSError."""
+    used: set[str] = set()
+    for name in [*list_files(folder, conversations.FILE), VALUES_FILE]:
+        with suppress(FileNotFoundError):
+            text = (folder / name).read_bytes()
+            used.update(hash_.decode() for hash_ in _HASH.findall(text))
+    return used
 
 
 def delete_session(

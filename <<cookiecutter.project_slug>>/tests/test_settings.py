@@ -135,6 +135,10 @@ def test_the_models_that_ship_are_valid() -> None:
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\nfallback = 'a'", "no other table"),
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\nguardrail = 'no'", "wrong type"),
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\ncolour = 'red'", "needs name, id"),
+        (
+            "[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\nfiles = {kinds = ['exe']}",
+            "files in [a] can't",
+        ),
     ],
 )
 def test_a_wrong_models_file_is_explained(tmp_path: Path, text: str, sentence: str) -> None:

@@ -6,9 +6,11 @@ import streamlit as st
 
 from chatbot.answers import Assistant
 from chatbot.conversations import new_turn_id
+from chatbot.file_kinds import Upload
 from chatbot.journals import DeletedError
-from chatbot.page import notices, opening, wording
+from chatbot.page import notices, opening, uploads, wording
 from chatbot.page.clock import time_zone
+from chatbot.page.files import draw_names
 from chatbot.page.state import Tab, Unsent, current_tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.storage import StorageError
@@ -19,19 +21,29 @@ PROMPT_LENGTH = 50_000  # characters
 _INPUT = "prompt"  # the key of the input
 
 
-def draw_input() -> None:
-    """Draw the input at the bottom of the page.
+def draw_input(assistant: Assistant) -> None:
+    """Draw the input at the bottom of the page, with the files that wait for the next message.
 
     The length of a message is checked here: `max_chars` would drop a longer one without a word.
     """
     tab = current_tab()
+    uploads.draw_held(tab)
     notice = st.bottom.empty()
     if tab.too_long:
         st.session_state[_INPUT] = tab.too_long
         with notice.container():
             notices.draw(wording.too_long(len(tab.too_long), PROMPT_LENGTH))
-    submitted = st.chat_input("Ask anything", key=_INPUT, on_submit=_queue_prompt)
-    tab.too_long = ""
+    elif tab.draft:
+        st.session_state[_INPUT] = tab.draft
+    endings = uploads.endings(assistant.models)
+    submitted = st.chat_input(
+        "Ask anything",
+        key=_INPUT,
+        accept_file="multiple" if endings else False,
+        file_type=endings or None,
+        on_submit=_queue_prompt,
+    )
+    tab.too_long = tab.draft = ""
     if submitted and not tab.prompt_queued:  # the input was drawn by another task
         _queue_prompt()
         if tab.too_long:
@@ -48,11 +60,19 @@ def _queue_prompt() -> None:
     id, a prompt that was saved by a run that ended is not saved again.
     """
     tab = current_tab()
-    prompt = without_blank_lines_around(st.session_state[_INPUT] or "")
+    submitted = st.session_state[_INPUT] or ""
+    files: tuple[Upload, ...] = ()
+    if not isinstance(submitted, str):
+        files = tuple(Upload(each.name, each.getvalue()) for each in submitted.files)
+        for each in submitted.files:
+            each.truncate(0)  # Streamlit would keep them in memory until the answer has ended
+        submitted = submitted.text
+    prompt = without_blank_lines_around(submitted)
     if len(prompt) > PROMPT_LENGTH:
-        tab.too_long = prompt
-    elif not is_blank(prompt):
-        tab.outbox.append(Unsent(prompt, new_turn_id(), tab.last_shown))
+        tab.too_long, tab.uploads = prompt, files
+    elif not is_blank(prompt) or files or tab.held:
+        tab.outbox.append(Unsent(prompt, new_turn_id(), tab.last_shown, files, tuple(tab.held)))
+        tab.held, tab.file_errors, tab.other_models = [], [], []
     tab.prompt_queued = True
 
 
@@ -62,22 +82,25 @@ def send_outbox(tab: Tab, assistant: Assistant, model: str, persona: str = "") -
     Messages that waited in the outbox together are answered one after the other. What can't be
     saved stays, and is tried again with each run.
     """
-    if not tab.outbox:
+    if not tab.outbox and not tab.uploads:
         return
     if tab.storage_error:
         tab.not_sent = tab.storage_error
+        return
+    uploads.take_in(tab, assistant, model)
+    if not tab.outbox or tab.not_sent:
         return
     while tab.outbox:
         unsent = tab.outbox[0]
         try:
             run_interruptibly(
-                assistant.ask,
+                uploads.send,
+                tab.session,
+                assistant,
                 tab.conversation,
-                unsent.prompt,
+                unsent,
                 model,
-                unsent.turn_id,
                 after=tab.batch,
-                where=unsent.where,
                 persona=persona,
             )
         except DeletedError:  # in another tab, since this run began
@@ -118,6 +141,8 @@ def draw_unsent(tab: Tab) -> None:
         for unsent in tab.outbox:
             with st.chat_message("user"):
                 st.text(unsent.prompt, width="stretch")
+                waiting = [(each.name, len(each.content)) for each in unsent.uploads]
+                draw_names([*waiting, *((each.name, each.size) for each in unsent.files)])
         notices.draw_error(tab.not_sent, wording.not_sent(tab.not_sent, time_zone()))
         with st.container(horizontal=True):
             st.button("Send again", icon=":material/refresh:")  # as each run of the page does

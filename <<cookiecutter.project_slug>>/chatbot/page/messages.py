@@ -11,7 +11,7 @@ from chatbot.answers import Assistant, Progress
 from chatbot.context import count_fitting_turns
 from chatbot.conversations import Conversation, Turn
 from chatbot.markdown import as_text
-from chatbot.page import actions, notices, parts, wording
+from chatbot.page import actions, files, notices, parts, wording
 from chatbot.page.scripts import SCROLL_HERE
 from chatbot.page.state import TURNS_AT_A_TIME, TURNS_SHOWN, Tab, current_tab
 from chatbot.page.waiting import run_next
@@ -100,7 +100,7 @@ def draw_turns(
     draw_prompt_actions: draws what can be done with a turn's prompt, in one element.
     draw_actions: draws what can be done with a turn's answer, once that has ended.
     """
-    st.html(f"<style>{parts.STYLE}{actions.STYLE}{_STYLE}</style>")
+    st.html(f"<style>{parts.STYLE}{files.STYLE}{actions.STYLE}{_STYLE}</style>")
     turns = list(tab.conversation.turns)
     tab.last_shown = turns[-1].id if turns else ""
     unfinished = {turn.id for turn in tab.conversation.unfinished}
@@ -123,6 +123,7 @@ def draw_turns(
                     actions.draw_editor(turn)
                 else:
                     _draw_prompt(turn.prompt)
+                files.draw_files(turn.files)
             draw_prompt_actions(turn)
             answer, row = st.chat_message("assistant"), st.empty()
         if turn.id in unfinished:

@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from chatbot.conversations import Conversation, new_conversation_id
 from chatbot.errors import ChatbotError
+from chatbot.file_kinds import File, FileError, Upload
 from chatbot.identity import Person
 from chatbot.sessions import ConversationSummary, Session
 from chatbot.sign_in import SignedIn
@@ -28,11 +29,14 @@ class Unsent:
     """A message that is not saved yet, with the id that its turn will have.
 
     where: the last turn that the person saw when sending it, or "".
+    uploads, files: what is attached: in memory, and in the session already.
     """
 
     prompt: str
     turn_id: str
     where: str = ""
+    uploads: tuple[Upload, ...] = ()
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,12 @@ class Tab:
     batch: ids of the turns sent since the outbox was last empty.
     prompt_queued: whether this run's message is in the outbox already, or in `too_long`.
     too_long: a message that is too long to be sent, until it is in the input again.
+    uploads: files that came with that message.
+    draft: a message that goes back into the input, because a file of it can't be taken.
+    held: files that wait beside the input for the next message.
+    held_alone: whether that message had no text.
+    file_errors: why files of the last message can't be taken.
+    other_models: names of models that would take them.
     sent: ids of the turns that this tab has sent.
     watched: ids of the turns that this tab has shown in progress.
 
@@ -103,6 +113,7 @@ class Tab:
     contact, hostname: as in Settings.
 
     Set at the beginning of each run: slow_notice (the place for a sentence about slow storage),
+    held_place (the place for the files that wait),
     session, conversation (the one shown, with all that was read of it).
     """
 
@@ -144,6 +155,12 @@ class Tab:
     batch: list[str] = field(default_factory=list)
     prompt_queued: bool = False
     too_long: str = ""
+    uploads: tuple[Upload, ...] = ()
+    draft: str = ""
+    held: list[File] = field(default_factory=list)
+    held_alone: bool = False
+    file_errors: list[FileError] = field(default_factory=list)
+    other_models: list[str] = field(default_factory=list)
     sent: set[str] = field(default_factory=set)
     watched: set[str] = field(default_factory=set)
 
@@ -155,6 +172,7 @@ class Tab:
     hostname: str = ""
 
     slow_notice: DeltaGenerator = field(init=False)
+    held_place: DeltaGenerator = field(init=False)
     session: Session = field(init=False)
     conversation: Conversation = field(init=False)
 

@@ -1,11 +1,13 @@
 """Every sentence for people, by the code of what happened."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
 from chatbot.archives import ArchiveError
 from chatbot.conversations import Turn
 from chatbot.errors import ChatbotError, Facts
+from chatbot.file_kinds import FileError
 from chatbot.languages import say, say_count
 from chatbot.models import ModelError
 from chatbot.settings import SettingsError
@@ -60,6 +62,7 @@ _MODEL = {
     "model.",
     "refused": "The model refused the request. Choose another model, or start a new chat.",
     "interrupted": "The answer was interrupted several times. Try again.",
+    "files": "The files of this chat can't be read at the moment. Try again in a minute.",
     "bug": "The chatbot has a fault. Try again.",
     "other": "The model could not answer because of an unexpected fault. Try again.",
 }
@@ -108,7 +111,10 @@ _SETTINGS = {
     "models_no_table": "{file}: {name!r} is outside of a table.",
     "models_wrong_type": "{file}: {name!r} in [{table}] has the wrong type.",
     "models_wrong_fields": "{file}: [{table}] needs name, id and context_window, and may have "
-    "inference, additional, fallback, guardrail, prompt_cache and prices.",
+    "inference, additional, fallback, files, guardrail, prompt_cache and prices.",
+    "models_files": "{file}: files in [{table}] can't be used: kinds must be a list of png, jpeg, "
+    "gif, webp, pdf, csv, doc, docx, xls, xlsx, html, txt and md; count and images whole numbers; "
+    "megabytes, image_megabytes and total_megabytes numbers.",
     "models_no_fallback": "{file}: {name!r}, the fallback of [{table}], is no other table.",
     "models_none": "{file} offers no model; it needs at least one table.",
     "other": "A setting can't be used.",
@@ -181,6 +187,8 @@ def error(error: ChatbotError, zone: tzinfo = UTC) -> str:
         return _fill(_LIMITS, error.code, error.facts | {"time": time})
     if isinstance(error, SettingsError) and error.code.startswith("assistants_"):
         return assistants_file(error)
+    if isinstance(error, FileError):
+        return _file(error.code, error.facts)
     if isinstance(error, SettingsError):
         sentences = _SETTINGS
     elif isinstance(error, ModelError):
@@ -204,6 +212,9 @@ def end(turn: Turn) -> str:
             "The conversation is too long for this model, which saw only the newest "
             f"{turn.facts['messages']} messages of it."
         )
+    unseen = turn.facts.get("files")
+    if turn.state == "complete" and isinstance(unseen, int):
+        sentence = f"{sentence} {files_unseen(unseen)}".strip()
     return sentence
 
 
@@ -534,3 +545,58 @@ def what_deletion_takes(chats: int) -> str:
 def what_deletion_leaves() -> str:
     """Return what stays without any chat."""
     return say("Your usage stays: how many tokens you have used, but no text.")
+
+
+# Files
+
+
+def _file(code: str, facts: Facts) -> str:
+    """Return the sentence for why a file can't be taken."""
+    match code:
+        case "no_files":
+            return say("{name}: {model} takes no files.", **facts)
+        case "wrong_kind":
+            return say(
+                "{name}: {model} does not take this kind of file. It takes {kinds}.", **facts
+            )
+        case "empty":
+            return say("{name}: The file is empty.", **facts)
+        case "too_large":
+            return say("{name}: The file may have up to {megabytes} MB.", **facts)
+        case "too_many_pixels":
+            return say("{name}: The image may have up to {pixels} pixels a side.", **facts)
+        case "too_many_documents":
+            return say("{name}: A message may have up to {count} documents.", **facts)
+        case "too_many_images":
+            return say("{name}: A message may have up to {count} images.", **facts)
+        case "too_large_together":
+            return say("{name}: All files together may have up to {megabytes} MB.", **facts)
+        case _:
+            return say("{name}: What is in the file is not what its name says.", **facts)
+
+
+def file_advice(models: Sequence[str]) -> str:
+    """Return the sentence about models that take the files that the chosen one does not."""
+    return say("These models take such files: {models}.", models=", ".join(models))
+
+
+def files_unseen(count: int) -> str:
+    """Return the sentence about older files of the conversation that the model was not sent."""
+    return say_count(
+        "The model did not see one older file of this chat.",
+        "The model did not see {count} older files of this chat.",
+        count,
+    )
+
+
+def files_not_ready() -> str:
+    """Return the sentence about files in the input that did not reach the chatbot."""
+    return say(
+        "Not sent, because these files could not be uploaded. Click on each to try again, or "
+        "remove it:"
+    )
+
+
+def files_lost() -> str:
+    """Return the sentence about files that a lost connection took, and that can't be had again."""
+    return say("The connection was lost. Attach these files again:")

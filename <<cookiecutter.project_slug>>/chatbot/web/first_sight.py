@@ -69,12 +69,14 @@ def draw(folder: Path, chat: str) -> Sight:
 
 def _turn(turn: Turn) -> str:
     prompt = escape(turn.prompt[-PART:])
+    names = escape(", ".join(file.name for file in turn.files))
+    files = f"<p>{names}</p>" if names else ""
     sentence = "Stopped." if turn.state == "stopped" else wording.end(turn)
     note = f"<p>{escape(sentence)}</p>" if sentence else ""
     answer = _end_of(turn.answer)
     thought = f"<p>{escape(wording.thought_for(turn.thought_seconds))}</p>" if turn.thought else ""
     return (
-        f"<section><b></b><div><pre>{prompt}</pre></div></section>"
+        f"<section><b></b><div><pre>{prompt}</pre>{files}</div></section>"
         f"<section><b></b><div>{thought}{_as_html(parse(answer, {}))}{note}</div></section>"
     )
 

@@ -24,6 +24,7 @@ _SCRIPTS = (
     "start",
     "key",
     "sign_in",
+    "files",
     "sent",
     "drafts",
     "phone",
@@ -103,23 +104,25 @@ class Index:
 
     async def _respond(self, request: Request) -> Response:
         headers = {"cache-control": "no-store"}  # it is one person's alone, and old a moment later
+        cookies = []
+        if sign_in.XSRF_COOKIE not in request.cookies:  # who signs in or uploads a file needs it
+            kept = f"path=/; samesite=lax{'; secure' if is_https(request.headers) else ''}"
+            cookies.append(f"{sign_in.XSRF_COOKIE}={sign_in.new_xsrf_token()}; {kept}")
         person = person_of(request.scope)
         folder: Path | None
         if person:
             folder = session_folder(self._sessions, person)
             told = {"session": folder.name}
-            if sign_in.XSRF_COOKIE not in request.cookies:
-                kept = f"path=/; samesite=lax{'; secure' if is_https(request.headers) else ''}"
-                headers["set-cookie"] = f"{sign_in.XSRF_COOKIE}={sign_in.new_xsrf_token()}; {kept}"
         else:
             key = request.cookies.get(COOKIE, "")
             known = is_key(key)
             key = key if known else new_key()
             kept = self._cookie_attributes(is_https(request.headers))
-            headers["set-cookie"] = f"{COOKIE}={key}; {kept}"
+            cookies.append(f"{COOKIE}={key}; {kept}")
             folder = session_folder(self._sessions, key) if known else None
             told = {"name": COOKIE, "key": key, "known": "yes" if known else "", "cookie": kept}
         told |= {"start": self._start, "lost": wording.NOTHING_KEPT}
+        told |= {"unready": wording.files_not_ready(), "again": wording.files_lost()}
         script = _element("script", told, SCRIPT)
         sight = await self._first_sight(folder, request.query_params.get("chat", ""))
         parts = (self._before_script, script, self._before_sight, sight, self._after_sight)
@@ -127,7 +130,10 @@ class Index:
         if "gzip" in request.headers.get("accept-encoding", ""):
             headers["content-encoding"] = "gzip"
             body = gzip.compress(body, compresslevel=5)
-        return Response(body, headers=headers, media_type="text/html")
+        response = Response(body, headers=headers, media_type="text/html")
+        for cookie in cookies:
+            response.headers.append("set-cookie", cookie)
+        return response
 
     def _cookie_attributes(self, is_secure: bool) -> str:
         """Return how the cookie is kept. The page's script reads it, to keep local storage alike.

@@ -12,6 +12,7 @@ _PARTS = (
     "auth",
     "chats",
     "component",
+    "files",
     "media",
     "oauth2callback",
     "static",

@@ -4,6 +4,7 @@ It speaks the real protocol, so boto3 is used as it is: a request signed with Si
 the binary event-stream encoding (https://smithy.io/2.0/aws/amazon-eventstream.html).
 """
 
+import base64
 import json
 import re
 import select
@@ -24,6 +25,14 @@ from urllib.parse import unquote
 WINDOW = 50_000  # tokens of a conversation
 CACHED_FROM = 1_000  # tokens that a model keeps at least
 _PROSE, _DIGITS = 4, 2  # characters a token, in words and in long numbers or hashes
+_BYTES, _IMAGE = 40, 1_500  # bytes of a document a token, and tokens of an image
+# What Converse's reference, and its errors, say of files.
+_IMAGES = ("png", "jpeg", "gif", "webp")
+_DOCUMENTS = ("pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md")
+_MAX_IMAGES, _MAX_DOCUMENTS = 20, 5
+_MAX_IMAGE, _MAX_DOCUMENT = 3_750_000, 4_500_000  # bytes
+_MAX_REQUEST = 20_000_000  # characters of base64
+_NAME = re.compile(r"[A-Za-z0-9()\[\]_-]+( [A-Za-z0-9()\[\]_-]+)*")
 
 # What the models say of a conversation that is too long, by what is in their ids.
 TOO_LONG = {
@@ -139,13 +148,17 @@ class BedrockStandIn:
             points = [part for part in message["content"] if "cachePoint" in part]
             if points and points != message["content"][-1:]:
                 return "A cache point must come once, after what it is for."
+            if objection := _objection_to_files(message):
+                return objection
             for part, block in enumerate(message["content"]):
-                if "cachePoint" not in block and not block["text"].strip(whitespace + _NO_TEXT):
+                if "text" in block and not block["text"].strip(whitespace + _NO_TEXT):
                     return (
                         "The text field in the ContentBlock object at "
                         f"messages.{number}.content.{part} is blank. Add text to the text field, "
                         "and try again."
                     )
+        if objection := _objection_to_all_files(messages):
+            return objection
         if sum("cachePoint" in part for each in messages for part in each["content"]) > 4:
             return "You have exceeded the maximum number of cache checkpoints."
         if messages[-1]["role"] != "user":
@@ -165,7 +178,10 @@ class BedrockStandIn:
         """Count the tokens of all that the model is sent."""
         blocks = [block for each in request.get("messages", []) for block in each["content"]]
         blocks += request.get("system", [])
-        return sum(_count_tokens(block["text"]) for block in blocks if "text" in block)
+        files = [_bytes_of(block) for block in blocks if "document" in block]
+        images = sum("image" in block for block in blocks)
+        tokens = sum(_count_tokens(block["text"]) for block in blocks if "text" in block)
+        return tokens + sum(len(each) // _BYTES for each in files) + images * _IMAGE
 
     def use_cache(self, model: str, request: dict[str, Any]) -> dict[str, int]:
         """Return how many tokens come from the cache, and go into it; keep what is marked."""
@@ -179,6 +195,60 @@ class BedrockStandIn:
                 read = kept if shown in self._cache else read
                 self._cache.add(shown)
         return {"cacheReadInputTokens": read, "cacheWriteInputTokens": kept - read}
+
+
+def documents_of(request: dict[str, Any]) -> list[str]:
+    """Return the names of the request's documents."""
+    blocks = [block for message in request["messages"] for block in message["content"]]
+    return [block["document"]["name"] for block in blocks if "document" in block]
+
+
+def _bytes_of(block: dict[str, Any]) -> bytes:
+    [file] = [block[each] for each in ("document", "image") if each in block]
+    return base64.b64decode(file["source"]["bytes"])
+
+
+def _objection_to_files(message: dict[str, Any]) -> str:
+    """Say what Bedrock would refuse in the files of a message, or ""."""
+    content = message["content"]
+    if any("document" in block for block in content):
+        if message["role"] != "user":
+            return "Documents are supported in user messages only."
+        if not any("text" in block for block in content):
+            return "A text block is required beside a document."
+    for block in content:
+        kind = next((each for each in ("document", "image") if each in block), "")
+        if not kind:
+            continue
+        formats, most = (_DOCUMENTS, _MAX_DOCUMENT) if kind == "document" else (_IMAGES, _MAX_IMAGE)
+        if block[kind]["format"] not in formats:
+            return "Member must satisfy enum value set."
+        if not 0 < len(_bytes_of(block)) <= most:
+            return f"The {kind} is empty, or too large."
+        name = block[kind].get("name", "a")
+        if not (len(name) <= 200 and _NAME.fullmatch(name)):
+            return (
+                "The document file name can only contain alphanumeric characters, whitespace "
+                "characters, hyphens, parentheses, and square brackets. The name can't contain "
+                "more than one consecutive whitespace character."
+            )
+    return ""
+
+
+def _objection_to_all_files(messages: list[dict[str, Any]]) -> str:
+    """Say what Bedrock would refuse in the files of all messages together, or ""."""
+    blocks = [block for message in messages for block in message["content"]]
+    names = documents_of({"messages": messages})
+    if len({name.lower() for name in names}) < len(names):
+        return "The request has documents with the same name. Give each document its own name."
+    if len(names) > _MAX_DOCUMENTS:
+        return f"The request has more than {_MAX_DOCUMENTS} documents."
+    if sum("image" in block for block in blocks) > _MAX_IMAGES:
+        return f"The request has more than {_MAX_IMAGES} images."
+    files = [block for block in blocks if "image" in block or "document" in block]
+    if sum(len(_bytes_of(block)) * 4 // 3 for block in files) > _MAX_REQUEST:
+        return "The request is too large."
+    return ""
 
 
 def texts_of(request: dict[str, Any]) -> list[str]:

@@ -13,6 +13,8 @@ const type = (text) => {
   set.call(input(), text);
   input().dispatchEvent(new Event("input", { bubbles: true }));
 };
+// What scripts/files.js knows of those in the input.
+const files = { names: () => [], attachAgain: (names) => {} };
 const whenLost = []; // is called when a connection is lost
 window.WebSocket = class extends WebSocket {
   constructor(...details) {

@@ -10,9 +10,9 @@ const keepSent = () => {
   const count = (text, isUnsent) => find('[data-testid="stChatMessageAvatarUser"]')
     .map((avatar) => avatar.closest('[data-testid="stChatMessage"]'))
     .filter((message) => !message.closest(".st-key-unsent") === !isUnsent)
-    .map((message) => message.querySelector('[data-testid="stChatMessageContent"]').textContent)
+    .map((message) => message.querySelector('[data-testid="stText"], .prompt')?.textContent ?? "")
     .filter((content) => words(content) === words(text)).length;
-  // Texts, each with the chat's address, how many messages looked the same before, and if it is unsent.
+  // Texts, each with the names of its files, the chat's address, how many messages looked the same before, and if it is unsent.
   let sent = [];
   let lost = false;
   let rested = 0; // when the page came to rest after that
@@ -43,22 +43,27 @@ const keepSent = () => {
       each.unsent = count(each.text, true) > 0;
       const isDiscarded = wasUnsent && !each.unsent;
       const isElsewhere = each.chat !== location.search; // the task did read it
-      const isBack = input()?.value.trim() === each.text;
+      const isRefused = find('.st-key-held-files [data-testid="stAlert"]').length > 0;
+      const isBack = each.text ? input()?.value.trim() === each.text : isRefused;
       const isKept = count(each.text, false) > each.before;
       return !isKept && !isBack && (lost || !(isDiscarded || isElsewhere));
     });
     const waits = missing.some(({ unsent }) => unsent); // at a task that goes on trying
     if (missing.length && lost && !waits && rested && performance.now() > rested + REST) {
       type([...missing.map(({ text }) => text), input().value].filter(Boolean).join("\n\n"));
+      const names = missing.flatMap((each) => each.files ?? []);
+      if (names.length) files.attachAgain(names);
       missing.length = 0;
     }
     if (missing.length < sent.length) keep(missing);
   };
   const note = () => {
     const text = input()?.value.trim();
-    if (!text) return;
+    const names = files.names();
+    if (text === undefined || !(text || names.length)) return;
     if (!sent.length) lost = false;
-    keep([...sent, { text, chat: location.search, before: count(text, false), unsent: false }]);
+    const before = count(text, false);
+    keep([...sent, { text, files: names, chat: location.search, before, unsent: false }]);
   };
   addEventListener("keydown", (event) => {
     const sends = event.key === "Enter" && !event.shiftKey && !event.isComposing;

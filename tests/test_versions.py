@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from chatbot.records import Claim, End, Prompt, Text, to_line
+from chatbot.records import Claim, End, Prompt, Record, Text, to_line
 from playwright.sync_api import BrowserContext, Page, expect
 
 from support.bedrock import bedrock_environment, stand_in
@@ -152,7 +152,7 @@ def test_a_rating_with_its_comment_stays_and_is_exported(
     page.reload()
     expect(comment).to_have_value('=2+2, "so good"')
     rows = read_feedback(kept)
-    assert [(each["Rating"], each["Comment"]) for each in rows] == [("down", "'=2+2, \"so good\"")]
+    assert [(each["Rating"], each["Comment"]) for each in rows] == [("down", '\'=2+2, "so good"')]
     assert rows[0]["Conversation"] in page.url
 
 
@@ -189,7 +189,7 @@ def test_a_file_of_the_version_before_opens_and_goes_on(
     expect(messages(page).nth(1)).to_contain_text("Answer to New")
     chat = page.url.rpartition("=")[2]
     [file] = (kept.path / "session_data").rglob(f"{chat}.jsonl")
-    lines = []
+    lines: list[Record] = []
     for name in ("a", "b"):
         lines += [Prompt(name, f"Old {name}", "m"), Claim(name, 1, "w", "m")]
         lines += [Text(name, 1, f"Old answer {name}"), End(name, 1, "complete", "end_turn")]

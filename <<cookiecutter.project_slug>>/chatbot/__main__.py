@@ -75,8 +75,9 @@ def _parse() -> argparse.Namespace:
     elif arguments.command == "restore":
         if bool(arguments.source) == bool(arguments.backup):
             parser.error("restore needs an archive, or --backup")
-    elif arguments.command == "people":
-        if arguments.action == "export" and not arguments.base64 and sys.stdout.isatty():
+    elif (arguments.command, getattr(arguments, "action", "")) == ("people", "export"):
+        is_shown = not arguments.base64 and sys.stdout.isatty()
+        if is_shown:
             persons.error("a terminal can't show the file: add > FILE.tar.gz, or --base64")
     return arguments
 

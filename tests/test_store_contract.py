@@ -20,7 +20,10 @@ from support.paths import TEMPLATE
 
 CLIENT = Path(__file__).parent / "support" / "store_client.py"
 CONVERSATION = "20261124T090000000000-00000000"
-ROUNDS = 50  # of what must hold each time
+# On NFS a call takes fifty times as long; without its lock, a tenth of the appends is lost.
+ON_NFS = "MOUNT_A" in os.environ
+APPENDS = 500 if ON_NFS else 2500  # of each of four writers
+ROUNDS = 20 if ON_NFS else 50  # of what must hold each time
 
 
 class Side:
@@ -91,19 +94,19 @@ def b(new_side: NewSide) -> Side:
     return new_side("B")
 
 
-def test_ten_thousand_appends_from_both_sides_lose_nothing(new_side: NewSide) -> None:
+def test_appends_of_four_writers_on_both_sides_lose_nothing(new_side: NewSide) -> None:
     writers = {name: new_side(name[0].upper()) for name in ("a-", "b-", "aa-", "bb-")}
     for prefix, writer in writers.items():
-        writer.begin("append", CONVERSATION, prefix, 2500)
+        writer.begin("append", CONVERSATION, prefix, APPENDS)
     for writer in writers.values():
-        assert writer.end() == 2500
+        assert writer.end() == APPENDS
     orders = [new_side(side).do("read", CONVERSATION) for side in ("A", "B")]
     orders += [writer.do("read", CONVERSATION) for writer in writers.values()]
     prompts = orders[0]["prompts"]
     for prefix in writers:  # each writer's own in the order in which they were written
         own = [prompt for prompt in prompts if prompt.startswith(prefix)]
-        assert own == [f"{prefix}{number}" for number in range(2500)]
-    assert len(prompts) == 10_000
+        assert own == [f"{prefix}{number}" for number in range(APPENDS)]
+    assert len(prompts) == len(writers) * APPENDS
     assert all(order == {"prompts": prompts, "missing": False, "damaged": 0} for order in orders)
 
 

@@ -57,7 +57,7 @@ def test(options: argparse.Namespace) -> None:
     python = project_dev.make_environment(ROOT / ".venv", ROOT / "requirements.txt")
     which = ["-m", "not browser and not nfs and not aws and not containers"]
     which += ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
-    if "-m" in options.arguments:  # marked tests need the machine to themselves
+    if "-m" in options.arguments:  # marked tests need other tools; .ci/run knows how to run each
         which = []
     command = [python, "-m", "pytest", *which, *options.arguments]
     sys.exit(subprocess.run(command, cwd=ROOT).returncode)

@@ -108,9 +108,10 @@ def test_a_long_chat_begins_at_the_same_turn_for_many_questions(bedrock: Bedrock
     model = replace(MODEL, context_window=4000, prompt_cache=True)
     exchanges = [(f"{number} " + "x" * 100, "y" * 100) for number in range(100)]
     begun = []
+    backend = Bedrock("us-east-1")
     for asked in range(60, 100):
         turns = talk(*exchanges[:asked], ("Last", ""))
-        stream = stream_answer(Bedrock("us-east-1"), model, turns, "Be kind.", Cancellation())
+        stream = stream_answer(backend, model, turns, "Be kind.", Cancellation())
         *_, finish = stream
         assert isinstance(finish, Finish)
         begun.append(sent(bedrock)[-1][0])

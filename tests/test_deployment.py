@@ -12,6 +12,7 @@ import pty
 import re
 import shutil
 import signal
+import sys
 import time
 import tomllib
 from collections.abc import Iterator
@@ -399,10 +400,14 @@ def test_everything_that_is_missing_is_named_at_once(unused: Sandbox, tmp_path: 
 
 
 def only(folder: Path, *names: str) -> Path:
-    """A folder for PATH with nothing but these programs."""
+    """A folder for PATH with nothing but these programs.
+
+    Python is the one that runs the tests: another may be a script that needs more of PATH.
+    """
     folder.mkdir()
     for name in names:
-        (folder / name).symlink_to(str(shutil.which(name)))
+        program = sys.executable if name == "python3" else str(shutil.which(name))
+        (folder / name).symlink_to(Path(program).resolve())
     return folder
 
 

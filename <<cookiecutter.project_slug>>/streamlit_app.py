@@ -8,6 +8,7 @@ from chatbot.conversations import Turn
 from chatbot.markdown import as_text
 from chatbot.page import (
     account,
+    answering,
     chats,
     choices,
     composer,
@@ -28,6 +29,7 @@ def draw_page(settings: Settings, assistant: Assistant) -> None:
     Raises StorageError if the open conversation was deleted while an answer grew.
     """
     tab = current_tab()
+    answering.make_places(tab, settings.title)
     composer.draw_input()
     opening.begin_run(tab, settings)
     waiting.run_pending_action()

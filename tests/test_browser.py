@@ -363,7 +363,7 @@ def test_a_title_and_its_bin_share_a_line_on_a_phone(chatbot: str, visitor: Brow
     page = open_page(visitor, chatbot)
     page.set_viewport_size({"width": 390, "height": 844})
     for title in ("Short", "A question that is much longer than the sidebar of a phone is wide"):
-        page.get_by_role("button", name="New chat").dispatch_event("click")
+        page.get_by_role("button", name="New chat", include_hidden=True).dispatch_event("click")
         expect(messages(page)).to_have_count(0)
         say(page, title)
         expect(messages(page).nth(1)).to_contain_text("An answer.")

@@ -9,10 +9,8 @@ from chatbot.answers import Assistant
 from chatbot.context import count_fitting_turns
 from chatbot.conversations import Conversation, Turn
 from chatbot.markdown import as_text
-from chatbot.page import parts, wording
-from chatbot.page.scripts import SCROLL_HERE
-from chatbot.page.state import TURNS_AT_A_TIME, TURNS_SHOWN, Tab, current_tab
-from chatbot.page.waiting import run_next
+from chatbot.page import answering, parts, wording
+from chatbot.page.state import TURNS_AT_A_TIME, Tab, current_tab
 
 # A line feed in a table's cell breaks the line, and a table that is too wide scrolls by itself.
 # Each paragraph has the direction of its own text. Below each diagram stands its source, which is
@@ -68,13 +66,13 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
     if hidden > 0:
         st.button(
             f"Show earlier messages ({2 * hidden})",
+            key="earlier",  # web/scripts/messages.js keeps in place what is below it
             type="tertiary",
             on_click=tab.show_earlier_turns,
         )
     in_progress: list[tuple[Turn, parts.GrowingParts, DeltaGenerator, DeltaGenerator]] = []
-    for number, turn in enumerate(turns[hidden:]):
-        if number == TURNS_SHOWN and len(turns) > TURNS_SHOWN < tab.turns_shown:
-            _scroll_to_anchor(tab.turns_shown)
+    answering.tell(tab)
+    for turn in turns[hidden:]:
         with st.chat_message("user"):
             st.text(turn.prompt, width="stretch")
         answer, actions = st.chat_message("assistant"), st.empty()
@@ -99,28 +97,13 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
         st.rerun()
 
 
-def _scroll_to_anchor(count: int) -> None:
-    """Scroll here, once for each count: this was the top when earlier turns were asked for."""
-    st.html(
-        f"""<span id="turns-{count}" style="scroll-margin-top: 8.5rem"></span>
-        <script>{SCROLL_HERE}</script>""",
-        unsafe_allow_javascript=True,
-    )
-
-
 def _draw_answer_in_progress(
     tab: Tab, assistant: Assistant, turn_id: str, growing: parts.GrowingParts
 ) -> None:
-    """Draw an answer as it grows, whoever writes it, with a button that stops it."""
+    """Draw an answer as it grows, whoever writes it; meanwhile, the bar has a button to stop it."""
     tab.watched.add(turn_id)
-    stop, notice = st.empty(), st.empty()
-    stop.button(
-        "Stop",
-        key=f"stop-{turn_id}",
-        icon=":material/stop_circle:",
-        on_click=run_next,
-        args=(assistant.stop, tab.conversation, turn_id),
-    )
+    notice = st.empty()
+    answering.draw_stop(tab, assistant, tab.conversation.turn(turn_id))
     said = ""
     for progress in assistant.follow(tab.conversation, turn_id):
         growing.draw(progress.turn.answer)
@@ -134,7 +117,7 @@ def _draw_answer_in_progress(
         current_tab()  # Streamlit can end a run only when it is called; this sends nothing
     notice.empty()
     growing.draw_whole(progress.turn.answer)
-    stop.empty()
+    answering.draw_no_stop(tab)
     _draw_end(tab, assistant, progress.turn)
 
 

@@ -4,8 +4,6 @@ The security policy knows a script by its text, so what differs from page to pag
 HTML beside it.
 """
 
-SCROLL_HERE = """document.querySelector("[data-testid=stHtml] [id^=turns-]").scrollIntoView();"""
-
 LEAVE = """dispatchEvent(new Event("chatbot_leave"));"""  # web/scripts/sign_in.js does so
 
-SCRIPTS = (SCROLL_HERE, LEAVE)
+SCRIPTS = (LEAVE,)

@@ -60,7 +60,8 @@ class Tab:
     refused: the limit that kept an answer from being tried again in this run.
 
     Set at the beginning of each run: slow_notice (the place for a sentence about slow storage),
-    session, conversation (the one shown, with all that was read of it).
+    session, conversation (the one shown, with all that was read of it), bar and told (the places
+    of Stop, and of what is told about answers).
     """
 
     signed_in: SignedIn | None = None
@@ -93,6 +94,8 @@ class Tab:
     slow_notice: DeltaGenerator = field(init=False)
     session: Session = field(init=False)
     conversation: Conversation = field(init=False)
+    bar: DeltaGenerator = field(init=False)
+    told: DeltaGenerator = field(init=False)
 
     @property
     def person(self) -> Person | None:

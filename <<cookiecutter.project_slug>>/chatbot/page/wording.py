@@ -6,6 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from chatbot.archives import ArchiveError
 from chatbot.conversations import Turn
 from chatbot.errors import ChatbotError, Facts
+from chatbot.languages import say
 from chatbot.models import ModelError
 from chatbot.settings import SettingsError
 from chatbot.usage import LimitError
@@ -223,6 +224,22 @@ def stopped(turn: Turn, *, by_this_tab: bool, was_shown: bool) -> str:
     if was_shown:
         return "Stopped. The next message came from another tab or device before it ended."
     return "Stopped. The next message was sent before it ended."
+
+
+def told(state: str) -> str:
+    """Return the sentence that a screen reader says of an answer in this state."""
+    if state == "open":
+        return say("The answer is being written.")
+    if state == "complete":
+        return say("The answer is complete.")
+    if state == "stopped":
+        return say("The answer was stopped.")
+    return say("The answer failed.")
+
+
+def skip_to_input() -> str:
+    """Return the words of the link past everything that is before the input."""
+    return say("Skip to the message box")
 
 
 def unsaved(storage_error: ChatbotError) -> str:

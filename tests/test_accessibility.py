@@ -68,15 +68,26 @@ HAS_SCHEME = """scheme => {
 }"""
 
 
+def violations(page: Page) -> list[tuple[str, str]]:
+    """Return the rules that are broken, each with the element."""
+    return [
+        (each["id"], node["html"][:200])
+        for each in Axe().run(page).response["violations"]
+        if each["impact"] in ("serious", "critical") and each["id"] not in INCURABLE
+        for node in each["nodes"]
+    ]
+
+
 def check(page: Page, state: str) -> None:
     """Let axe look at the page, in light and in dark."""
-    found = []
+    found: list[tuple[str, str, str]] = []
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.wait_for_function(HAS_SCHEME, arg=scheme)
-        for each in Axe().run(page).response["violations"]:
-            if each["impact"] in ("serious", "critical") and each["id"] not in INCURABLE:
-                found += [(scheme, each["id"], node["html"][:200]) for node in each["nodes"]]
+        before, now = None, violations(page)
+        while now and now != before:  # colors come one after the other
+            before, now = now, violations(page)
+        found += [(scheme, *each) for each in now]
     assert not found, state
 
 
@@ -94,10 +105,7 @@ def test_axe_finds_nothing_serious_in_any_state_of_the_page(
     more.set()
     expect(messages(page).last).to_contain_text("The end.")
     check(page, "conversation")
-    replies.reply("Half ", stand_in.Refuse(429, "ThrottlingException"))
     replies.reply(stand_in.Refuse(429, "ThrottlingException"))
-    say(page, "And then?")
-    expect(messages(page).last).to_contain_text("Half")
     say(page, "And now?")
     expect(messages(page).last).to_contain_text("too many requests")
     check(page, "failed answer")
@@ -191,6 +199,7 @@ def test_a_screen_reader_says_once_how_it_stands_with_an_answer(
     more = Event()
     replies.reply("Half ", more)
     say(page, "Again")
+    expect(messages(page)).to_have_count(4)
     expect(messages(page).last).to_contain_text("Half")
     page.keyboard.press("Escape")
     expect(messages(page).last).to_contain_text("Stopped.")

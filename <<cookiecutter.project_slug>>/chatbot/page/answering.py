@@ -63,7 +63,8 @@ def tell(tab: Tab) -> None:
         for turn in list(tab.conversation.turns)[-TURNS_TOLD:]
         if (state := turn.state if turn.ended else "open" if turn.id in unfinished else "")
     )
-    tab.told.html(f"<div hidden data-answers>{''.join(lines)}</div>")
+    chat = escape(tab.conversation.id)
+    tab.told.html(f'<div hidden data-answers data-chat="{chat}">{"".join(lines)}</div>')
 
 
 def shortcuts() -> Iterable[tuple[str, str]]:

@@ -4,14 +4,18 @@ const tellAnswers = () => {
   const BEGINNING = 80; // characters of a prompt that tell messages apart
   const said = new Map(); // the last state of each answer that this page told
   let line = null;
+  const chats = new Set(); // those whose older answers are no news
   const tell = () => {
     const sentences = [];
+    const [answers] = find("[data-answers]");
+    if (!answers) return;
+    const isKnown = chats.has(answers.dataset.chat);
+    chats.add(answers.dataset.chat);
     for (const { dataset, textContent } of find("[data-answers] [data-turn]")) {
       const { turn, state } = dataset;
       const before = said.get(turn);
-      // How an answer ended is news only for who heard that it was begun.
-      if (before === state || (state !== "open" && before !== "open")) continue;
       said.set(turn, state);
+      if (before === state || (state !== "open" && !before && !isKnown)) continue;
       sentences.push(textContent);
     }
     if (sentences.length && line) line.textContent = sentences.join(" ");

@@ -113,6 +113,7 @@ def test_axe_finds_nothing_serious_in_any_state_of_the_page(
     expect(page.get_by_role("dialog")).to_be_visible()
     check(page, "shortcuts")
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_test_id("stSelectbox").first.click()
     expect(page.get_by_role("option").first).to_be_visible()
     check(page, "choice of the model")

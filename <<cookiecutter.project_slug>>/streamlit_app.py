@@ -12,6 +12,7 @@ from chatbot.page import (
     about,
     account,
     actions,
+    answering,
     chats,
     choices,
     composer,
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 def draw_page(settings: Settings, assistant: Assistant) -> None:
     """Draw the page. What may wait for the storage comes first, then all that a person sees."""
     tab = current_tab()
+    answering.make_places(tab, settings.title)
     composer.draw_input(assistant)
     frame.draw_footer(settings)
     opening.begin_run(tab, settings)

@@ -11,10 +11,8 @@ from chatbot.answers import Assistant, Progress
 from chatbot.context import count_fitting_turns
 from chatbot.conversations import Conversation, Turn
 from chatbot.markdown import as_text
-from chatbot.page import actions, files, notices, parts, wording
-from chatbot.page.scripts import SCROLL_HERE
-from chatbot.page.state import TURNS_AT_A_TIME, TURNS_SHOWN, Tab, current_tab
-from chatbot.page.waiting import run_next
+from chatbot.page import actions, answering, files, notices, parts, wording
+from chatbot.page.state import TURNS_AT_A_TIME, Tab, current_tab
 from chatbot.storage import StorageError
 
 # A line feed in a table's cell breaks the line, and a table that is too wide scrolls by itself.
@@ -108,16 +106,15 @@ def draw_turns(
     if hidden > 0:
         st.button(
             f"Show earlier messages ({2 * hidden})",
+            key="earlier",  # web/scripts/messages.js keeps in place what is below it
             type="tertiary",
             on_click=tab.show_earlier_turns,
         )
     in_progress: list[tuple[Turn, parts.GrowingAnswer, DeltaGenerator, DeltaGenerator]] = []
+    answering.tell(tab)
     for number, turn in enumerate(turns[hidden:]):
         is_edited = turn.id == tab.editing
-        is_anchor = number == TURNS_SHOWN and len(turns) > TURNS_SHOWN < tab.turns_shown
-        with _place_for_turn(tab, number, f"{turn.id} {is_edited} {is_anchor}"):
-            if is_anchor:
-                _scroll_to_anchor(tab.turns_shown)
+        with _place_for_turn(tab, number, f"{turn.id} {is_edited}"):
             with st.chat_message("user"):
                 if is_edited:
                     actions.draw_editor(turn)
@@ -166,31 +163,16 @@ def _draw_row(
         actions.empty_rest_of_row(tab, turn)
 
 
-def _scroll_to_anchor(count: int) -> None:
-    """Scroll here, once for each count: this was the top when earlier turns were asked for."""
-    st.html(
-        f"""<span id="turns-{count}" style="scroll-margin-top: 8.5rem"></span>
-        <script>{SCROLL_HERE}</script>""",
-        unsafe_allow_javascript=True,
-    )
-
-
 def _draw_answer_in_progress(
     tab: Tab, assistant: Assistant, turn_id: str, growing: parts.GrowingAnswer
 ) -> None:
-    """Draw an answer as it grows, whoever writes it, with a button that stops it."""
+    """Draw an answer as it grows, whoever writes it; meanwhile, the bar has a button to stop it."""
     tab.watched.add(turn_id)
-    stop, notice = st.empty(), st.empty()
-    stop.button(
-        "Stop",
-        key=f"stop-{turn_id}",
-        icon=":material/stop_circle:",
-        on_click=run_next,
-        args=(assistant.stop, tab.conversation, turn_id),
-    )
+    notice = st.empty()
+    answering.draw_stop(tab, assistant, tab.conversation.turn(turn_id))
     said = ""
     with growing.waiting():
-        for progress in _follow(assistant, tab, turn_id, stop):
+        for progress in _follow(assistant, tab, turn_id):
             growing.draw(progress.turn)
             sentence = wording.unsaved(progress.storage_error) if progress.storage_error else ""
             if sentence != said:
@@ -205,19 +187,17 @@ def _draw_answer_in_progress(
             current_tab()  # Streamlit can end a run only when it is called; this sends nothing
     notice.empty()
     growing.draw_whole(progress.turn)
-    stop.empty()
+    answering.draw_no_stop(tab)
     notices.note_failure(tab, progress.turn)
     _draw_end(tab, assistant, progress.turn)
 
 
-def _follow(
-    assistant: Assistant, tab: Tab, turn_id: str, stop: DeltaGenerator
-) -> Iterator[Progress]:
+def _follow(assistant: Assistant, tab: Tab, turn_id: str) -> Iterator[Progress]:
     """Follow the answer; if that fails, there is nothing to stop any more."""
     try:
         yield from assistant.follow(tab.conversation, turn_id)
     except StorageError:
-        stop.empty()
+        answering.draw_no_stop(tab)
         raise
 
 

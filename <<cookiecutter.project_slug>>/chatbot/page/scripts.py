@@ -4,11 +4,9 @@ The security policy knows a script by its text, so what differs from page to pag
 HTML beside it.
 """
 
-SCROLL_HERE = """document.querySelector("[data-testid=stHtml] [id^=turns-]").scrollIntoView();"""
-
 LEAVE = """dispatchEvent(new Event("chatbot_leave"));"""  # web/scripts/sign_in.js does so
 
 # The newest one: another may stand there until the page's run ends.
 DOWNLOAD_HERE = """[...document.querySelectorAll("a.download")].at(-1)?.click();"""
 
-SCRIPTS = (SCROLL_HERE, LEAVE, DOWNLOAD_HERE)
+SCRIPTS = (LEAVE, DOWNLOAD_HERE)

@@ -114,7 +114,8 @@ class Tab:
 
     Set at the beginning of each run: slow_notice (the place for a sentence about slow storage),
     held_place (the place for the files that wait),
-    session, conversation (the one shown, with all that was read of it).
+    session, conversation (the one shown, with all that was read of it), bar and told (the places
+    of Stop, and of what is told about answers).
     """
 
     signed_in: SignedIn | None = None
@@ -175,6 +176,8 @@ class Tab:
     held_place: DeltaGenerator = field(init=False)
     session: Session = field(init=False)
     conversation: Conversation = field(init=False)
+    bar: DeltaGenerator = field(init=False)
+    told: DeltaGenerator = field(init=False)
 
     @property
     def person(self) -> Person | None:

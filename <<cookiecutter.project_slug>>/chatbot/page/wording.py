@@ -238,6 +238,22 @@ def stopped(turn: Turn, *, by_this_tab: bool, was_shown: bool) -> str:
     return "Stopped. The next message was sent before it ended."
 
 
+def told(state: str) -> str:
+    """Return the sentence that a screen reader says of an answer in this state."""
+    if state == "open":
+        return say("The answer is being written.")
+    if state == "complete":
+        return say("The answer is complete.")
+    if state == "stopped":
+        return say("The answer was stopped.")
+    return say("The answer failed.")
+
+
+def skip_to_input() -> str:
+    """Return the words of the link past everything that is before the input."""
+    return say("Skip to the message box")
+
+
 def unsaved(storage_error: ChatbotError) -> str:
     """Return the sentence about an answer in progress that can't be saved."""
     return f"{error(storage_error)} The answer goes on as soon as it can be saved."

@@ -20,19 +20,8 @@ from chatbot.web.requests import is_https, is_page, person_of
 # The page's script in the order in which it runs: each file has names of its own, but for the first
 # one's, which all of them use.
 _SCRIPTS = (
-    "elements",
-    "start",
-    "key",
-    "sign_in",
-    "files",
-    "sent",
-    "drafts",
-    "phone",
-    "chats",
-    "news",
-    "copy",
-    "countdown",
-    "first_sight",
+    *("elements", "start", "key", "sign_in", "files", "sent", "drafts", "phone", "chats", "news"),
+    *("copy", "countdown", "first_sight", "focus", "keyboard", "status", "messages"),
 )
 
 
@@ -44,7 +33,8 @@ def _join_scripts() -> str:
 
 SCRIPT = _join_scripts()
 STYLE = "".join(
-    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("look.css", "page.css")
+    Path(__file__).with_name(name).read_text(encoding="utf-8")
+    for name in ("look.css", "page.css", "everyone.css")
 )
 # What the page loads only once its script has run, by the first word of its file's name.
 LATE = ("Button.", "ChatInput.", "Html.", "Selectbox.")
@@ -125,7 +115,8 @@ class Index:
         told |= {"unready": wording.files_not_ready(), "again": wording.files_lost()}
         script = _element("script", told, SCRIPT)
         sight = await self._first_sight(folder, request.query_params.get("chat", ""))
-        parts = (self._before_script, script, self._before_sight, sight, self._after_sight)
+        skip = f'<a id="skip" href="#message-box">{escape(wording.skip_to_input())}</a>'
+        parts = (self._before_script, script, self._before_sight, skip, sight, self._after_sight)
         body = "".join(parts).encode("utf-8", "replace")
         if "gzip" in request.headers.get("accept-encoding", ""):
             headers["content-encoding"] = "gzip"

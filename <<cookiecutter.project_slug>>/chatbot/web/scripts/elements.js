@@ -7,6 +7,7 @@ const { start, session, name, key, known, cookie, lost } = document.currentScrip
 const attempt = (action) => { try { return action(); } catch { return null; } };
 const find = (selector) => [...document.querySelectorAll(selector)];
 const input = () => document.querySelector('[data-testid="stChatInputTextArea"]');
+const main = () => document.querySelector('[data-testid="stAppScrollToBottomContainer"]'); // scrolls
 const type = (text) => {
   // React hears of a new value only from the browser's own setter.
   const { set } = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value");
@@ -22,3 +23,14 @@ window.WebSocket = class extends WebSocket {
     this.addEventListener("close", () => whenLost.forEach((action) => action()));
   }
 };
+// Whether there is a mouse, and room: a phone would open its keyboard over the page.
+const isDesktop = () => innerWidth >= 768 && matchMedia("(pointer: fine)").matches;
+const DIALOGS = '[role="dialog"], dialog[open]'; // what covers the page
+const whenChanged = []; // is called soon after elements have come or gone
+let changed = 0;
+const noteChange = () => {
+  changed ||= setTimeout(() => { changed = 0; whenChanged.forEach((action) => action()); }, 30);
+};
+addEventListener("DOMContentLoaded", () => {
+  new MutationObserver(noteChange).observe(document.body, { childList: true, subtree: true });
+});

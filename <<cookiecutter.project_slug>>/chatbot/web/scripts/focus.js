@@ -1,0 +1,40 @@
+// The keyboard's focus begins in the input, also when another chat is opened, and goes back there
+// when the element that had it is gone. Else it would fall to the page as a whole.
+const showFocus = () => {
+  let last = null; // what had the focus, unless a person took it away
+  let chat = null; // the one that has had the focus in its input
+  const canHaveFocus = (element) =>
+    element.isConnected && !element.disabled && element.checkVisibility({ visibilityProperty: true });
+  const isLost = () => [null, document.body].includes(document.activeElement);
+  const give = () => {
+    const dialog = find(DIALOGS).at(-1);
+    if (main()) main().tabIndex = -1;
+    const inDialog = dialog?.querySelectorAll("button, input, textarea, [href]") ?? [];
+    for (const place of [...inDialog, isDesktop() && !dialog && input(), main()]) {
+      if (place) place.focus({ preventScroll: true });
+      if (!isLost()) return;
+    }
+  };
+  const look = () => {
+    if (!input()) return;
+    if (chat !== location.search) {
+      const isTyping = document.activeElement?.matches("input, textarea");
+      if (isDesktop() && !isTyping && !find(DIALOGS).length) input().focus({ preventScroll: true });
+      chat = location.search;
+    }
+    if (last && isLost() && !canHaveFocus(last)) give();
+  };
+  addEventListener("focusin", ({ target }) => { last = target; });
+  // The browser says the same of an element that is being removed, so look a moment later.
+  addEventListener("focusout", ({ target }) => setTimeout(() => {
+    if (last === target && isLost() && document.hasFocus() && canHaveFocus(target)) last = null;
+  }));
+  whenChanged.push(look);
+  addEventListener("transitionend", noteChange); // the sidebar is gone
+  addEventListener("click", (event) => {
+    if (!event.target.closest?.("#skip")) return;
+    event.preventDefault();
+    input()?.focus();
+  });
+};
+showFocus();

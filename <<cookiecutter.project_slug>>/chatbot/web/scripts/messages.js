@@ -1,0 +1,76 @@
+// What a person reads stays where it is: Streamlit follows the end of an answer that grows even if a
+// person has scrolled up, as it takes each scroll for its own while the text grows.
+const keepPlace = () => {
+  const NEAR = 40; // pixels from the end, where it is followed again
+  const PATIENCE = 10000; // milliseconds until earlier messages have come
+  const SETTLING = 2000; // milliseconds in which what has come may still grow
+  const ACTS = ["wheel", "touchmove", "pointerdown", "keydown"]; // of a person who goes elsewhere
+  const { get, set } = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop");
+  let isHeld = false; // by a person: Streamlit may not scroll
+  let stop = null; // ends to keep in place what is below earlier messages
+  let last = { top: 0, height: 0 };
+  let chat = "";
+  const notice = ({ target }) => {
+    if (target !== main()) return;
+    const [top, height] = [get.call(target), target.scrollHeight];
+    if (!stop && top < last.top - 1 && height >= last.height) isHeld = true;
+    if (!stop && top > last.top && top + target.clientHeight > height - NEAR) isHeld = false;
+    last = { top, height };
+  };
+  const take = () => {
+    if (chat !== location.search) [chat, isHeld] = [location.search, false];
+    if (!main() || Object.hasOwn(main(), "scrollTop")) return;
+    const scroll = function (top) { if (!isHeld && !stop) set.call(this, top); };
+    Object.defineProperty(main(), "scrollTop", { get, set: scroll, configurable: true });
+  };
+  const goToEnd = () => {
+    stop?.();
+    isHeld = false;
+    if (main()) set.call(main(), main().scrollHeight);
+  };
+  addEventListener("scroll", notice, { capture: true, passive: true });
+  whenChanged.push(take);
+  addEventListener("keydown", (event) => {
+    const sends = event.key === "Enter" && !event.shiftKey && !event.isComposing;
+    if (sends && event.target === input() && input().value.trim()) goToEnd();
+  }, true);
+  addEventListener("click", (event) => {
+    if (event.target.closest?.('[data-testid="stChatInputSubmitButton"]')) goToEnd();
+  }, true);
+
+  // Earlier messages come above the others, which Streamlit draws anew, in its own time; the page is
+  // short meanwhile.
+  const keepBelow = () => {
+    stop?.();
+    const answers = find('[class*="st-key-answer-"]'); // a name that stays, unlike the element
+    const kept = answers.find((each) => each.getBoundingClientRect().bottom > 0);
+    if (!kept) return;
+    const name = [...kept.classList].find((each) => each.startsWith("st-key-answer-"));
+    const { top } = kept.getBoundingClientRect();
+    const until = performance.now() + PATIENCE;
+    let came = Infinity;
+    const end = (event) => {
+      if (event && !event.isTrusted) return;
+      ACTS.forEach((act) => removeEventListener(act, end, true));
+      [stop, isHeld] = [null, true];
+    };
+    ACTS.forEach((act) => addEventListener(act, end, true));
+    stop = end;
+    const look = () => {
+      if (stop !== end) return;
+      const now = performance.now();
+      if (now > until || now > came + SETTLING) return end();
+      requestAnimationFrame(look);
+      const [element] = document.getElementsByClassName(name);
+      if (!element) return;
+      if (element !== kept) came = Math.min(came, now);
+      const moved = element.getBoundingClientRect().top - top;
+      if (Math.abs(moved) >= 1) set.call(main(), get.call(main()) + moved);
+    };
+    requestAnimationFrame(look);
+  };
+  addEventListener("click", (event) => {
+    if (event.target.closest?.(".st-key-earlier button")) keepBelow();
+  }, true);
+};
+keepPlace();

@@ -1,0 +1,64 @@
+// What a screen reader says: who wrote each message, and once how it stands with an answer, never
+// its text. chatbot/page/answering.py tells it.
+const tellAnswers = () => {
+  const BEGINNING = 80; // characters of a prompt that tell messages apart
+  const said = new Map(); // the last state of each answer that this page told
+  let line = null;
+  const chats = new Set(); // those whose older answers are no news
+  const tell = () => {
+    const sentences = [];
+    const [answers] = find("[data-answers]");
+    if (!answers) return;
+    const isKnown = chats.has(answers.dataset.chat);
+    chats.add(answers.dataset.chat);
+    for (const { dataset, textContent } of find("[data-answers] [data-turn]")) {
+      const { turn, state } = dataset;
+      const before = said.get(turn);
+      said.set(turn, state);
+      if (before === state || (state !== "open" && !before && !isKnown)) continue;
+      sentences.push(textContent);
+    }
+    if (sentences.length && line) line.textContent = sentences.join(" ");
+  };
+  const name = () => {
+    const [words] = find("[data-words]");
+    if (!words) return;
+    let prompt = "";
+    for (const message of find('[data-testid="stChatMessage"]')) {
+      const isPerson = message.querySelector('[data-testid="stChatMessageAvatarUser"]') !== null;
+      const content = message.querySelector('[data-testid="stChatMessageContent"]');
+      if (isPerson) prompt = content?.textContent.slice(0, BEGINNING) ?? "";
+      message.role = "article";
+      message.ariaLabel = isPerson ? words.dataset.you : words.dataset.assistant;
+      content?.removeAttribute("aria-label"); // of Streamlit's, in English
+      // What can be done with a message is below it.
+      for (const button of message.nextElementSibling?.querySelectorAll?.("button") ?? []) {
+        button.setAttribute("aria-description", prompt);
+      }
+    }
+  };
+  // In the page's outline, an answer's headings are below the page's own, and skip no level.
+  const outline = () => {
+    const ranks = new Map(); // of each message's headings so far
+    for (const heading of find('[data-testid="stChatMessage"] :is(h1, h2, h3, h4, h5, h6)')) {
+      const message = heading.closest('[data-testid="stChatMessage"]');
+      const rank = Number(heading.tagName[1]);
+      const above = (ranks.get(message) ?? []).filter((other) => other < rank);
+      ranks.set(message, [...above, rank]);
+      heading.ariaLevel = Math.min(above.length + 2, 6);
+    }
+  };
+  // A list has its marks, a quotation its line and a table its first column where its text begins.
+  const direct = () => {
+    const blocks = ":is(ul, ol, blockquote, table)";
+    find(`.stMarkdown ${blocks}:not([dir], ${blocks} *)`).forEach((each) => { each.dir = "auto"; });
+  };
+  addEventListener("DOMContentLoaded", () => {
+    line = document.createElement("p");
+    line.role = "status";
+    line.id = "told";
+    document.body.append(line);
+  });
+  whenChanged.push(tell, name, outline, direct);
+};
+tellAnswers();

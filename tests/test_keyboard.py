@@ -1,0 +1,218 @@
+"""What a person does without a mouse, and while an answer is in progress, in a browser."""
+
+from collections.abc import Iterator
+from threading import Event
+from typing import Any
+
+import pytest
+from chatbot.records import Prompt, to_line
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from support.bedrock import bedrock_environment, stand_in
+from support.browsing import (
+    LONG,
+    SCREENSHOTS,
+    messages,
+    needs_browser,
+    open_page,
+    prompt_box,
+    say,
+    sidebar,
+)
+from support.projects import Project
+from support.rendering import Bake
+from support.serving import free_port, serve
+
+pytestmark = needs_browser
+
+WORDS = 5_000
+
+
+@pytest.fixture(scope="module")
+def project(bake_to_keep: Bake) -> Project:
+    return bake_to_keep(models="both")
+
+
+@pytest.fixture(scope="module")
+def replies() -> Iterator[Any]:
+    """The stand-in for Bedrock of all the tests here."""
+    with stand_in.bedrock_stand_in() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def address(project: Project, replies: Any) -> Iterator[str]:
+    with serve(project, free_port(), **bedrock_environment(replies.url)) as server:
+        yield server.address
+
+
+def begin_answer(page: Page, replies: Any, prompt: str) -> Event:
+    """Ask for an answer that goes on when the event is set."""
+    more = Event()
+    replies.reply("Half ", more, "and half.")
+    say(page, prompt)
+    expect(messages(page).last).to_contain_text("Half")
+    return more
+
+
+def expect_focus_in_input(page: Page) -> None:
+    expect(prompt_box(page)).to_be_focused()
+
+
+def test_stop_is_hit_twenty_times_of_twenty_while_an_answer_grows(
+    address: str, visitor: BrowserContext, replies: Any
+) -> None:
+    """A person sees where the button is, and clicks there a moment later."""
+    page = open_page(visitor, address)
+    where = None
+    for number in range(20):
+        steps = [step for each in range(WORDS) for step in (f"word{each} ", 1 / 133)]
+        replies.reply(*steps)
+        say(page, f"Question {number}")
+        expect(messages(page)).to_have_count(2 * number + 2)
+        expect(messages(page).last).to_contain_text("word99 ")
+        if number % 2:
+            page.mouse.move(700, 300)
+            page.mouse.wheel(0, -300)
+        stop = page.get_by_role("button", name="Stop")
+        seen = stop.bounding_box()
+        assert seen is not None
+        assert where in (None, seen)
+        where = seen
+        shown = len(messages(page).last.inner_text())
+        page.wait_for_function(
+            "before => [...document.querySelectorAll('[data-testid=stChatMessage]')].at(-1)"
+            ".innerText.length > before + 200",
+            arg=shown,
+        )
+        page.mouse.click(seen["x"] + seen["width"] / 2, seen["y"] + seen["height"] / 2)
+        expect(messages(page).last).to_contain_text("Stopped.")
+        expect(stop).to_have_count(0)
+
+
+def test_the_keyboard_alone_is_enough(address: str, visitor: BrowserContext, replies: Any) -> None:
+    page = open_page(visitor, address)
+    expect_focus_in_input(page)
+    page.keyboard.type("First chat")
+    more = Event()
+    replies.reply("Half ", more, "and half.")
+    page.keyboard.press("Enter")
+    expect(messages(page).last).to_contain_text("Half")
+    page.keyboard.press("Escape")
+    expect(messages(page).last).to_contain_text("Stopped.")
+    more.set()
+    expect_focus_in_input(page)
+    page.keyboard.press("Control+Shift+O")
+    expect(page.get_by_text("How can I help?")).to_be_visible()
+    expect_focus_in_input(page)
+    page.keyboard.press("Control+K")  # finds no field yet, or has the focus in it
+    page.keyboard.press("Control+/")
+    help_ = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(help_).to_contain_text("New chat")
+    expect(help_.get_by_role("button", name="Close")).to_be_focused()
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / "shortcuts.png")
+    page.keyboard.press("Control+Shift+O")  # does nothing beneath it
+    page.keyboard.press("Escape")
+    expect(help_).to_have_count(0)
+    page.keyboard.press("Control+/")
+    page.keyboard.press("Control+/")
+    expect(help_).to_have_count(0)
+    prompt_box(page).focus()
+    page.keyboard.type("Second chat")
+    page.keyboard.press("Enter")
+    expect(messages(page).last).to_contain_text("An answer.")
+    chat = sidebar(page).get_by_role("button", name="First chat").first
+    chat.focus()
+    page.keyboard.press("Enter")
+    expect(messages(page).first).to_contain_text("First chat")
+    expect_focus_in_input(page)
+
+
+def test_focus_is_never_lost(address: str, visitor: BrowserContext, replies: Any) -> None:
+    page = open_page(visitor, address)
+    more = begin_answer(page, replies, "First of two")
+    page.get_by_role("button", name="Stop").click()
+    expect(messages(page).last).to_contain_text("Stopped.")
+    more.set()
+    expect_focus_in_input(page)
+    more = begin_answer(page, replies, "Second of two")
+    page.get_by_role("button", name="Stop").focus()
+    more.set()  # and the button goes
+    expect(messages(page).last).to_contain_text("and half.")
+    expect_focus_in_input(page)
+
+
+def test_the_first_tab_leads_to_the_input_however_many_chats_there_are(
+    address: str, visitor: BrowserContext, project: Project
+) -> None:
+    page = open_page(visitor, address)
+    say(page, "The first of many")
+    expect(messages(page).last).to_contain_text("An answer.")
+    [file] = [
+        each
+        for each in (project.path / "session_data").rglob("2*.jsonl")
+        if b"The first of many" in each.read_bytes()
+    ]
+    for number in range(200):
+        name = f"{file.name[:8]}-{number:06}{file.name[15:]}"
+        file.with_name(name).write_bytes(to_line(Prompt("t", f"Chat {number}", "nova-2-lite")))
+    page.goto(address)
+    expect_focus_in_input(page)
+    page.evaluate("document.body.tabIndex = -1; document.body.focus()")  # as if the page began here
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the message box")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to the message box")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect_focus_in_input(page)
+
+
+def test_a_phone_keeps_its_keyboard_closed_and_escape_closes_the_list(
+    address: str, browser: Browser
+) -> None:
+    phone = browser.new_context(
+        viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True
+    )
+    phone.set_default_timeout(LONG)
+    page = open_page(phone, address)
+    expect(page.get_by_text("How can I help?")).to_be_visible()
+    page.get_by_test_id("stExpandSidebarButton").click()
+    new = sidebar(page).get_by_role("button", name="New chat")
+    expect(new).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    expect(new).not_to_be_in_viewport()
+    expect(prompt_box(page)).not_to_be_focused()
+    page.wait_for_function("document.activeElement !== document.body")
+    phone.close()
+
+
+def test_who_scrolls_up_while_an_answer_grows_stays_there_until_they_come_back(
+    address: str, visitor: BrowserContext, replies: Any
+) -> None:
+    page = open_page(visitor, address)
+    end = Event()
+    lines = [step for number in range(1_000) for step in (f"Line {number}.\n\n", 0.01)]
+    replies.reply(*lines, end, "Last.")
+    say(page, "Tell me")
+    answer = messages(page).last
+    expect(answer).to_contain_text("Line 80.")
+    line = page.get_by_text("Line 40.", exact=True)
+    page.mouse.move(700, 300)
+    while (line.bounding_box() or {"y": 0})["y"] < 200:
+        page.mouse.wheel(0, -100)
+        page.evaluate(TWO_FRAMES)
+    place = line.bounding_box()
+    assert place
+    expect(answer).to_contain_text("Line 300.")
+    assert line.bounding_box() == place
+    page.mouse.wheel(0, 100_000)
+    expect(answer).to_contain_text("Line 500.")
+    newest = answer.get_by_text("Line ").last
+    expect(newest).to_be_in_viewport()
+    page.get_by_role("button", name="Stop").click()
+    end.set()
+    expect(answer).to_contain_text("Stopped.")
+    expect(newest).to_be_in_viewport()
+
+
+TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"

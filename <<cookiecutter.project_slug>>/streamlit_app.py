@@ -5,12 +5,14 @@ import streamlit as st
 from chatbot import service
 from chatbot.answers import Assistant
 from chatbot.conversations import Turn
+from chatbot.languages import say
 from chatbot.markdown import as_text
 from chatbot.page import (
     account,
     chats,
     choices,
     composer,
+    language,
     messages,
     opening,
     usage,
@@ -28,14 +30,17 @@ def draw_page(settings: Settings, assistant: Assistant) -> None:
     Raises StorageError if the open conversation was deleted while an answer grew.
     """
     tab = current_tab()
+    language.tell_browser(tab)
     composer.draw_input()
     opening.begin_run(tab, settings)
     waiting.run_pending_action()
     opening.read_storage(tab)
+    language.read_choice(tab)
     model = choices.chosen_model(tab, assistant.models)
     composer.send_outbox(tab, assistant, model)
     account.end_if_over(tab)
     choices.keep_choices(tab, model)
+    language.keep_choice(tab)
 
     with st.sidebar:
         draw_sidebar(tab, settings, assistant)
@@ -45,7 +50,13 @@ def draw_page(settings: Settings, assistant: Assistant) -> None:
 def draw_sidebar(tab: Tab, settings: Settings, assistant: Assistant) -> None:
     """Draw the sidebar, from top to bottom."""
     st.title(as_text(settings.title), anchor=False)
-    st.caption(f"Hostname `{settings.hostname}`  \nSession `{tab.session.id[:8]}`")
+    st.caption(
+        say(
+            "Hostname `{hostname}`  \nSession `{session}`",
+            hostname=settings.hostname,
+            session=tab.session.id[:8],
+        )
+    )
     account.draw_account(tab)
     choices.draw_model(assistant.models)
     chats.draw_new_chat(tab)
@@ -53,6 +64,7 @@ def draw_sidebar(tab: Tab, settings: Settings, assistant: Assistant) -> None:
     usage.draw_usage(tab, assistant)
     if settings.sign_in:
         usage.draw_everyones_usage(tab, settings.sessions_dir, settings.sign_in.admin_groups)
+    language.draw_language(tab)
 
 
 def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
@@ -79,7 +91,7 @@ def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
 
 def draw_empty_state() -> None:
     """Draw what a chat shows before its first message."""
-    st.header("How can I help?", anchor=False)
+    st.header(say("How can I help?"), anchor=False)
 
 
 def draw_message_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str) -> None:
@@ -87,7 +99,7 @@ def draw_message_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str)
     newest = turn.id == tab.conversation.turns[-1].id
     if newest and turn.state == "failed":
         st.button(
-            "Try again",
+            say("Try again"),
             icon=":material/refresh:",
             on_click=waiting.run_next,
             args=(assistant.retry, tab.conversation, turn.id, model),
@@ -96,13 +108,14 @@ def draw_message_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str)
 
 def main() -> None:
     """Draw the page, or say why it can't be drawn."""
+    language.begin_run()
     st.set_page_config(page_title="Chatbot", page_icon="💬")
     try:
         shared = service.start()
         st.set_page_config(page_title=shared.settings.title)
         draw_page(shared.settings, shared.assistant)
     except SettingsError as error:
-        st.error(f"The chatbot can't start. {wording.error(error)}", icon=":material/error:")
+        st.error(wording.cannot_start(error), icon=":material/error:")
     except StorageError as error:
         st.error(wording.error(error), icon=":material/error:")
 

@@ -19,6 +19,7 @@ from typing import BinaryIO, Protocol, cast
 from chatbot import deletions
 from chatbot.conversations import Conversation
 from chatbot.identity import Person, session_folder
+from chatbot.languages import say
 from chatbot.page import wording
 from chatbot.records import Owner
 from chatbot.sessions import ConversationSummary, Session, delete_session, last_used
@@ -151,8 +152,9 @@ def to_markdown(conversation: Conversation, title: str) -> str:
     begun = wording.untitled(conversation.id)
     parts = [f"# {title}", begun] if title else [f"# {begun}"]
     for turn in conversation.turns:
-        sentence = "Stopped." if turn.state == "stopped" else wording.end(turn)
-        parts += ["## Question", turn.prompt, f"## Answer ({turn.model})", turn.answer]
+        sentence = say("Stopped.") if turn.state == "stopped" else wording.end(turn)
+        answer = say("Answer ({model})", model=turn.model)
+        parts += [f"## {say('Question')}", turn.prompt, f"## {answer}", turn.answer]
         parts += [f"({sentence})"] if sentence else []
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 

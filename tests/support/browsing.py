@@ -99,7 +99,7 @@ def hostname_of(page: Page) -> str:
 
 
 def choose_model(page: Page, name: str) -> None:
-    sidebar(page).get_by_test_id("stSelectbox").click()
+    sidebar(page).get_by_test_id("stSelectbox").filter(has_text="Model").click()
     page.get_by_role("option", name=name).click()
 
 

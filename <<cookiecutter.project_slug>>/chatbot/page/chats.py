@@ -5,6 +5,7 @@ from functools import partial
 
 import streamlit as st
 
+from chatbot.languages import say, say_count
 from chatbot.markdown import as_text
 from chatbot.page import wording
 from chatbot.page.state import EVERYTHING, Tab
@@ -23,7 +24,7 @@ _STYLE = """<style>
 def draw_new_chat(tab: Tab) -> None:
     """Draw the button that begins a new chat."""
     st.button(
-        "New chat",
+        say("New chat"),
         key="new-chat",
         icon=":material/add:",
         width="stretch",
@@ -53,34 +54,35 @@ def draw_chats(tab: Tab) -> None:
                 key=f"delete-{chat.id}",
                 icon=":material/delete:",
                 type="tertiary",
-                help="Delete",
+                help=say("Delete"),
                 on_click=tab.ask_to_confirm,
                 args=(chat.id,),
             )
             if tab.confirming == chat.id:
                 _draw_confirmation(tab, partial(tab.session.delete_conversation, chat.id))
         if len(shown) < len(tab.chats):
-            st.button(f"Show all {len(tab.chats)}", type="tertiary", on_click=tab.show_all_chats)
+            label = say_count("Show all {count}", "Show all {count}", len(tab.chats))
+            st.button(label, type="tertiary", on_click=tab.show_all_chats)
         if tab.chats:
             _draw_delete_everything(tab)
 
 
 def _draw_delete_everything(tab: Tab) -> None:
     st.button(
-        "Delete everything",
+        say("Delete everything"),
         icon=":material/delete_forever:",
         type="tertiary",
-        help=wording.DELETE_EVERYTHING,
+        help=wording.delete_everything(),
         on_click=tab.ask_to_confirm,
         args=(EVERYTHING,),
     )
     if tab.confirming == EVERYTHING:
-        st.caption(wording.USAGE_STAYS)
+        st.caption(wording.usage_stays())
         _draw_confirmation(tab, tab.session.delete)
 
 
 def _draw_confirmation(tab: Tab, delete: Callable[[], None]) -> None:
     """Ask before something is deleted."""
     with st.container(horizontal=True, gap="small"):
-        st.button("Delete for good", type="primary", on_click=run_next, args=(delete,))
-        st.button("Keep", on_click=tab.ask_to_confirm, args=("",))
+        st.button(say("Delete for good"), type="primary", on_click=run_next, args=(delete,))
+        st.button(say("Keep"), on_click=tab.ask_to_confirm, args=("",))

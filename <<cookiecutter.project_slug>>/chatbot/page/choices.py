@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
+from chatbot.languages import say
 from chatbot.models import Model
 from chatbot.page.state import Tab, current_tab
 from chatbot.page.waiting import run_interruptibly
@@ -29,7 +30,7 @@ def chosen_model(tab: Tab, models: dict[str, Model]) -> str:
 def draw_model(models: dict[str, Model]) -> None:
     """Draw the choice of the model."""
     st.selectbox(
-        "Model",
+        say("Model"),
         list(models),
         format_func=lambda key: models[key].name,
         key=_MODEL,

@@ -7,6 +7,7 @@ import streamlit as st
 from chatbot.answers import Assistant
 from chatbot.conversations import new_turn_id
 from chatbot.journals import DeletedError
+from chatbot.languages import say
 from chatbot.page import opening, wording
 from chatbot.page.clock import time_zone
 from chatbot.page.state import Tab, Unsent, current_tab
@@ -30,7 +31,7 @@ def draw_input() -> None:
         st.session_state[_INPUT] = tab.too_long
         sentence = wording.too_long(len(tab.too_long), PROMPT_LENGTH)
         notice.error(sentence, icon=":material/error:")
-    submitted = st.chat_input("Ask anything", key=_INPUT, on_submit=_queue_prompt)
+    submitted = st.chat_input(say("Ask anything"), key=_INPUT, on_submit=_queue_prompt)
     tab.too_long = ""
     if submitted and not tab.prompt_queued:  # the input was drawn by another task
         _queue_prompt()
@@ -118,5 +119,5 @@ def draw_unsent(tab: Tab) -> None:
                 st.text(unsent.prompt, width="stretch")
         st.error(wording.not_sent(tab.not_sent, time_zone()), icon=":material/error:")
         with st.container(horizontal=True):
-            st.button("Send again", icon=":material/refresh:")  # as each run of the page does
-            st.button("Discard", on_click=tab.outbox.clear)
+            st.button(say("Send again"), icon=":material/refresh:")  # as each run of the page does
+            st.button(say("Discard"), on_click=tab.outbox.clear)

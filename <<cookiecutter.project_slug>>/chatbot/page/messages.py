@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from chatbot.answers import Assistant
 from chatbot.context import count_fitting_turns
 from chatbot.conversations import Conversation, Turn
+from chatbot.languages import say
 from chatbot.markdown import as_text
 from chatbot.page import parts, wording
 from chatbot.page.scripts import SCROLL_HERE
@@ -67,7 +68,7 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
     hidden = _count_hidden(tab)
     if hidden > 0:
         st.button(
-            f"Show earlier messages ({2 * hidden})",
+            say("Show earlier messages ({messages})", messages=2 * hidden),
             type="tertiary",
             on_click=tab.show_earlier_turns,
         )
@@ -82,7 +83,7 @@ def draw_turns(tab: Tab, assistant: Assistant, draw_actions: Callable[[Turn], No
             with answer:
                 growing = parts.GrowingParts(turn)
             if in_progress:
-                growing.say(wording.WAITING)
+                growing.say(wording.waiting())
             in_progress.append((turn, growing, answer, actions))
         else:
             with answer:
@@ -115,7 +116,7 @@ def _draw_answer_in_progress(
     tab.watched.add(turn_id)
     stop, notice = st.empty(), st.empty()
     stop.button(
-        "Stop",
+        say("Stop"),
         key=f"stop-{turn_id}",
         icon=":material/stop_circle:",
         on_click=run_next,
@@ -150,7 +151,7 @@ def _draw_end(tab: Tab, assistant: Assistant, turn: Turn) -> None:
     elif turn.state == "failed":
         st.error(sentence, icon=":material/error:")
         cause = str(turn.facts.get("error", turn.code))
-        st.caption(f"For whoever runs the chatbot: {as_text(cause)}")
+        st.caption(say("For whoever runs the chatbot: {cause}", cause=as_text(cause)))
     elif sentence:
         st.info(sentence, icon=":material/info:")
 
@@ -165,7 +166,7 @@ def draw_notes(conversation: Conversation, assistant: Assistant, model_key: str)
     """Say what is not shown of the conversation, and what its model no longer sees."""
     newer, damaged, forgotten = st.empty(), st.empty(), st.empty()
     if conversation.newer:
-        newer.warning(wording.NEWER_LINES)
+        newer.warning(wording.newer_lines())
     if conversation.damaged:
         damaged.warning(wording.damaged(conversation.damaged))
     model = assistant.model(model_key)

@@ -8,4 +8,16 @@ SCROLL_HERE = """document.querySelector("[data-testid=stHtml] [id^=turns-]").scr
 
 LEAVE = """dispatchEvent(new Event("chatbot_leave"));"""  # web/scripts/sign_in.js does so
 
-SCRIPTS = (SCROLL_HERE, LEAVE)
+SPEAK = """{
+  const { lang, dir, dataset: { chosen } } = document.getElementById("chatbot-language");
+  Object.assign(document.documentElement, { lang, dir });
+  const kept = `max-age=${chosen ? 34560000 : 0}; path=/; samesite=lax`; // seconds
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  try {
+    document.cookie = `chatbot_language=${chosen}; ${kept}${secure}`; // languages.COOKIE
+  } catch {
+    // The browser lets the page keep nothing.
+  }
+}"""
+
+SCRIPTS = (SCROLL_HERE, LEAVE, SPEAK)

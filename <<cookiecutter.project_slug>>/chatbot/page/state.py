@@ -43,6 +43,9 @@ class Tab:
     drawn: which conversation the page has drawn, and which turn first; and in which of the places.
     confirming: the conversation about to be deleted by its id, EVERYTHING, or "".
     model_read: whether the select box shows the person's choice, instead of a default.
+    language: the code of the language that the person chose, "" for the browser's; None if nothing
+        is known of a choice.
+    language_read: whether that is what the person chose last, on whatever device.
     kept: the choices that are known to be on the disk, by name.
     remembered: who is known to be named in the session's usage.
     everyones_usage: what this tab has read of it; None if it has not.
@@ -74,6 +77,8 @@ class Tab:
     drawn: tuple[str, str, int] = ("", "", 0)
     confirming: str = ""
     model_read: bool = False
+    language: str | None = None
+    language_read: bool = False
     kept: dict[str, Any] = field(default_factory=dict)
     remembered: Person | None = None
     everyones_usage: list[Row] | None = None

@@ -13,7 +13,20 @@ from chatbot.page.waiting import run_interruptibly
 from chatbot.storage import StorageError
 
 _LANGUAGE = "language"  # the key of the select box, and of the value in the session
-_STYLE = ".stElementContainer:has(#chatbot-language) { position: absolute; }"  # takes no room
+# What tells the browser takes no room. Where the script runs from right to left, so does
+# the layout, but for code and formulas; a sidebar that is closed would stand in the middle, and its
+# handle would pull the wrong way.
+_STYLE = """
+.stElementContainer:has(#chatbot-language) { position: absolute; }
+[dir="rtl"] [data-testid="stSidebar"] { transform: none; overflow: clip; }
+[dir="rtl"] [data-testid="stSidebar"] > div:not([data-testid]) { display: none; }
+[dir="rtl"] :is([data-testid="stSidebarCollapseButton"], [data-testid="stExpandSidebarButton"]) {
+  transform: scaleX(-1);
+}
+[dir="rtl"] :is(pre, code, .katex) { direction: ltr; unicode-bidi: isolate; text-align: left; }
+[dir="rtl"] .stMarkdown li { margin-inline: 18.4px 0; padding-inline: 4.8px 0; }
+[dir="rtl"] .stButton p { unicode-bidi: plaintext; }
+"""
 
 
 def begin_run() -> None:
@@ -26,20 +39,23 @@ def read_choice(tab: Tab) -> None:
 
     Begins the run anew if that is not the one in which the page is drawn so far.
     """
-    if not tab.chats or tab.language_read:
+    if tab.language_read:
         return
     with suppress(StorageError):  # it is tried again in the next run
         chosen = run_interruptibly(tab.session.get, _LANGUAGE)
         tab.language_read = True
         if chosen == "" or chosen in languages.languages():
             tab.language = tab.kept[_LANGUAGE] = st.session_state[_LANGUAGE] = chosen
+        elif not tab.person:  # in a browser where people sign in, another one may have chosen
+            tab.language = _chosen(tab) or None
     if _find() != languages.current().code:
         st.rerun()
 
 
 def keep_choice(tab: Tab) -> None:
     """Keep the chosen language with the chats; nothing is kept for who has none."""
-    if tab.chats and tab.language is not None and tab.kept.get(_LANGUAGE) != tab.language:
+    is_known = tab.language_read and tab.language is not None
+    if tab.chats and is_known and tab.kept.get(_LANGUAGE) != tab.language:
         with suppress(StorageError):  # it is tried again in the next run
             run_interruptibly(tab.session.set, _LANGUAGE, tab.language)
             tab.kept[_LANGUAGE] = tab.language

@@ -25,6 +25,7 @@ from chatbot.web.files import Files
 from chatbot.web.gate import Gate
 from chatbot.web.headers import SecurityHeaders
 from chatbot.web.index import Index, inline_scripts
+from chatbot.web.language import ReadersLanguage
 from chatbot.web.shutdown import BalancerHealth, Shutdown
 from chatbot.web.static_files import StaticFiles
 from chatbot.web.uploads import Uploads
@@ -42,7 +43,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     try:
         shared = service.start()
     except SettingsError as error:  # the page says so, too
-        log.error("The chatbot can't start. %s", wording.error(error))
+        log.error("%s", wording.cannot_start(error))
         yield
     else:
         async with shutdown.on_sigterm(shared.settings.drain_seconds, shared.assistant.close):
@@ -59,7 +60,7 @@ def load_settings_or_defaults() -> Settings:
         return load_settings()
     except SettingsError as error:
         if makes_people_sign_in():
-            sys.exit(f"The chatbot can't start. {wording.error(error)}")
+            sys.exit(wording.cannot_start(error))
         return load_settings({})
 
 
@@ -92,6 +93,7 @@ app = st.App(
         ),
         # Streamlit's own files are no secret, and CloudFront asks for them without cookies.
         Middleware(StaticFiles, folder=STREAMLITS_FILES / "static"),
+        Middleware(ReadersLanguage),
         *gates(settings),
         Middleware(
             UsageCsv,

@@ -8,6 +8,7 @@ from chatbot import service
 from chatbot.answers import Assistant
 from chatbot.conversations import Turn
 from chatbot.export import Words
+from chatbot.languages import say
 from chatbot.page import (
     about,
     account,
@@ -18,6 +19,7 @@ from chatbot.page import (
     composer,
     dialogs,
     frame,
+    language,
     messages,
     notices,
     opening,
@@ -34,18 +36,21 @@ log = logging.getLogger(__name__)
 def draw_page(settings: Settings, assistant: Assistant) -> None:
     """Draw the page. What may wait for the storage comes first, then all that a person sees."""
     tab = current_tab()
+    language.tell_browser(tab)
     answering.make_places(tab, settings.title)
     composer.draw_input(assistant)
     frame.draw_footer(settings)
     opening.begin_run(tab, settings)
     waiting.run_pending_action()
     opening.read_storage(tab)
+    language.read_choice(tab)
     persona = choices.chosen_assistant(tab, assistant)
     model = choices.chosen_model(tab, assistant.models, persona)
     choices.keep_instructions(tab)
     composer.send_outbox(tab, assistant, model, choices.key_of_assistant(tab, persona))
     account.end_if_over(tab)
     choices.keep_choices(tab)
+    language.keep_choice(tab)
     frame.name_tab(tab, settings.title)
 
     with st.sidebar:
@@ -100,7 +105,7 @@ def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
 
 def draw_empty_state(tab: Tab, assistant: Assistant) -> None:
     """Draw what a chat shows before its first message."""
-    st.header("How can I help?", anchor=False)
+    st.header(say("How can I help?"), anchor=False)
     choices.draw_assistants(tab, assistant)
 
 
@@ -139,13 +144,14 @@ def draw_message_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str)
 
 def main() -> None:
     """Draw the page, or say why it can't be drawn; what is drawn already stays."""
+    language.begin_run()
     st.set_page_config(page_title="Chatbot", page_icon="💬")
     try:
         shared = service.start()
         st.set_page_config(page_title=shared.settings.title)
         draw_page(shared.settings, shared.assistant)
     except SettingsError as error:
-        notices.draw(wording.cannot_start(wording.error(error)))
+        notices.draw(wording.cannot_start(error))
     except StorageError as error:
         notices.draw_error(error)
     except Exception:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from chatbot.answers import Assistant
 from chatbot.languages import say
-from chatbot.page import account, answering, choices, usage
+from chatbot.page import account, answering, choices, language, usage
 from chatbot.page.dialogs import DELETE_ALL
 from chatbot.page.state import Tab
 from chatbot.settings import Settings
@@ -25,6 +25,7 @@ def draw(tab: Tab, settings: Settings, assistant: Assistant) -> None:
         if tab.chats:
             _draw_download()
             _draw_delete_all(tab)
+        language.draw_language(tab)
         answering.draw_shortcuts()
         host, session = say("Hostname"), say("Session")
         st.caption(f"{host} `{settings.hostname}`  \n{session} `{tab.session.id[:8]}`")

@@ -8,6 +8,7 @@ import streamlit as st
 
 from chatbot import sign_in
 from chatbot.identity import Person, session_folder
+from chatbot.languages import say
 from chatbot.page import wording
 from chatbot.page.scripts import LEAVE
 from chatbot.page.state import Tab
@@ -50,7 +51,9 @@ def draw_account(tab: Tab) -> None:
     if tab.person:
         with st.container(key="account", gap="xxsmall"):
             st.text(wording.signed_in_as(tab.person.name))
-            st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
+            st.button(
+                say("Sign out"), icon=":material/logout:", type="tertiary", on_click=st.logout
+            )
 
 
 def _leave() -> NoReturn:

@@ -56,7 +56,7 @@ _STYLE = f"""<style>
 def draw_new_chat(tab: Tab) -> None:
     """Draw the button that begins a new chat."""
     st.button(
-        "New chat",
+        say("New chat"),
         key="new-chat",
         icon=":material/add:",
         width="stretch",

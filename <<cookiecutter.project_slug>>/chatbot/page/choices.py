@@ -142,7 +142,7 @@ def _used_model(turn: Turn) -> str:
 def draw_model(models: dict[str, Model]) -> None:
     """Draw the choice of the model, which stands above the chat without its label."""
     st.selectbox(
-        "Model",
+        say("Model"),
         list(models),
         format_func=lambda key: models[key].name,
         key=_MODEL,

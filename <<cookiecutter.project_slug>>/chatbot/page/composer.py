@@ -8,6 +8,7 @@ from chatbot.answers import Assistant
 from chatbot.conversations import new_turn_id
 from chatbot.file_kinds import Upload
 from chatbot.journals import DeletedError
+from chatbot.languages import say
 from chatbot.page import notices, opening, uploads, wording
 from chatbot.page.clock import time_zone
 from chatbot.page.files import draw_names
@@ -37,7 +38,7 @@ def draw_input(assistant: Assistant) -> None:
         st.session_state[_INPUT] = tab.draft
     endings = uploads.endings(assistant.models)
     submitted = st.chat_input(
-        "Ask anything",
+        say("Ask anything"),
         key=_INPUT,
         accept_file="multiple" if endings else False,
         file_type=endings or None,
@@ -145,5 +146,5 @@ def draw_unsent(tab: Tab) -> None:
                 draw_names([*waiting, *((each.name, each.size) for each in unsent.files)])
         notices.draw_error(tab.not_sent, wording.not_sent(tab.not_sent, time_zone()))
         with st.container(horizontal=True):
-            st.button("Send again", icon=":material/refresh:")  # as each run of the page does
-            st.button("Discard", on_click=tab.outbox.clear)
+            st.button(say("Send again"), icon=":material/refresh:")  # as each run of the page does
+            st.button(say("Discard"), on_click=tab.outbox.clear)

@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from chatbot.answers import Assistant, Progress
 from chatbot.context import count_fitting_turns
 from chatbot.conversations import Conversation, Turn
+from chatbot.languages import say
 from chatbot.markdown import as_text
 from chatbot.page import actions, answering, files, notices, parts, wording
 from chatbot.page.state import TURNS_AT_A_TIME, Tab, current_tab
@@ -105,7 +106,7 @@ def draw_turns(
     hidden = _count_hidden(tab)
     if hidden > 0:
         st.button(
-            f"Show earlier messages ({2 * hidden})",
+            say("Show earlier messages ({messages})", messages=2 * hidden),
             key="earlier",  # web/scripts/messages.js keeps in place what is below it
             type="tertiary",
             on_click=tab.show_earlier_turns,
@@ -127,7 +128,7 @@ def draw_turns(
             with answer:
                 growing = parts.GrowingAnswer(turn)
             if in_progress:
-                growing.say(wording.WAITING)
+                growing.say(wording.waiting())
             in_progress.append((turn, growing, answer, row))
         else:
             with answer:
@@ -231,7 +232,7 @@ def draw_notes(
     """
     newer, damaged, forgotten = st.empty(), st.empty(), st.empty()
     if conversation.newer:
-        newer.warning(wording.NEWER_LINES)
+        newer.warning(wording.newer_lines())
     if conversation.damaged:
         damaged.warning(wording.damaged(conversation.damaged))
     model = assistant.model(model_key)

@@ -9,4 +9,16 @@ LEAVE = """dispatchEvent(new Event("chatbot_leave"));"""  # web/scripts/sign_in.
 # The newest one: another may stand there until the page's run ends.
 DOWNLOAD_HERE = """[...document.querySelectorAll("a.download")].at(-1)?.click();"""
 
-SCRIPTS = (LEAVE, DOWNLOAD_HERE)
+SPEAK = """{
+  const { lang, dir, dataset: { chosen } } = document.getElementById("chatbot-language");
+  Object.assign(document.documentElement, { lang, dir });
+  const kept = `max-age=${chosen ? 34560000 : 0}; path=/; samesite=lax`; // seconds
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  try {
+    document.cookie = `chatbot_language=${chosen}; ${kept}${secure}`; // languages.COOKIE
+  } catch {
+    // The browser lets the page keep nothing.
+  }
+}"""
+
+SCRIPTS = (LEAVE, DOWNLOAD_HERE, SPEAK)

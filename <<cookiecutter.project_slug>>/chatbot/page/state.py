@@ -87,6 +87,9 @@ class Tab:
     own_fields: which pair of fields shows them: others, once somebody else has changed them.
     own_unsaved: whether these are not on the disk yet.
     own_too_long: how many characters instructions have that are too long to be saved; 0 if none.
+    language: the code of the language that the person chose, "" for the browser's; None if nothing
+        is known of a choice.
+    language_read: whether that is what the person chose last, on whatever device.
     kept: the choices that are known to be on the disk, by name.
     remembered: who is known to be named in the session's usage.
     everyones_usage: what this tab has read of it; None if it has not.
@@ -147,6 +150,8 @@ class Tab:
     own_fields: int = 0
     own_unsaved: bool = False
     own_too_long: int = 0
+    language: str | None = None
+    language_read: bool = False
     kept: dict[str, Any] = field(default_factory=dict)
     remembered: Person | None = None
     everyones_usage: list[Row] | None = None

@@ -8,6 +8,7 @@ import streamlit as st
 
 from chatbot import usage
 from chatbot.answers import Assistant
+from chatbot.languages import say, say_count
 from chatbot.markdown import as_text
 from chatbot.page import wording
 from chatbot.page.state import Tab
@@ -24,7 +25,7 @@ def draw_usage(tab: Tab, assistant: Assistant) -> None:
     """Draw what the person has used, where it is limited or the person has signed in."""
     if not (tab.person or assistant.daily_tokens):
         return
-    with st.expander("My usage"):
+    with st.expander(say("My usage")):
         try:
             run_interruptibly(tab.session.usage.refresh)
         except StorageError as error:
@@ -35,7 +36,7 @@ def draw_usage(tab: Tab, assistant: Assistant) -> None:
         since = usage.days_ago(DAYS - 1)
         totals = sorted(used.totals.copy().items(), reverse=True)
         _draw_table(
-            ("Day", "Model", "Tokens"),
+            (say("Day"), say("Model"), say("Tokens")),
             (
                 (
                     (
@@ -55,10 +56,10 @@ def draw_everyones_usage(tab: Tab, sessions_dir: Path, admin_groups: frozenset[s
     """Draw what everybody has used, for a person in one of these groups; nothing for others."""
     if not usage.is_administrator(tab.person, admin_groups):
         return
-    with st.expander("Everybody's usage"):
-        st.link_button("Download as CSV", "/usage.csv", icon=":material/download:")
+    with st.expander(say("Everybody's usage")):
+        st.link_button(say("Download as CSV"), "/usage.csv", icon=":material/download:")
         st.button(
-            f"Show the last {DAYS} days",
+            say_count("Show the last day", "Show the last {count} days", DAYS),
             icon=":material/refresh:",
             on_click=run_next,
             args=(_read_everyones_usage, tab, sessions_dir),
@@ -70,7 +71,7 @@ def draw_everyones_usage(tab: Tab, sessions_dir: Path, admin_groups: frozenset[s
             totals[row.day, row.session, row.owner] += row.total
         shown = list(totals.items())[:ROWS]
         _draw_table(
-            ("Day", "Person", "Tokens"),
+            (say("Day"), say("Person"), say("Tokens")),
             (
                 (
                     (
@@ -101,7 +102,7 @@ def _draw_table(names: tuple[str, ...], rows: Iterable[tuple[tuple[str, ...], To
     if not rows:
         return
     has_cost = any(total.cost for _, total in rows)
-    lines = [(*names, "US dollars") if has_cost else names]
+    lines = [(*names, say("US dollars")) if has_cost else names]
     lines.append(("---",) * len(lines[0]))
     for cells, total in rows:
         cost = (f"{total.cost:.2f}" if total.cost else "?",) if has_cost else ()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Thread
 from typing import ParamSpec, TypeVar, cast
@@ -23,11 +24,12 @@ def run_interruptibly(action: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     Meanwhile the page says so, and Streamlit can end this run, so that a message that a person
     sends while the storage does not answer is not lost. The action runs to its end in any case.
     """
+    context = copy_context()  # the language of who reads what the action writes
     results: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
 
     def act() -> None:
         try:
-            results.put((action(*args, **kwargs), None))
+            results.put((context.run(action, *args, **kwargs), None))
         except Exception as error:
             results.put((None, error))
 
@@ -38,7 +40,7 @@ def run_interruptibly(action: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     while thread.is_alive():
         thread.join(0.1)
         if time.monotonic() - begun > SLOW_AFTER:
-            notice.info(wording.SLOW_STORAGE)
+            notice.info(wording.slow_storage())
         elif thread.is_alive():
             notice.empty()  # does nothing, but lets Streamlit end this run
     result, error = results.get_nowait()

@@ -8,63 +8,100 @@ from chatbot.archives import ArchiveError
 from chatbot.conversations import Turn
 from chatbot.errors import ChatbotError, Facts
 from chatbot.file_kinds import FileError
-from chatbot.languages import say, say_count
+from chatbot.languages import mark, number, say, say_count, say_marked
 from chatbot.models import ModelError
 from chatbot.settings import SettingsError
 from chatbot.usage import LimitError
 
 _STORAGE = {
-    "full": "there is no room left in the folder for conversations",
-    "read_only": "the folder for conversations can only be read",
-    "forbidden": "the folder for conversations may not be used by this program",
-    "missing": "the folder for conversations, or a file in it, is missing",
-    "not_a_folder": "the folder for conversations is not a folder",
-    "timeout": "the storage of conversations did not answer in time",
-    "replaced": "the storage of conversations was replaced by another one",
-    "fault": "the storage of conversations has a fault",
-    "other": "the storage of conversations failed",
-}
-_STORAGE = {
-    code: f"The chatbot's storage has a problem: {what} ({{errno}})."
-    for code, what in _STORAGE.items()
-} | {
-    "deleted": "This conversation was deleted.",
-    "attachment_too_large": "A file may have up to {megabytes} MB.",
-    "attachment_missing": "There is no such file.",
-    "attachment_damaged": "The file is damaged.",
+    "full": mark(
+        "The chatbot's storage has a problem: there is no room left in the folder for "
+        "conversations ({errno})."
+    ),
+    "read_only": mark(
+        "The chatbot's storage has a problem: the folder for conversations can only be read "
+        "({errno})."
+    ),
+    "forbidden": mark(
+        "The chatbot's storage has a problem: the folder for conversations may not be used by "
+        "this program ({errno})."
+    ),
+    "missing": mark(
+        "The chatbot's storage has a problem: the folder for conversations, or a file in it, "
+        "is missing ({errno})."
+    ),
+    "not_a_folder": mark(
+        "The chatbot's storage has a problem: the folder for conversations is not a folder "
+        "({errno})."
+    ),
+    "timeout": mark(
+        "The chatbot's storage has a problem: the storage of conversations did not answer in "
+        "time ({errno})."
+    ),
+    "replaced": mark(
+        "The chatbot's storage has a problem: the storage of conversations was replaced by "
+        "another one ({errno})."
+    ),
+    "fault": mark(
+        "The chatbot's storage has a problem: the storage of conversations has a fault ({errno})."
+    ),
+    "other": mark(
+        "The chatbot's storage has a problem: the storage of conversations failed ({errno})."
+    ),
+    "deleted": mark("This conversation was deleted."),
+    "attachment_too_large": mark("A file may have up to {megabytes} MB."),
+    "attachment_missing": mark("There is no such file."),
+    "attachment_damaged": mark("The file is damaged."),
 }
 
 _MODEL = {
-    "throttled": "The model has too many requests at the moment. Wait a minute and try again.",
-    "daily_quota": "The chatbot has used up its tokens of this model for today. Choose another "
-    "one, or try again tomorrow.",
-    "unavailable": "The model is not available at the moment. Try again in a minute.",
-    "broke_off": "The model broke off in the middle of the answer. Try again.",
-    "timeout": "The model did not answer in time. Try again.",
-    "denied": "The chatbot may not use this model. Choose another one, or tell whoever runs the "
-    "chatbot.",
-    "no_such_model": "This model does not exist, or not in this region. Choose another one, or "
-    "tell whoever runs the chatbot.",
-    "no_access": "The chatbot's AWS account has no access to this model. Choose another one, or "
-    "tell whoever runs the chatbot.",
-    "form_missing": "This model's provider asks for a form with use case details, which the "
-    "chatbot's AWS account has not submitted. Choose another model, or tell whoever runs the "
-    "chatbot.",
-    "needs_profile": "This model can be used only through an inference profile. Choose another "
-    "one, or tell whoever runs the chatbot.",
-    "retired": "This model is no longer offered. Choose another one, or tell whoever runs the "
-    "chatbot.",
-    "credentials": "The chatbot has no valid AWS credentials at the moment. Tell whoever runs the "
-    "chatbot.",
-    "no_region": "The chatbot has no valid AWS region. Tell whoever runs the chatbot.",
-    "network": "The chatbot can't reach Amazon Bedrock over the network. Try again in a minute.",
-    "too_long": "The conversation is too long for this model. Start a new chat or choose another "
-    "model.",
-    "refused": "The model refused the request. Choose another model, or start a new chat.",
-    "interrupted": "The answer was interrupted several times. Try again.",
-    "files": "The files of this chat can't be read at the moment. Try again in a minute.",
-    "bug": "The chatbot has a fault. Try again.",
-    "other": "The model could not answer because of an unexpected fault. Try again.",
+    "throttled": mark(
+        "The model has too many requests at the moment. Wait a minute and try again."
+    ),
+    "daily_quota": mark(
+        "The chatbot has used up its tokens of this model for today. Choose another one, or "
+        "try again tomorrow."
+    ),
+    "unavailable": mark("The model is not available at the moment. Try again in a minute."),
+    "broke_off": mark("The model broke off in the middle of the answer. Try again."),
+    "timeout": mark("The model did not answer in time. Try again."),
+    "denied": mark(
+        "The chatbot may not use this model. Choose another one, or tell whoever runs the chatbot."
+    ),
+    "no_such_model": mark(
+        "This model does not exist, or not in this region. Choose another one, or tell whoever "
+        "runs the chatbot."
+    ),
+    "no_access": mark(
+        "The chatbot's AWS account has no access to this model. Choose another one, or tell "
+        "whoever runs the chatbot."
+    ),
+    "form_missing": mark(
+        "This model's provider asks for a form with use case details, which the chatbot's AWS "
+        "account has not submitted. Choose another model, or tell whoever runs the chatbot."
+    ),
+    "needs_profile": mark(
+        "This model can be used only through an inference profile. Choose another one, or tell "
+        "whoever runs the chatbot."
+    ),
+    "retired": mark(
+        "This model is no longer offered. Choose another one, or tell whoever runs the chatbot."
+    ),
+    "credentials": mark(
+        "The chatbot has no valid AWS credentials at the moment. Tell whoever runs the chatbot."
+    ),
+    "no_region": mark("The chatbot has no valid AWS region. Tell whoever runs the chatbot."),
+    "network": mark(
+        "The chatbot can't reach Amazon Bedrock over the network. Try again in a minute."
+    ),
+    "too_long": mark(
+        "The conversation is too long for this model. Start a new chat or choose another model."
+    ),
+    "refused": mark("The model refused the request. Choose another model, or start a new chat."),
+    "interrupted": mark("The answer was interrupted several times. Try again."),
+    "files": mark("The files of this chat can't be read at the moment. Try again in a minute."),
+    "bug": mark("The chatbot has a fault. Try again."),
+    "other": mark("The model could not answer because of an unexpected fault. Try again."),
 }
 
 # By the model's stop reason; "" where the answer needs no comment.
@@ -72,54 +109,85 @@ _COMPLETE = {
     "": "",
     "end_turn": "",
     "stop_sequence": "",
-    "empty": "The model gave an empty answer. Put the question differently.",
-    "max_tokens": "The answer reached the model's limit of length. Ask it to continue.",
-    "model_context_window_exceeded": "The conversation has filled the model's memory. Start a new "
-    "chat to go on.",
-    "guardrail_intervened": "A guardrail of your organization withheld all or part of the answer. "
-    "From now on, the model no longer sees this message and its answer.",
-    "content_filtered": "The model's content filter withheld all or part of the answer. From now "
-    "on, the model no longer sees this message and its answer.",
-    "refusal": "The model declined to answer. From now on, it no longer sees this message and its "
-    "answer.",
-    "other": "The model ended the answer in an unexpected way.",
+    "empty": mark("The model gave an empty answer. Put the question differently."),
+    "max_tokens": mark("The answer reached the model's limit of length. Ask it to continue."),
+    "model_context_window_exceeded": mark(
+        "The conversation has filled the model's memory. Start a new chat to go on."
+    ),
+    "guardrail_intervened": mark(
+        "A guardrail of your organization withheld all or part of the answer. From now on, the "
+        "model no longer sees this message and its answer."
+    ),
+    "content_filtered": mark(
+        "The model's content filter withheld all or part of the answer. From now on, the model "
+        "no longer sees this message and its answer."
+    ),
+    "refusal": mark(
+        "The model declined to answer. From now on, it no longer sees this message and its answer."
+    ),
+    "other": mark("The model ended the answer in an unexpected way."),
 }
 
 _SETTINGS = {
-    "backend": "CHATBOT_BACKEND is {value!r}; it must be {choices}.",
-    "retention_days": "CHATBOT_RETENTION_DAYS is {value!r}; it must be a whole number of days, "
-    "such as {example}, or 0 to keep conversations for ever.",
-    "frame_ancestors": "CHATBOT_FRAME_ANCESTORS has {value!r}; it must have sites such as "
-    "{example}, with spaces between them.",
-    "drain_seconds": "CHATBOT_DRAIN_SECONDS is {value!r}; it must be a whole number of seconds, "
-    "such as {example}, or 0 to end at once.",
-    "sign_in": "To have people sign in, set {missing} as well.",
-    "address": "CHATBOT_ADDRESS is {value!r}; it must be where browsers find the chatbot, such as "
-    "{example}, without a path.",
-    "metadata_url": "CHATBOT_SIGN_IN_METADATA_URL is {value!r}; it must be the provider's address "
-    "that ends with /.well-known/openid-configuration.",
-    "sign_in_hours": "CHATBOT_SIGN_IN_HOURS is {value!r}; it must be a whole number of hours from "
-    "1 to 999, such as {example}.",
-    "sign_in_too_long": "CHATBOT_SIGN_IN_HOURS is {value!r}, which is more than the {days} days of "
-    "CHATBOT_RETENTION_DAYS; it must not be.",
-    "daily_tokens": "CHATBOT_DAILY_TOKENS is {value!r}; it must be a whole number of tokens, such "
-    "as {example}, or 0 for no limit.",
-    "guardrail_id": "CHATBOT_GUARDRAIL_ID is {value!r}; it must be the id of a guardrail, such as "
-    "{example}, or its ARN.",
-    "guardrail_version": "CHATBOT_GUARDRAIL_VERSION is {value!r}; it must be a number, or DRAFT.",
-    "models_unreadable": "{file} can't be read: {reason}.",
-    "models_no_table": "{file}: {name!r} is outside of a table.",
-    "models_wrong_type": "{file}: {name!r} in [{table}] has the wrong type.",
-    "models_wrong_fields": "{file}: [{table}] needs name, id and context_window, and may have "
-    "inference, additional, fallback, files, guardrail, prompt_cache and prices.",
-    "models_files": "{file}: files in [{table}] can't be used: kinds must be a list of png, jpeg, "
-    "gif, webp, pdf, csv, doc, docx, xls, xlsx, html, txt and md; count and images whole numbers; "
-    "megabytes, image_megabytes and total_megabytes numbers.",
-    "models_no_fallback": "{file}: {name!r}, the fallback of [{table}], is no other table.",
-    "models_none": "{file} offers no model; it needs at least one table.",
-    "other": "A setting can't be used.",
+    "backend": mark("CHATBOT_BACKEND is {value!r}; it must be {choices}."),
+    "retention_days": mark(
+        "CHATBOT_RETENTION_DAYS is {value!r}; it must be a whole number of days, such as "
+        "{example}, or 0 to keep conversations for ever."
+    ),
+    "frame_ancestors": mark(
+        "CHATBOT_FRAME_ANCESTORS has {value!r}; it must have sites such as {example}, with "
+        "spaces between them."
+    ),
+    "drain_seconds": mark(
+        "CHATBOT_DRAIN_SECONDS is {value!r}; it must be a whole number of seconds, such as "
+        "{example}, or 0 to end at once."
+    ),
+    "sign_in": mark("To have people sign in, set {missing} as well."),
+    "address": mark(
+        "CHATBOT_ADDRESS is {value!r}; it must be where browsers find the chatbot, such as "
+        "{example}, without a path."
+    ),
+    "metadata_url": mark(
+        "CHATBOT_SIGN_IN_METADATA_URL is {value!r}; it must be the provider's address that "
+        "ends with /.well-known/openid-configuration."
+    ),
+    "sign_in_hours": mark(
+        "CHATBOT_SIGN_IN_HOURS is {value!r}; it must be a whole number of hours from 1 to 999, "
+        "such as {example}."
+    ),
+    "sign_in_too_long": mark(
+        "CHATBOT_SIGN_IN_HOURS is {value!r}, which is more than the {days} days of "
+        "CHATBOT_RETENTION_DAYS; it must not be."
+    ),
+    "daily_tokens": mark(
+        "CHATBOT_DAILY_TOKENS is {value!r}; it must be a whole number of tokens, such as "
+        "{example}, or 0 for no limit."
+    ),
+    "guardrail_id": mark(
+        "CHATBOT_GUARDRAIL_ID is {value!r}; it must be the id of a guardrail, such as "
+        "{example}, or its ARN."
+    ),
+    "guardrail_version": mark(
+        "CHATBOT_GUARDRAIL_VERSION is {value!r}; it must be a number, or DRAFT."
+    ),
+    "models_unreadable": mark("{file} can't be read: {reason}."),
+    "models_no_table": mark("{file}: {name!r} is outside of a table."),
+    "models_wrong_type": mark("{file}: {name!r} in [{table}] has the wrong type."),
+    "models_wrong_fields": mark(
+        "{file}: [{table}] needs name, id and context_window, and may have inference, "
+        "additional, fallback, files, guardrail, prompt_cache and prices."
+    ),
+    "models_files": mark(
+        "{file}: files in [{table}] can't be used: kinds must be a list of png, jpeg, gif, webp, "
+        "pdf, csv, doc, docx, xls, xlsx, html, txt and md; count and images whole numbers; "
+        "megabytes, image_megabytes and total_megabytes numbers."
+    ),
+    "models_no_fallback": mark("{file}: {name!r}, the fallback of [{table}], is no other table."),
+    "models_none": mark("{file} offers no model; it needs at least one table."),
+    "other": mark("A setting can't be used."),
 }
 
+# Only the command line says these, in English.
 _ARCHIVES = {
     "damaged": "The archive is no export of this chatbot, or it is damaged.",
     "foreign": "The archive is no export of this chatbot: {name!r} is in it.",
@@ -130,27 +198,58 @@ _ARCHIVES = {
 }
 
 _LIMITS = {
-    "daily_tokens": "You have used today's {limit:,} tokens. You can ask again at {time}.",
-    "other": "You can't ask anything at the moment.",
+    "daily_tokens": mark("You have used today's {limit} tokens. You can ask again at {time}."),
+    "other": mark("You can't ask anything at the moment."),
 }
 
-SLOW_STORAGE = "The storage of conversations is slow at the moment. Nothing is lost."
-NEWER_LINES = "A newer version of the chatbot wrote a part of this; it is not shown here."
-NOTHING_KEPT = (
-    "Your browser keeps no data of this page. When you reload or close it, you can't come back to "
-    "these chats."
-)
-SIGN_IN = "Please sign in."
-PROVIDER_SILENT = "The sign-in service does not answer at the moment. Wait a minute and try again."
-ADMINISTRATORS_ONLY = "Only administrators may see what everybody has used."
-NOBODY = "Nothing is kept of that person."
+NOBODY = "Nothing is kept of that person."  # as the command line says, in English
 FAULT = "The page has a fault."  # for the log
-WAITING = "Begins when the answer above has ended."
+
+
+def slow_storage() -> str:
+    """Return the sentence about storage that the page waits for."""
+    return say("The storage of conversations is slow at the moment. Nothing is lost.")
+
+
+def newer_lines() -> str:
+    """Return the sentence about what a later version has written."""
+    return say("A newer version of the chatbot wrote a part of this; it is not shown here.")
+
+
+def nothing_kept() -> str:
+    """Return the sentence for a browser that keeps no data."""
+    return say(
+        "Your browser keeps no data of this page. When you reload or close it, you can't come "
+        "back to these chats."
+    )
+
+
+def please_sign_in() -> str:
+    """Return the sentence for who has to sign in."""
+    return say("Please sign in.")
+
+
+def provider_silent() -> str:
+    """Return the sentence about a sign-in service that does not answer."""
+    return say("The sign-in service does not answer at the moment. Wait a minute and try again.")
+
+
+def administrators_only() -> str:
+    """Return the sentence for who asks for what only administrators may see."""
+    return say("Only administrators may see what everybody has used.")
+
+
+def waiting() -> str:
+    """Return the sentence about an answer that waits for another one."""
+    return say("Begins when the answer above has ended.")
 
 
 def may_not_enter(name: str) -> str:
     """Return the sentence for who signed in but is in no group that may use the chatbot."""
-    return f"{name} may not use this chatbot. Ask whoever runs it, or sign in as somebody else."
+    return say(
+        "{name} may not use this chatbot. Ask whoever runs it, or sign in as somebody else.",
+        name=name,
+    )
 
 
 def not_signed_in(error: str, *, has_cookies: bool) -> str:
@@ -161,23 +260,23 @@ def not_signed_in(error: str, *, has_cookies: bool) -> str:
     has_cookies: whether the browser has kept the cookie of the attempt.
     """
     if re.fullmatch("[a-z_]{1,40}", error):
-        return f"You were not signed in. The sign-in service says: {error}."
+        return say("You were not signed in. The sign-in service says: {error}.", error=error)
     if not has_cookies:
-        return (
+        return say(
             "You were not signed in. It took too long, or your browser keeps no cookies of this "
             "site, which it must."
         )
-    return "You were not signed in."
+    return say("You were not signed in.")
 
 
 def signed_in_as(name: str) -> str:
     """Return the line that says who signed in."""
-    return f"Signed in as {name}"
+    return say("Signed in as {name}", name=name)
 
 
 def tokens(used: int, cached: int) -> str:
     """Return how many tokens were used, and how many of these came from the model's cache."""
-    return f"{used:,} ({cached:,} cached)" if cached else f"{used:,}"
+    return say("{used} ({cached} cached)", used=used, cached=cached) if cached else number(used)
 
 
 def error(error: ChatbotError, zone: tzinfo = UTC) -> str:
@@ -185,13 +284,14 @@ def error(error: ChatbotError, zone: tzinfo = UTC) -> str:
     if isinstance(error, LimitError):
         time = _time(error.facts["until"], zone)
         return _fill(_LIMITS, error.code, error.facts | {"time": time})
-    if isinstance(error, SettingsError) and error.code.startswith("assistants_"):
-        return assistants_file(error)
     if isinstance(error, FileError):
         return _file(error.code, error.facts)
-    if isinstance(error, SettingsError):
-        sentences = _SETTINGS
-    elif isinstance(error, ModelError):
+    if isinstance(error, SettingsError):  # whose numbers are written as a setting has them
+        facts: Facts = {name: str(value) for name, value in error.facts.items()}
+        if error.code.startswith("assistants_"):
+            return assistants_file(error.code, facts)
+        return _fill(_SETTINGS, error.code, facts)
+    if isinstance(error, ModelError):
         sentences = _MODEL
     elif isinstance(error, ArchiveError):
         sentences = _ARCHIVES
@@ -208,9 +308,10 @@ def end(turn: Turn) -> str:
         return _fill(_MODEL, turn.code, turn.facts)
     sentence = _fill(_COMPLETE, turn.code, turn.facts) if turn.state == "complete" else ""
     if not sentence and "messages" in turn.facts:
-        sentence = (
-            "The conversation is too long for this model, which saw only the newest "
-            f"{turn.facts['messages']} messages of it."
+        sentence = say(
+            "The conversation is too long for this model, which saw only the newest {messages} "
+            "messages of it.",
+            messages=turn.facts["messages"],
         )
     unseen = turn.facts.get("files")
     if turn.state == "complete" and isinstance(unseen, int):
@@ -220,7 +321,7 @@ def end(turn: Turn) -> str:
 
 def stands_in(model: str, first: str) -> str:
     """Return the sentence about an answer that is from another model than the one asked first."""
-    return f"{model} answered, as {first} was too busy."
+    return say("{model} answered, as {first} was too busy.", model=model, first=first)
 
 
 def stopped(turn: Turn, *, by_this_tab: bool, was_shown: bool) -> str:
@@ -230,12 +331,17 @@ def stopped(turn: Turn, *, by_this_tab: bool, was_shown: bool) -> str:
     was_shown: whether this tab showed the answer in progress.
     """
     if turn.code != "superseded":
-        return "Stopped."
+        return say("Stopped.")
     if by_this_tab:
-        return "Stopped. You sent another message before it ended."
+        return say("Stopped. You sent another message before it ended.")
     if was_shown:
-        return "Stopped. The next message came from another tab or device before it ended."
-    return "Stopped. The next message was sent before it ended."
+        return say("Stopped. The next message came from another tab or device before it ended.")
+    return say("Stopped. The next message was sent before it ended.")
+
+
+def cannot_start(settings_error: ChatbotError) -> str:
+    """Return the sentence about settings that keep the chatbot from starting."""
+    return say("The chatbot can't start. {cause}", cause=error(settings_error))
 
 
 def told(state: str) -> str:
@@ -256,56 +362,68 @@ def skip_to_input() -> str:
 
 def unsaved(storage_error: ChatbotError) -> str:
     """Return the sentence about an answer in progress that can't be saved."""
-    return f"{error(storage_error)} The answer goes on as soon as it can be saved."
+    return say("{cause} The answer goes on as soon as it can be saved.", cause=error(storage_error))
 
 
 def not_sent(cause: ChatbotError, zone: tzinfo = UTC) -> str:
     """Return the sentence about a message that was not saved, with times as in this time zone."""
-    return f"Your message was not sent. {error(cause, zone)}"
+    return say("Your message was not sent. {cause}", cause=error(cause, zone))
 
 
 def used_today(tokens: int, limit: int) -> str:
     """Return the sentence about the tokens of this day, whose limit is 0 if there is none."""
-    return f"Today (UTC): {tokens:,}{f' of {limit:,}' if limit else ''} tokens."
+    if limit:
+        return say("Today (UTC): {tokens} of {limit} tokens.", tokens=tokens, limit=limit)
+    return say("Today (UTC): {tokens} tokens.", tokens=tokens)
 
 
 def more_rows(rows: int) -> str:
     """Return the sentence about rows of a table that are not shown."""
-    return f"The download has {rows:,} more."
+    return say_count("The download has {count} more.", "The download has {count} more.", rows)
 
 
 def too_long(characters: int, limit: int) -> str:
     """Return the sentence about a message that is longer than the limit."""
-    return (
-        f"Your message was not sent: it has {characters:,} characters, and a message may have up "
-        f"to {limit:,}. Shorten it below, or send it in parts."
+    return say(
+        "Your message was not sent: it has {characters} characters, and a message may have up to "
+        "{limit}. Shorten it below, or send it in parts.",
+        characters=characters,
+        limit=limit,
     )
 
 
 def unwritten(cause: str | None) -> str:
-    """Return the sentence about an output that takes no more."""
+    """Return what the command line says about an output that takes no more, in English."""
     return f"The output can't be written: {cause or 'unknown'}."
 
 
 def unread(cause: str | None) -> str:
-    """Return the sentence about a file that can't be read."""
+    """Return what the command line says about a file that can't be read, in English."""
     return f"The file can't be read: {cause or 'unknown'}."
 
 
 def damaged(lines: int) -> str:
     """Return the sentence about damaged lines of a conversation's file."""
-    return f"{lines} damaged {'line is' if lines == 1 else 'lines are'} not shown."
+    return say_count(
+        "{count} damaged line is not shown.", "{count} damaged lines are not shown.", lines
+    )
 
 
 def forgotten(model: str, messages: int) -> str:
     """Return the sentence about messages that no longer fit the model's window."""
-    return f"{model} no longer sees the oldest {messages} messages of this conversation."
+    return say_count(
+        "{model} no longer sees the oldest message of this conversation.",
+        "{model} no longer sees the oldest {count} messages of this conversation.",
+        messages,
+        model=model,
+    )
 
 
 def untitled(conversation_id: str) -> str:
     """Return the title of a conversation whose own can't be read: when it was begun."""
     day, time = conversation_id[:8], conversation_id[9:13]
-    return f"Conversation of {day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:]} UTC"
+    begun = f"{day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:]} UTC"
+    return say("Conversation of {begun}", begun=begun)
 
 
 def about_answer(model: str, time: str, tokens: int, cost: float | None) -> str:
@@ -385,10 +503,9 @@ def actions_of(title: str) -> str:
 # Assistants
 
 
-def assistants_file(error: SettingsError) -> str:
+def assistants_file(code: str, facts: Facts) -> str:
     """Return the sentence about an assistants.toml that can't be used."""
-    facts = error.facts
-    match error.code:
+    match code:
         case "assistants_unreadable":
             return say("{file} can't be read: {reason}.", **facts)
         case "assistants_team":
@@ -455,8 +572,8 @@ def own_too_long(characters: int, limit: int) -> str:
     """Return the sentence about a person's own instructions that are too long to be kept."""
     return say(
         "Not saved: your instructions have {characters} characters, and may have up to {limit}.",
-        characters=f"{characters:,}",
-        limit=f"{limit:,}",
+        characters=characters,
+        limit=limit,
     )
 
 
@@ -479,9 +596,9 @@ def _fill(sentences: dict[str, str], code: str, facts: Facts) -> str:
     Code and facts may come from a file that somebody else wrote.
     """
     try:
-        return sentences.get(code, sentences["other"]).format_map(facts)
-    except (KeyError, ValueError, IndexError, AttributeError):
-        return sentences["other"].format_map({"errno": "unknown"})
+        return say_marked(sentences.get(code, sentences["other"]), facts)
+    except (LookupError, ValueError, TypeError, AttributeError):
+        return say_marked(sentences["other"], {"errno": say("unknown")})
 
 
 # What the page says about itself, and around a notice.
@@ -540,11 +657,6 @@ def fault() -> str:
     return say(
         "The page has a fault. What you sent and what was answered is kept: load the page anew."
     )
-
-
-def cannot_start(cause: str) -> str:
-    """Return the sentence for settings that can't be used."""
-    return say("The chatbot can't start. {cause}", cause=cause)
 
 
 def what_deletion_takes(chats: int) -> str:

@@ -51,7 +51,7 @@ class Downloads:
         except StorageError as error:
             response = PlainTextResponse(wording.error(error), status_code=503)
         except TimeoutError:
-            response = PlainTextResponse(wording.SLOW_STORAGE, status_code=503)
+            response = PlainTextResponse(wording.slow_storage(), status_code=503)
         response.headers["cache-control"] = "no-store"
         await response(scope, receive, send)
 

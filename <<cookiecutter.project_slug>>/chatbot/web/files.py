@@ -58,7 +58,7 @@ class Files:
         except attachments.AttachmentError:
             return _none()
         except (StorageError, TimeoutError):
-            return PlainTextResponse(wording.SLOW_STORAGE, 503, {"cache-control": "no-store"})
+            return PlainTextResponse(wording.slow_storage(), 503, {"cache-control": "no-store"})
         return _file(content, tag, clean_name(unquote(name.strip("/"))))
 
     def _folder(self, scope: Scope) -> Path | None:

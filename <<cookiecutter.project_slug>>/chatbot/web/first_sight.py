@@ -12,6 +12,7 @@ from pathlib import Path
 from markdown_it.token import Token
 
 from chatbot.conversations import Conversation, Turn, is_conversation_id
+from chatbot.languages import say
 from chatbot.page import wording
 from chatbot.page.state import TURNS_SHOWN
 from chatbot.sessions import Session
@@ -71,7 +72,7 @@ def _turn(turn: Turn) -> str:
     prompt = escape(turn.prompt[-PART:])
     names = escape(", ".join(file.name for file in turn.files))
     files = f"<p>{names}</p>" if names else ""
-    sentence = "Stopped." if turn.state == "stopped" else wording.end(turn)
+    sentence = say("Stopped.") if turn.state == "stopped" else wording.end(turn)
     note = f"<p>{escape(sentence)}</p>" if sentence else ""
     answer = _end_of(turn.answer)
     thought = f"<p>{escape(wording.thought_for(turn.thought_seconds))}</p>" if turn.thought else ""

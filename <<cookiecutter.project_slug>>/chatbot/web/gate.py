@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatbot import sign_in
 from chatbot.identity import session_folder
+from chatbot.languages import current, say
 from chatbot.page import wording
 from chatbot.sessions import Session
 from chatbot.settings import SignIn
@@ -134,17 +135,17 @@ class Gate:
         signed_in = self._signed_in(scope)
         home = _home(scope["query_string"].decode("latin-1")) if is_page(scope) else "/"
         if signed_in is None:
-            return self._page(401, wording.SIGN_IN, home)
+            return self._page(401, wording.please_sign_in(), home)
         if not sign_in.may_enter(signed_in.person, self._settings):
             sentence = wording.may_not_enter(signed_in.person.name)
-            return self._page(403, sentence, home, "Sign out", sign_in.SIGN_OUT)
+            return self._page(403, sentence, home, say("Sign out"), sign_in.SIGN_OUT)
         if scope["type"] == "websocket" and not self._comes_from_the_page(scope):
             return PlainTextResponse(status_code=403)
         ended = await self._has_ended(signed_in)
         if ended:
-            return self._page(401, wording.SIGN_IN, home)
+            return self._page(401, wording.please_sign_in(), home)
         if ended is None and scope.get("method") not in (None, "GET", "HEAD"):
-            return PlainTextResponse(wording.SLOW_STORAGE, 503)  # nothing may be kept unseen
+            return PlainTextResponse(wording.slow_storage(), 503)  # nothing may be kept unseen
         set_person(scope, signed_in.person)
         return None
 
@@ -192,7 +193,7 @@ class Gate:
 
         def complete(headers: MutableHeaders, status: int) -> Response | None:
             if status >= 400:
-                return self._page(502, wording.PROVIDER_SILENT, _home(query), "Try again")
+                return self._page(502, wording.provider_silent(), _home(query), say("Try again"))
             provider = urlsplit(headers["location"])
             told = dict(parse_qsl(provider.query))
             if plain:
@@ -235,7 +236,7 @@ class Gate:
             if error == "invalid_request" and attempt and not attempt.plain:
                 return _to_login(attempt.query, plain=True)
             sentence = wording.not_signed_in(error, has_cookies=bool(attempt))
-            return self._page(403, sentence, home, "Try again")
+            return self._page(403, sentence, home, say("Try again"))
 
         await self._app(scope, receive, self._completing(scope, receive, send, complete))
 
@@ -299,19 +300,22 @@ class Gate:
         return f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax"
 
     def _page(
-        self, status: int, sentence: str, home: str, label: str = "Sign in", link: str = ""
+        self, status: int, sentence: str, home: str, label: str = "", link: str = ""
     ) -> HTMLResponse:
         """Return a page with a sentence and a button.
 
         A button, for a redirect might go round in circles after an error or a sign-out.
 
         home: the page that the person wants to see.
+        label: of the button; "Sign in", if empty.
         link: where the button leads; to the provider, if empty.
         """
+        label = label or say("Sign in")
         link = link or f"{SIGN_IN}{home[1:]}"
-        nobody = "yes" if status == 401 else ""
+        language, nobody = current(), "yes" if status == 401 else ""
         return HTMLResponse(
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f'<!doctype html><html lang="{language.code}" dir="{language.direction}"><head>'
+            '<meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width"><meta name="robots"'
             f' content="noindex"><title>{escape(self._title)}</title>'
             f"<style>{self._style}{_STYLE}</style></head><body><main>"

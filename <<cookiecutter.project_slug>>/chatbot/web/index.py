@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chatbot import sign_in
 from chatbot.identity import COOKIE, is_key, new_key, session_folder
+from chatbot.languages import current
 from chatbot.page import wording
 from chatbot.web import first_sight
 from chatbot.web.patience import StorageThreads
@@ -40,6 +41,7 @@ STYLE = "".join(
 LATE = ("Button.", "ChatInput.", "Html.", "Selectbox.")
 FOUR_HUNDRED_DAYS = 34_560_000  # seconds; the longest life that browsers grant to a cookie
 
+_HTML = '<html lang="en">'  # how Streamlit's page begins
 _IMPORT = re.compile(r"(?:from|import) ?[\"'`]\./([^\"'`]+\.js)[\"'`]")
 # Streamlit's own first script. The page's script starts it, when the first sight is painted.
 _START = re.compile(r'<script type="module" crossorigin src="([^"]+)"></script>')
@@ -111,12 +113,15 @@ class Index:
             cookies.append(f"{COOKIE}={key}; {kept}")
             folder = session_folder(self._sessions, key) if known else None
             told = {"name": COOKIE, "key": key, "known": "yes" if known else "", "cookie": kept}
-        told |= {"start": self._start, "lost": wording.NOTHING_KEPT}
+        told |= {"start": self._start, "lost": wording.nothing_kept()}
         told |= {"unready": wording.files_not_ready(), "again": wording.files_lost()}
         script = _element("script", told, SCRIPT)
         sight = await self._first_sight(folder, request.query_params.get("chat", ""))
+        language = current()
+        html = f'<html lang="{language.code}" dir="{language.direction}">'
+        head = self._before_script.replace(_HTML, html, 1)
         skip = f'<a id="skip" href="#message-box">{escape(wording.skip_to_input())}</a>'
-        parts = (self._before_script, script, self._before_sight, skip, sight, self._after_sight)
+        parts = (head, script, self._before_sight, skip, sight, self._after_sight)
         body = "".join(parts).encode("utf-8", "replace")
         if "gzip" in request.headers.get("accept-encoding", ""):
             headers["content-encoding"] = "gzip"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
 LIMIT = 2.0  # seconds that a request waits for the storage
@@ -26,7 +27,8 @@ class StorageThreads:
         """
         if len(self._stuck) >= THREADS:
             raise TimeoutError
-        waiting = self._pool.submit(action, *args, **kwargs)
+        context = copy_context()  # the language of who asks
+        waiting = self._pool.submit(lambda: context.run(action, *args, **kwargs))
         try:
             return await asyncio.wait_for(asyncio.wrap_future(waiting), LIMIT)
         except TimeoutError:

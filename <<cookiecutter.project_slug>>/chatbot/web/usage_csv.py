@@ -48,7 +48,7 @@ class UsageCsv:
         if method not in ("GET", "HEAD"):
             return PlainTextResponse(status_code=405, headers={"allow": "GET, HEAD"})
         if not is_administrator(person, self._admin_groups):
-            return PlainTextResponse(wording.ADMINISTRATORS_ONLY, status_code=403)
+            return PlainTextResponse(wording.administrators_only(), status_code=403)
         loop = asyncio.get_running_loop()
         try:
             body = await loop.run_in_executor(self._thread, _draw, self._sessions)

@@ -141,7 +141,6 @@ def _draw_answer_in_progress(
     notice.empty()
     growing.draw_whole(progress.turn.answer)
     stop.empty()
-    notices.note_failure(tab, progress.turn)
     _draw_end(tab, assistant, progress.turn)
 
 

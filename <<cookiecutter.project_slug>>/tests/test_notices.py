@@ -140,6 +140,7 @@ def deleted_meanwhile(
 
     def send() -> AppTest:
         page = say(open_page(), "Hello")
+        bedrock.reply("One ", 2, "two.")  # so that the page draws it in progress
         assistant = service.start().assistant
         follow = assistant.follow
 

@@ -189,7 +189,6 @@ def _draw_answer_in_progress(
     notice.empty()
     growing.draw_whole(progress.turn)
     answering.draw_no_stop(tab)
-    notices.note_failure(tab, progress.turn)
     _draw_end(tab, assistant, progress.turn)
 
 

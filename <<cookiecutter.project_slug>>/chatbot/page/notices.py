@@ -72,12 +72,6 @@ def details_of(error: ChatbotError) -> dict[str, str]:
     return wording.details({"error": error.code, **facts, **host})
 
 
-def note_failure(tab: Tab, turn: Turn) -> None:
-    """Note that the answer failed a moment ago, where waiting helps."""
-    if turn.state == "failed" and turn.code in WAITS:
-        tab.failed[turn.id, turn.attempt] = time.monotonic()
-
-
 def as_contact(contact: str) -> str:
     """Return Markdown for whom to ask: an e-mail address or a web address is a link."""
     if _ADDRESS.fullmatch(contact):
@@ -93,9 +87,14 @@ def _seconds_of(error: ChatbotError) -> float:
 
 
 def _seconds_until_retry(tab: Tab, turn: Turn) -> float:
-    """Return how long to wait, if this tab saw the answer fail; else nobody knows when that was."""
-    failed = tab.failed.get((turn.id, turn.attempt))
-    return failed + WAITS.get(turn.code, 0) - time.monotonic() if failed else 0
+    """Return how long to wait, if this tab saw the answer fail; else nobody knows when that was.
+
+    It may have failed before this tab could draw it in progress.
+    """
+    if turn.code not in WAITS or turn.id not in tab.sent | tab.watched:
+        return 0
+    failed = tab.failed.setdefault((turn.id, turn.attempt), time.monotonic())
+    return failed + WAITS[turn.code] - time.monotonic()
 
 
 def _draw_countdown(seconds: float) -> None:

@@ -112,7 +112,8 @@ class Tab:
     not_sent: why the outbox could not be sent in this run.
     refused: the limit that kept an answer from being tried again in this run.
 
-    failed: when this tab saw an answer fail, by its turn's id and attempt, by time.monotonic.
+    failed: when this tab first saw a failed answer, by its turn's id and attempt, by
+        time.monotonic.
     contact, hostname: as in Settings.
 
     Set at the beginning of each run: slow_notice (the place for a sentence about slow storage),

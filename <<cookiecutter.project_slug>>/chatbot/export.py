@@ -170,7 +170,7 @@ def _heading(*parts: str) -> str:
 
 def _files(turn: Turn) -> list[str]:
     """Return the names of the files that came with a prompt."""
-    return [str(name) for name in getattr(turn, "file_names", ())]
+    return [file.name for file in turn.files]
 
 
 def _list_files(turn: Turn) -> str:

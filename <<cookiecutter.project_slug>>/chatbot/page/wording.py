@@ -484,13 +484,14 @@ def found(count: int) -> str:
 
 def month(year: int, number: int) -> str:
     """Return the name of a month, as a group of chats has it."""
+    own = str(year)  # whose digits are not grouped
     names = (
-        *(say("January {year}", year=year), say("February {year}", year=year)),
-        *(say("March {year}", year=year), say("April {year}", year=year)),
-        *(say("May {year}", year=year), say("June {year}", year=year)),
-        *(say("July {year}", year=year), say("August {year}", year=year)),
-        *(say("September {year}", year=year), say("October {year}", year=year)),
-        *(say("November {year}", year=year), say("December {year}", year=year)),
+        *(say("January {year}", year=own), say("February {year}", year=own)),
+        *(say("March {year}", year=own), say("April {year}", year=own)),
+        *(say("May {year}", year=own), say("June {year}", year=own)),
+        *(say("July {year}", year=own), say("August {year}", year=own)),
+        *(say("September {year}", year=own), say("October {year}", year=own)),
+        *(say("November {year}", year=own), say("December {year}", year=own)),
     )
     return names[number - 1]
 

@@ -6,6 +6,7 @@ const keepDrafts = () => {
   const PATIENCE = 3000; // milliseconds after a click that has chosen no other chat
   const owner = session ?? key;
   const kept = attempt(() => JSON.parse(sessionStorage.getItem(NAME)));
+  if (kept?.owner !== owner) attempt(() => sessionStorage.removeItem(NAME)); // somebody else's words
   const drafts = kept?.owner === owner ? kept.drafts : {};
   let open = null; // whose draft is in the input
   let saved = JSON.stringify(drafts);

@@ -192,6 +192,7 @@ FILES = {
     "docs/costs.md",
     "docs/data.md",
     "docs/dependencies.md",
+    "docs/extend.md",
     "docs/harden.md",
     "docs/operate.md",
     "docs/settings.md",

@@ -82,6 +82,55 @@ def test_the_examples_in_its_documents_work(bake: Bake) -> None:
     assert done.returncode == 0, done.stderr
 
 
+EXTEND = """
+import sys
+from chatbot.models import Cancellation, Finish, ModelError, Text, load_models
+from tests_of_examples import *
+
+def said(backend, question):
+    [model, *_] = load_models().values()
+    messages = [{"role": "user", "content": [{"text": question}]}]
+    events = list(backend.stream(model, messages, "Be kind.", Cancellation()))
+    assert isinstance(events[-1], Finish)
+    return "".join(event.text for event in events if isinstance(event, Text))
+
+class Told:
+    def stream(self, model, messages, system, cancellation):
+        self.system, self.messages = system, messages
+        yield Text("Done." if len(messages) > 1 or not self.asks else "LOOK UP: the canteen")
+        yield Finish("end_turn")
+
+assert said(Shouter(), "hello there") == "HELLO THERE "
+try:
+    said(Shouter(), "!!")
+except ModelError as error:
+    assert error.code == "refused"
+else:
+    raise AssertionError
+inner = Told()
+inner.asks = False
+assert said(WithPassages(inner, lambda question: [f"About {question}"]), "taxis") == "Done."
+assert inner.system.startswith("Be kind.") and "About taxis" in inner.system
+inner.asks = True
+assert said(WithTool(inner, lambda what: f"{what}: noon"), "When?") == "Done."
+assert inner.messages[-1]["content"][0]["text"] == "Found: the canteen: noon"
+"""
+
+
+def test_the_examples_of_extensions_work_and_have_types(bake: Bake) -> None:
+    project = bake()
+    examples = re.findall(r"```python\n(.*?)```", project.read("docs/extend.md"), re.DOTALL)
+    assert len(examples) == 3
+    code = "\n\n".join(examples)
+    (project.path / "tests_of_examples.py").write_text(code, encoding="utf-8")
+    project.dev("test", "--version")  # makes the environment
+    python = str(project.path / ".venv" / "bin" / "python")
+    done = project.run(python, "-c", EXTEND)
+    assert done.returncode == 0, done.stderr
+    done = project.run(python, "-m", "mypy", "tests_of_examples.py")
+    assert done.returncode == 0, done.stdout
+
+
 CHANGE = re.compile(r"At the end of `(\w+)`:\n\n```python\n(.*?)```", re.DOTALL)
 
 VISIT = """

@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from support.browsing import LONG, messages, needs_browser, open_page, prompt_box, say, sidebar
+from support.browsing import (
+    LONG,
+    messages,
+    needs_browser,
+    open_about,
+    open_page,
+    prompt_box,
+    say,
+    sidebar,
+)
 from support.rendering import Bake
 from support.serving import free_port, serve
 
@@ -43,6 +52,8 @@ def expect_language(page: Page, code: str, direction: str, new_chat: str) -> Non
 
 
 def choose(page: Page, label: str, language: str) -> None:
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    open_about(page)
     sidebar(page).get_by_test_id("stSelectbox").filter(has_text=label).click()
     page.get_by_role("option", name=language).click()
 

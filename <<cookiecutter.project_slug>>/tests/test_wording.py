@@ -80,11 +80,11 @@ def test_an_ordinary_end_needs_no_comment(code: str) -> None:
 
 
 def test_every_code_in_the_source_has_its_sentence() -> None:
-    kinds = ("Model", "Storage", "Settings", "Limit")
+    kinds = ("Model", "Storage", "Settings", "Limit", "File")
     found: dict[str, set[str]] = {kind: set() for kind in kinds}
     for file in (ROOT / "chatbot").glob("*.py"):
         source = file.read_text(encoding="utf-8")
-        for kind, code in re.findall(r'\b(Model|Storage|Settings|Limit)Error\(\s*"(\w+)"', source):
+        for kind, code in re.findall(rf'\b({"|".join(kinds)})Error\(\s*"(\w+)"', source):
             found[kind].add(code)
     for name in ("bedrock", "storage"):
         source = (ROOT / "chatbot" / f"{name}.py").read_text(encoding="utf-8")
@@ -99,6 +99,8 @@ def test_every_code_in_the_source_has_its_sentence() -> None:
     assert found["Storage"] <= set(wording._STORAGE)
     of_assistants = {code for code in found["Settings"] if code.startswith("assistants_")}
     assert found["Settings"] - of_assistants <= set(wording._SETTINGS)
+    assert of_assistants <= set(wording._ASSISTANTS)
+    assert found["File"] <= set(wording._FILES)
     facts = {"file": "f", "table": "t", "name": "n", "value": "v", "reason": "r"}
     for code in of_assistants:
         sentence = wording.error(SettingsError(code, most=1, limit=2, **facts))

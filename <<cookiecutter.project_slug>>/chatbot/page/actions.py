@@ -29,7 +29,7 @@ _IN_FULL = 3  # elements that a row in full has more than one with a menu
 # for copying, of two sheets, is a mask: Streamlit lets no picture into HTML.
 STYLE = """
 [class*="st-key-under-"] { align-items: center; gap: 0 2px; min-height: 28px; margin-top: -12px; }
-[class*="st-key-under-answer-"] { padding-left: 48px; }
+[class*="st-key-under-answer-"] { padding-inline-start: 48px; }
 [class*="st-key-under-prompt-"] { justify-content: flex-end; }
 [class*="st-key-edit-"] { align-self: flex-end; }
 [class*="st-key-edit-"]:not([class*="st-key-under-"] *) { margin-top: -12px; }
@@ -75,7 +75,7 @@ button[data-copy]::before {
 m-4 6a2 2 0 0 1-2-2V6h2v14h11v2H5Z'/%3E%3C/svg%3E") center / contain;
 }
 .prompt { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
-@media (max-width: 640px) { [class*="st-key-under-answer-"] { padding-left: 0; } }
+@media (max-width: 640px) { [class*="st-key-under-answer-"] { padding-inline-start: 0; } }
 """
 
 

@@ -72,11 +72,12 @@ def shortcuts() -> Iterable[tuple[str, str]]:
     """Return the shortcuts of the keyboard: the keys, and what they do."""
     is_mac = "Mac" in st.context.headers.get("User-Agent", "")
     mod = "⌘" if is_mac else say("Ctrl")
+    shift, enter = say("Shift"), say("Enter")
     return (
-        (say("Enter"), say("Send the message")),
-        (say("Shift + Enter"), say("Begin a new line in the message")),
+        (enter, say("Send the message")),
+        (f"{shift} + {enter}", say("Begin a new line in the message")),
         (say("Esc"), say("Close what is open, or stop the answer")),
-        (f"{mod} + Shift + O", say("New chat")),
+        (f"{mod} + {shift} + O", say("New chat")),
         (f"{mod} + K", say("Search chats")),
         (f"{mod} + /", say("Show these shortcuts")),
     )

@@ -26,6 +26,11 @@ _STYLE = """
 [dir="rtl"] :is(pre, code, .katex) { direction: ltr; unicode-bidi: isolate; text-align: left; }
 [dir="rtl"] .stMarkdown li { margin-inline: 18.4px 0; padding-inline: 4.8px 0; }
 [dir="rtl"] .stButton p { unicode-bidi: plaintext; }
+[dir="rtl"] [data-testid="stSidebar"] h1 { text-align: right; }
+[dir="rtl"] .st-key-chats [class*="st-key-open-"] [data-testid="stMarkdownContainer"] {
+  unicode-bidi: plaintext; text-align: right; /* a title that is cut begins as it should */
+}
+[dir="rtl"] .stTextInput div:has(> [data-testid="stTextInputIcon"]) { padding-inline: 8px 0; }
 """
 
 

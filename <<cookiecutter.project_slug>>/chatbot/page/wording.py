@@ -187,6 +187,50 @@ _SETTINGS = {
     "other": mark("A setting can't be used."),
 }
 
+# What is wrong with an assistants.toml.
+_ASSISTANTS = {
+    "assistants_unreadable": mark("{file} can't be read: {reason}."),
+    "assistants_team": mark("{file}: 'instructions' has the wrong type; it must be a text."),
+    "assistants_no_table": mark(
+        "{file}: {name!r} is outside of a table; only 'instructions' may be there."
+    ),
+    "assistants_none": mark("{file} offers no assistant; it needs at least one table."),
+    "assistants_too_many": mark("{file} offers more than {most} assistants."),
+    "assistants_no_model": mark("{file}: {name!r}, the model of [{table}], is not in models.toml."),
+    "assistants_unknown": mark(
+        "{file}: [{table}] has {name!r}, which means nothing; it needs name, and may have icon, "
+        "description, instructions, model and suggestions."
+    ),
+    "assistants_no_name": mark("{file}: [{table}] has no name."),
+    "assistants_wrong_type": mark(
+        "{file}: {name!r} in [{table}] has the wrong type; it must be a text."
+    ),
+    "assistants_blank": mark("{file}: {name!r} in [{table}] is blank; write it, or leave it out."),
+    "assistants_too_long": mark("{file}: {name!r} in [{table}] is longer than {limit} characters."),
+    "assistants_icon": mark(
+        "{file}: {value!r}, the icon of [{table}], is neither an emoji nor a Material icon such "
+        "as :material/edit:."
+    ),
+    "assistants_suggestions": mark(
+        "{file}: the suggestions of [{table}] must be a list of at most {most} different texts, "
+        "each of at most {limit} characters."
+    ),
+}
+
+# Why a file can't be taken.
+_FILES = {
+    "no_files": mark("{name}: {model} takes no files."),
+    "wrong_kind": mark("{name}: {model} does not take this kind of file. It takes {kinds}."),
+    "empty": mark("{name}: The file is empty."),
+    "too_large": mark("{name}: The file may have up to {megabytes} MB."),
+    "too_many_pixels": mark("{name}: The image may have up to {pixels} pixels a side."),
+    "too_many_documents": mark("{name}: A message may have up to {count} documents."),
+    "too_many_images": mark("{name}: A message may have up to {count} images."),
+    "too_large_together": mark("{name}: All files together may have up to {megabytes} MB."),
+    "not_what_it_says": mark("{name}: What is in the file is not what its name says."),
+    "other": mark("A file can't be taken."),
+}
+
 # Only the command line says these, in English.
 _ARCHIVES = {
     "damaged": "The archive is no export of this chatbot, or it is damaged.",
@@ -285,12 +329,10 @@ def error(error: ChatbotError, zone: tzinfo = UTC) -> str:
         time = _time(error.facts["until"], zone)
         return _fill(_LIMITS, error.code, error.facts | {"time": time})
     if isinstance(error, FileError):
-        return _file(error.code, error.facts)
+        return _fill(_FILES, error.code, error.facts)
     if isinstance(error, SettingsError):  # whose numbers are written as a setting has them
         facts: Facts = {name: str(value) for name, value in error.facts.items()}
-        if error.code.startswith("assistants_"):
-            return assistants_file(error.code, facts)
-        return _fill(_SETTINGS, error.code, facts)
+        return _fill(_SETTINGS | _ASSISTANTS, error.code, facts)
     if isinstance(error, ModelError):
         sentences = _MODEL
     elif isinstance(error, ArchiveError):
@@ -484,14 +526,14 @@ def found(count: int) -> str:
 
 def month(year: int, number: int) -> str:
     """Return the name of a month, as a group of chats has it."""
-    own = str(year)  # whose digits are not grouped
+    written = str(year)  # a whole number would have its digits in groups
     names = (
-        *(say("January {year}", year=own), say("February {year}", year=own)),
-        *(say("March {year}", year=own), say("April {year}", year=own)),
-        *(say("May {year}", year=own), say("June {year}", year=own)),
-        *(say("July {year}", year=own), say("August {year}", year=own)),
-        *(say("September {year}", year=own), say("October {year}", year=own)),
-        *(say("November {year}", year=own), say("December {year}", year=own)),
+        *(say("January {year}", year=written), say("February {year}", year=written)),
+        *(say("March {year}", year=written), say("April {year}", year=written)),
+        *(say("May {year}", year=written), say("June {year}", year=written)),
+        *(say("July {year}", year=written), say("August {year}", year=written)),
+        *(say("September {year}", year=written), say("October {year}", year=written)),
+        *(say("November {year}", year=written), say("December {year}", year=written)),
     )
     return names[number - 1]
 
@@ -502,56 +544,6 @@ def actions_of(title: str) -> str:
 
 
 # Assistants
-
-
-def assistants_file(code: str, facts: Facts) -> str:
-    """Return the sentence about an assistants.toml that can't be used."""
-    match code:
-        case "assistants_unreadable":
-            return say("{file} can't be read: {reason}.", **facts)
-        case "assistants_team":
-            return say("{file}: 'instructions' has the wrong type; it must be a text.", **facts)
-        case "assistants_no_table":
-            return say(
-                "{file}: {name!r} is outside of a table; only 'instructions' may be there.", **facts
-            )
-        case "assistants_none":
-            return say("{file} offers no assistant; it needs at least one table.", **facts)
-        case "assistants_too_many":
-            return say("{file} offers more than {most} assistants.", **facts)
-        case "assistants_no_model":
-            return say("{file}: {name!r}, the model of [{table}], is not in models.toml.", **facts)
-        case "assistants_unknown":
-            return say(
-                "{file}: [{table}] has {name!r}, which means nothing; it needs name, and may have "
-                "icon, description, instructions, model and suggestions.",
-                **facts,
-            )
-        case "assistants_no_name":
-            return say("{file}: [{table}] has no name.", **facts)
-        case "assistants_wrong_type":
-            return say(
-                "{file}: {name!r} in [{table}] has the wrong type; it must be a text.", **facts
-            )
-        case "assistants_blank":
-            return say(
-                "{file}: {name!r} in [{table}] is blank; write it, or leave it out.", **facts
-            )
-        case "assistants_too_long":
-            return say("{file}: {name!r} in [{table}] is longer than {limit} characters.", **facts)
-        case "assistants_icon":
-            return say(
-                "{file}: {value!r}, the icon of [{table}], is neither an emoji nor a Material icon "
-                "such as :material/edit:.",
-                **facts,
-            )
-        case "assistants_suggestions":
-            return say(
-                "{file}: the suggestions of [{table}] must be a list of at most {most} different "
-                "texts, each of at most {limit} characters.",
-                **facts,
-            )
-    return say("{file} can't be used.", file="assistants.toml")
 
 
 def assistant_gone(name: str) -> str:
@@ -677,31 +669,6 @@ def what_deletion_leaves() -> str:
 
 
 # Files
-
-
-def _file(code: str, facts: Facts) -> str:
-    """Return the sentence for why a file can't be taken."""
-    match code:
-        case "no_files":
-            return say("{name}: {model} takes no files.", **facts)
-        case "wrong_kind":
-            return say(
-                "{name}: {model} does not take this kind of file. It takes {kinds}.", **facts
-            )
-        case "empty":
-            return say("{name}: The file is empty.", **facts)
-        case "too_large":
-            return say("{name}: The file may have up to {megabytes} MB.", **facts)
-        case "too_many_pixels":
-            return say("{name}: The image may have up to {pixels} pixels a side.", **facts)
-        case "too_many_documents":
-            return say("{name}: A message may have up to {count} documents.", **facts)
-        case "too_many_images":
-            return say("{name}: A message may have up to {count} images.", **facts)
-        case "too_large_together":
-            return say("{name}: All files together may have up to {megabytes} MB.", **facts)
-        case _:
-            return say("{name}: What is in the file is not what its name says.", **facts)
 
 
 def file_advice(models: Sequence[str]) -> str:

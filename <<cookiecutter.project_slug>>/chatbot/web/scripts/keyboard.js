@@ -2,7 +2,6 @@
 const listenToKeys = () => {
   const IS_MAC = /Mac|iP/.test(navigator.platform);
   const OPEN = `${DIALOGS}, [role="listbox"], [role="menu"], [data-testid="stPopoverBody"]`;
-  const SEARCH = 'input:is([type="search"], [aria-label="Search chats"])';
   const CLOSE_LIST = '[data-collapsed="false"] [data-testid="stSidebarCollapseButton"] button';
   const click = (selector) => {
     const [element] = find(selector);
@@ -16,7 +15,7 @@ const listenToKeys = () => {
     }
   };
   const search = () => {
-    const [field] = find(`[data-testid="stSidebar"] ${SEARCH}`);
+    const [field] = find(".st-key-search-chats input");
     if (!field) return false;
     click('[data-testid="stExpandSidebarButton"]');
     focusWhenShown(field);

@@ -45,6 +45,9 @@ STYLE = """
   overflow: hidden;
   clip-path: inset(50%);
 }
+[class*="st-key-under-"] :is(.stButton, .stMenuButton), [class*="st-key-edit-"] .stButton {
+  display: flex;
+}
 [class*="st-key-under-"] [data-testid="stFeedbackButton"] { min-height: 28px; padding: 0 6px; }
 [class*="st-key-comment-"] { min-width: 220px; }
 [class*="st-key-under-"] .stHtml { display: flex; align-items: center; gap: 8px; }

@@ -38,7 +38,12 @@ def make_places(tab: Tab, assistant_name: str) -> None:
 
 def draw_stop(tab: Tab, assistant: Assistant, turn: Turn) -> None:
     """Draw the button that stops this answer, and say that it is in progress."""
-    with tab.bar.container(key="answering", horizontal=True, horizontal_alignment="center"):
+    place = tab.bar.container(
+        key=f"answering-{turn.id}",  # web/scripts/keyboard.js looks for it
+        horizontal=True,
+        horizontal_alignment="center",
+    )
+    with place:
         st.button(
             say("Stop"),
             key=f"stop-{turn.id}",

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import pytest
 from chatbot.conversations import new_conversation_id
 from chatbot.identity import new_key, session_folder
-from chatbot.records import Claim, End, Prompt, Record, Text
+from chatbot.records import Claim, End, Feedback, Prompt, Record, Text, Thought
 from chatbot.sessions import Session
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -61,14 +62,41 @@ def site(project: Project) -> Iterator[str]:
 
 def keep_conversation(project: Project, key: str, answers: list[str]) -> None:
     """Write a conversation with these answers into the session of that key."""
-    session = Session(session_folder(project.path / "session_data", key))
-    conversation = session.conversation(new_conversation_id())
     lines: list[Record] = []
     for number, answer in enumerate(answers):
-        turn = f"t{number}"
-        lines += [Prompt(turn, f"Question {number}\nof some lines"), Claim(turn, 1, "w", "m")]
-        lines += [Text(turn, 1, answer), End(turn, 1, "complete")]
-    conversation.update(lambda: lines, create=True)
+        lines += turn(Prompt(f"t{number}", f"Question {number}\nof some lines"), answer)
+    keep(project, key, lines)
+
+
+def turn(prompt: Prompt, answer: str, *thoughts: str) -> list[Record]:
+    """Return the records of a turn that has ended."""
+    thought = [Thought(prompt.turn, 1, each, 3.0) for each in thoughts]
+    end = [Text(prompt.turn, 1, answer), End(prompt.turn, 1, "complete")]
+    return [prompt, Claim(prompt.turn, 1, "w", "m"), *thought, *end]
+
+
+def keep(project: Project, key: str, lines: list[Record]) -> None:
+    session = Session(session_folder(project.path / "session_data", key))
+    session.conversation(new_conversation_id()).update(lambda: lines, create=True)
+
+
+def file(kind: str) -> dict[str, Any]:
+    return {"hash": "0" * 64, "name": f"A file.{kind}", "kind": kind, "size": 1234}
+
+
+# Prompts with files, and with versions; answers with thoughts, ratings, and words how they ended.
+MANIFOLD = [
+    *turn(Prompt("a", "One", files=[file("pdf"), file("png")]), "A rated one."),
+    *(Feedback("a", "up", "Good"), Prompt("b", "Two"), Claim("b", 1, "w", "m")),
+    *(Text("b", 1, "Half"), End("b", 1, "stopped", "person")),
+    *turn(Prompt("c", "An old version", after="a"), "An old answer."),
+    *turn(Prompt("d", "Three"), "Thoughtful.", "First, a thought."),
+    *turn(Prompt("e", "Four", files=[file("png")]), "The first answer."),
+    *turn(
+        Prompt("f", "Four", files=[file("png")], after="d", again="e"), "The newest words.", "Hm"
+    ),
+    Feedback("f", "down", "Bad"),
+]
 
 
 def return_to(visitor: BrowserContext, address: str, key: str) -> Page:
@@ -103,14 +131,18 @@ requestAnimationFrame(watch);
         [ANSWER],
         ["Many words. " * 60] * 30 + ["The newest words."],
         ["```mermaid\ngraph TD\n  A --> B\n```", *["Many words. " * 60] * 3, "The newest words."],
+        [],
     ],
-    ids=["short", "formatted", "long", "diagram out of sight"],
+    ids=["short", "formatted", "long", "diagram out of sight", "manifold"],
 )
 def test_the_page_takes_over_from_the_first_sight_without_a_jump(
     site: str, project: Project, visitor: BrowserContext, answers: list[str], width: int
 ) -> None:
     key = new_key()
-    keep_conversation(project, key, answers)
+    if answers:
+        keep_conversation(project, key, answers)
+    else:
+        keep(project, key, MANIFOLD)
     page = return_to(visitor, site, key)
     page.set_viewport_size({"width": width, "height": 800})
     page.add_init_script(WATCH)

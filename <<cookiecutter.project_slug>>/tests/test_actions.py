@@ -25,7 +25,7 @@ def open_chat(session: Session) -> Conversation:
 
 def edit(page: AppTest, text: str) -> AppTest:
     click(page, "Edit")
-    page.text_area[0].set_value(text).run()
+    page.main.text_area[0].set_value(text).run()
     return click(page, "Send")
 
 
@@ -55,7 +55,7 @@ def test_what_is_edited_of_a_chat_that_was_deleted_is_asked_in_a_new_one(
 ) -> None:
     page = say(open_page(), "One")
     click(page, "Edit")
-    page.text_area[0].set_value("Two").run()
+    page.main.text_area[0].set_value("Two").run()
     open_chat(session).delete()
     click(page, "Send")
     assert not page.exception

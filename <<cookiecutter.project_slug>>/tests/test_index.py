@@ -175,7 +175,7 @@ def test_a_long_conversation_is_shown_by_its_end(
     page = site.get("/", Cookie=f"chatbot_session={key}")
     assert "Question 199." in Sight(page).text and "code 199" in Sight(page).text
     assert "Question 100." not in Sight(page).text
-    assert len(page.body) - len(site.get("/").body) < 30_000
+    assert len(page.body) - len(site.get("/").body) < 20_000
 
 
 def test_code_that_is_cut_is_still_code(site: Site, conversation: Conversation, key: str) -> None:
@@ -184,7 +184,7 @@ def test_code_that_is_cut_is_still_code(site: Site, conversation: Conversation, 
     append(conversation, Text("t2", 1, f"Here:\n\n```python\n{code}```\n\nThat is all."))
     page = site.get("/", Cookie=f"chatbot_session={key}")
     sight = Sight(page)
-    assert len(page.body) - len(site.get("/").body) < 30_000
+    assert len(page.body) - len(site.get("/").body) < 20_000
     assert "h1" not in sight.tags and "# no heading" in sight.text
     assert sight.text.endswith("That is all.")
 

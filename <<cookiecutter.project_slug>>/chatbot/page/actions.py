@@ -45,6 +45,9 @@ STYLE = """
   overflow: hidden;
   clip-path: inset(50%);
 }
+[class*="st-key-under-"] :is(.stButton, .stMenuButton), [class*="st-key-edit-"] .stButton {
+  display: flex;
+}
 [class*="st-key-under-"] [data-testid="stFeedbackButton"] { min-height: 28px; padding: 0 6px; }
 [class*="st-key-comment-"] { min-width: 220px; }
 [class*="st-key-under-"] .stHtml { display: flex; align-items: center; gap: 8px; }
@@ -314,10 +317,13 @@ def draw_comment(tab: Tab, turn: Turn) -> None:
     place = st.empty()
     if not turn.rating:
         return
-    st.session_state[key] = turn.comment
+    if key not in st.session_state or tab.comments.get(turn.id) != turn.comment:
+        st.session_state[key] = turn.comment  # else it would take away what is being typed
+    tab.comments[turn.id] = turn.comment
 
     def comment() -> None:
         said = str(st.session_state[key] or "").strip()
+        tab.comments[turn.id] = said
         run_next(tab.conversation.rate, turn.id, turn.rating, said)
 
     place.text_input(

@@ -123,24 +123,25 @@ def draw_turns(
                     _draw_prompt(turn.prompt)
                 files.draw_files(turn.files)
             draw_prompt_actions(turn)
-            answer, row = st.chat_message("assistant"), st.empty()
-        if turn.id in unfinished:
-            with answer:
-                growing = parts.GrowingAnswer(turn)
-            if in_progress:
-                growing.say(wording.waiting())
-            in_progress.append((turn, growing, answer, row))
-        else:
-            with answer:
-                parts.draw_answer(turn)
-                _draw_end(tab, assistant, turn)
-            _draw_row(row, tab, turn, draw_actions)
+            answer = st.chat_message("assistant")
+            if turn.id in unfinished:
+                with answer:
+                    growing = parts.GrowingAnswer(turn)
+                if in_progress:
+                    growing.say(wording.waiting())
+                in_progress.append((turn, growing, answer, st.empty()))
+            else:
+                with answer:
+                    parts.draw_answer(turn)
+                    _draw_end(tab, assistant, turn)
+                _draw_row(tab, turn, draw_actions)
     _empty_places_behind(tab, len(turns) - hidden)
     for turn, growing, answer, row in in_progress:
         try:
             with answer:
                 _draw_answer_in_progress(tab, assistant, turn.id, growing)
-            _draw_row(row, tab, tab.conversation.turn(turn.id), draw_actions)
+            with row:
+                _draw_row(tab, tab.conversation.turn(turn.id), draw_actions)
         except StorageError as error:  # the conversation is deleted, or can't be read for long
             with answer:
                 notices.draw_error(error)
@@ -156,10 +157,8 @@ def _draw_prompt(prompt: str) -> None:
         st.text(prompt, width="stretch")
 
 
-def _draw_row(
-    place: DeltaGenerator, tab: Tab, turn: Turn, draw_actions: Callable[[Turn], None]
-) -> None:
-    with place, actions.row("answer", turn):
+def _draw_row(tab: Tab, turn: Turn, draw_actions: Callable[[Turn], None]) -> None:
+    with actions.row("answer", turn):
         draw_actions(turn)
         actions.empty_rest_of_row(tab, turn)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from markdown_it.token import Token
 
 from chatbot.conversations import Conversation, Turn, is_conversation_id
+from chatbot.file_kinds import File, size_of
 from chatbot.languages import say
 from chatbot.page import wording
 from chatbot.page.state import TURNS_SHOWN
@@ -64,22 +65,35 @@ def draw(folder: Path, chat: str) -> Sight:
     for turn in reversed(shown):
         if sum(map(len, drawn)) > LENGTH:
             break
-        drawn.append(_turn(turn))
+        drawn.append(_turn(conversation, turn))
     return Sight("".join(reversed(drawn)), 2 * len(shown))
 
 
-def _turn(turn: Turn) -> str:
+def _turn(conversation: Conversation, turn: Turn) -> str:
     prompt = escape(turn.prompt[-PART:])
-    names = escape(", ".join(file.name for file in turn.files))
-    files = f"<p>{names}</p>" if names else ""
+    files = f'<div class="chat-files">{"".join(map(_file, turn.files))}</div>' if turn.files else ""
+    has_versions = conversation.is_forked and conversation.prompt_versions(turn.id).count > 1
     sentence = say("Stopped.") if turn.state == "stopped" else wording.end(turn)
-    note = f"<p>{escape(sentence)}</p>" if sentence else ""
+    look = "said" if turn.state == "stopped" else "box"
+    note = f'<p class="{look}">{escape(sentence)}</p>' if sentence else ""
     answer = _end_of(turn.answer)
-    thought = f"<p>{escape(wording.thought_for(turn.thought_seconds))}</p>" if turn.thought else ""
+    thought = ""
+    if turn.thought:
+        thought = f'<p class="thought">{escape(wording.thought_for(turn.thought_seconds))}</p>'
     return (
-        f"<section><b></b><div><pre>{prompt}</pre>{files}</div></section>"
-        f"<section><b></b><div>{thought}{_as_html(parse(answer, {}))}{note}</div></section>"
+        f"<section{' class=row' if has_versions else ''}>"
+        f"<b></b><div><pre>{prompt}</pre>{files}</div></section>"
+        f"<section{' class=rated' if turn.rating else ''}>"
+        f"<b></b><div>{thought}{_as_html(parse(answer, {}))}{note}</div></section>"
     )
+
+
+def _file(file: File) -> str:
+    """Return a file as the page draws it, with an empty place for an image."""
+    if file.is_image:
+        return "<a><i></i></a>"
+    about = f"{file.kind.upper()} · {size_of(file.size)}"
+    return f"<a><b>{escape(file.name)}</b><small>{about}</small></a>"
 
 
 def _end_of(answer: str) -> str:

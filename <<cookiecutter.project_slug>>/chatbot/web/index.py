@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chatbot import sign_in
 from chatbot.identity import COOKIE, is_key, new_key, session_folder
 from chatbot.languages import current
-from chatbot.page import wording
+from chatbot.page import files, wording
 from chatbot.web import first_sight
 from chatbot.web.patience import StorageThreads
 from chatbot.web.requests import is_https, is_page, person_of
@@ -33,12 +33,15 @@ def _join_scripts() -> str:
 
 
 SCRIPT = _join_scripts()
-STYLE = "".join(
+STYLE = files.STYLE + "".join(  # the first sight has files, too
     Path(__file__).with_name(name).read_text(encoding="utf-8")
     for name in ("look.css", "page.css", "everyone.css")
 )
 # What the page loads only once its script has run, by the first word of its file's name.
-LATE = ("Button.", "ChatInput.", "Html.", "Selectbox.")
+LATE = (
+    *("Button.", "ChatInput.", "Checkbox.", "Feedback.", "Html.", "MenuButton.", "Selectbox."),
+    *("TextArea.", "TextInput."),
+)
 FOUR_HUNDRED_DAYS = 34_560_000  # seconds; the longest life that browsers grant to a cookie
 
 _HTML = '<html lang="en">'  # how Streamlit's page begins

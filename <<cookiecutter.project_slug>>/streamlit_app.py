@@ -138,7 +138,9 @@ def draw_message_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str)
         actions.draw_answer_again(tab, assistant, turn, model)
         actions.draw_other_models(tab, assistant, turn, model)
         actions.draw_feedback(tab, turn)
+        actions.draw_copy(assistant, turn)
         actions.draw_comment(tab, turn)
+        return
     actions.draw_copy(assistant, turn)
 
 

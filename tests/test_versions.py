@@ -180,7 +180,7 @@ def test_an_answer_is_copied_as_the_model_wrote_it(
     else:
         visitor.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     page = open_page(visitor, address)
-    answer = '**Bold** `code` <b> & "quotes" $5\n\n```py\nx = 1\n```\n\n- öäü 👋'
+    answer = '**Bold** `code` <b> --> 5% & "quotes" $5\n\n```py\nx = 1\n```\n\n- öäü 👋'
     ask(page, bedrock, "Copy me", answer)
     click(page, "Copy")
     expect(page.get_by_role("button", name="Copied")).to_be_visible()

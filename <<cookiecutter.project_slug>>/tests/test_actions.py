@@ -114,7 +114,7 @@ def test_an_answer_tells_who_gave_it_and_holds_its_source(
     bedrock.reply('<b> & "quotes" $5')
     page = say(open_page(), "One")
     html = "".join(each.proto.body for each in page.get("html") if "data-copy" in each.proto.body)
-    assert 'data-copy="&lt;b&gt; &amp; &quot;quotes&quot; $5"' in html
+    assert 'data-copy="%3Cb%3E &amp; &quot;quotes&quot; $5"' in html
     assert f"<small>{next(iter(MODELS.values())).name} · " in html and " tokens</small>" in html
 
 

@@ -29,9 +29,11 @@ _IN_FULL = 3  # elements that a row in full has more than one with a menu
 # for copying, of two sheets, is a mask: Streamlit lets no picture into HTML.
 STYLE = """
 [class*="st-key-under-"] { align-items: center; gap: 0 2px; min-height: 28px; margin-top: -12px; }
-[class*="st-key-under-answer-"] { padding-inline-start: 48px; }
-[class*="st-key-under-prompt-"] { justify-content: flex-end; }
+[class*="st-key-under-answer-"] { padding-inline-start: 50px; }
+[class*="st-key-under-prompt-"] { justify-content: flex-end; gap: 0 8px; }
 [class*="st-key-edit-"] { align-self: flex-end; }
+:is([class*="st-key-under-prompt-"]:has(button[kind="tertiary"]), [class*="st-key-edit-"]:not(
+  [class*="st-key-under-"] *)) { margin-bottom: -16px; } /* web/page.css counts on it */
 [class*="st-key-edit-"]:not([class*="st-key-under-"] *) { margin-top: -12px; }
 :is([class*="st-key-under-"], [class*="st-key-edit-"]) button[kind="tertiary"] {
   min-height: 28px;
@@ -48,8 +50,15 @@ STYLE = """
 [class*="st-key-under-"] :is(.stButton, .stMenuButton), [class*="st-key-edit-"] .stButton {
   display: flex;
 }
-[class*="st-key-under-"] [data-testid="stFeedbackButton"] { min-height: 28px; padding: 0 6px; }
-[class*="st-key-comment-"] { min-width: 220px; }
+[class*="st-key-under-"] [data-testid="stFeedbackButton"] { min-height: 28px; padding: 0 5px; }
+:is([class*="st-key-under-"], [class*="st-key-edit-"]) :is(button[kind="tertiary"],
+  [data-testid="stFeedbackButton"]) [data-testid="stIconMaterial"] { font-size: 18px; }
+:is([class*="st-key-under-"], [class*="st-key-edit-"]) :is(button[kind="tertiary"],
+  [data-testid="stFeedbackButton"], button[data-copy]):not(:hover, :focus-visible) { opacity: 0.75; }
+[class*="st-key-another-"] { margin-inline-start: -4px; }
+[class*="st-key-another-"] button[kind="tertiary"] { min-width: 24px; padding: 0 2px; }
+[class*="st-key-try-"] { margin-inline: 6px 8px; }
+[class*="st-key-comment-"] { flex: 1 0 90%; margin-inline-start: 6px; padding: 8px 0 0; }
 [class*="st-key-under-"] .stHtml { display: flex; align-items: center; gap: 8px; }
 [class*="st-key-under-"] small { font-size: 14px; opacity: 0.75; }
 button[data-copy] {
@@ -78,7 +87,7 @@ button[data-copy]::before {
 m-4 6a2 2 0 0 1-2-2V6h2v14h11v2H5Z'/%3E%3C/svg%3E") center / contain;
 }
 .prompt { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
-@media (max-width: 640px) { [class*="st-key-under-answer-"] { padding-inline-start: 0; } }
+@media (max-width: 640px) { [class*="st-key-under-answer-"] { padding-inline-start: 10px; } }
 """
 
 
@@ -345,10 +354,18 @@ def draw_copy(assistant: Assistant, turn: Turn) -> None:
     if not is_blank(turn.answer):
         name, done = escape(say("Copy")), escape(say("Copied"))
         button = (
-            f'<button type="button" title="{name}" data-copy="{escape(turn.answer)}"'
+            f'<button type="button" title="{name}" data-copy="{escape(_as_value(turn.answer))}"'
             f' data-copied="{done}"><span>{name}</span></button>'
         )
     st.html(f"{button}<small>{escape(_facts(assistant, turn))}</small>", width="content")
+
+
+def _as_value(text: str) -> str:
+    """Return the text for an attribute: web/scripts/copy.js decodes it.
+
+    Streamlit leaves out attributes with what could end a comment or a style, such as an arrow.
+    """
+    return text.replace("%", "%25").replace("<", "%3C").replace(">", "%3E")
 
 
 def _facts(assistant: Assistant, turn: Turn) -> str:

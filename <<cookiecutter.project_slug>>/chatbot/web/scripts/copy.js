@@ -1,4 +1,4 @@
-// Copies an answer's own Markdown, which its button holds: page/actions.py draws that. A page that
+// Copies an answer's own Markdown, which its button holds, encoded: page/actions.py draws that. A page that
 // was not served with HTTPS, or may not use the clipboard, has an older way, which needs a field.
 const COPIED = 2000; // milliseconds for which the button says so
 const copyOldWay = (text) => {
@@ -23,7 +23,7 @@ const copy = async (text) => {
 addEventListener("click", async (event) => {
   const button = event.target.closest?.("button[data-copy]");
   if (!button || "done" in button.dataset) return;
-  if (!await copy(button.dataset.copy)) return;
+  if (!await copy(decodeURIComponent(button.dataset.copy))) return;
   const label = button.querySelector("span");
   const name = label.textContent;
   button.dataset.done = "";

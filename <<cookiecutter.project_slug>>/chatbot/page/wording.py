@@ -687,6 +687,8 @@ def _file(code: str, facts: Facts) -> str:
             return say(
                 "{name}: {model} does not take this kind of file. It takes {kinds}.", **facts
             )
+        case "gone":
+            return say("{name}: The file was deleted meanwhile. Attach it again.", **facts)
         case "empty":
             return say("{name}: The file is empty.", **facts)
         case "too_large":
@@ -722,6 +724,14 @@ def files_not_ready() -> str:
     return say(
         "Not sent, because these files could not be uploaded. Click on each to try again, or "
         "remove it:"
+    )
+
+
+def files_need_cookies() -> str:
+    """Return the sentence about files in a browser that keeps no cookies, so it can't send any."""
+    return say(
+        "Your browser keeps no cookies of this page, so no files can be uploaded. Remove the files "
+        "to send your message without them, or allow cookies and reload the page."
     )
 
 

@@ -12,15 +12,22 @@ const watchFiles = () => {
   const notice = document.createElement("p");
   notice.id = "files-notice";
   notice.role = "alert";
-  const tell = (sentence) => {
-    notice.textContent = sentence;
-    if (!notice.isConnected) document.body.append(notice);
+  const place = () => { // above the input, which grows with its files
+    if (!notice.textContent) return;
     const { top, left, width } = box()?.getBoundingClientRect() ?? {};
-    notice.hidden = !sentence || !width;
+    notice.hidden = !width;
     Object.assign(notice.style, {
       bottom: `${innerHeight - top + 8}px`, left: `${left}px`, width: `${width}px`,
     });
   };
+  const tell = (sentence) => {
+    notice.textContent = sentence;
+    notice.hidden = !sentence;
+    if (!notice.isConnected) document.body.append(notice);
+    place();
+  };
+  whenChanged.push(place);
+  addEventListener("resize", place);
   // Streamlit takes no file without its cookie.
   const canUpload = () => attempt(() => document.cookie.includes(`${xsrf}=`));
   const remember = (list) => {

@@ -13,6 +13,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     SCREENSHOTS,
+    block_cookies,
     choose_model,
     hostname_of,
     messages,
@@ -196,9 +197,42 @@ def test_a_file_is_a_message_of_its_own(
     page.set_viewport_size({"width": 360, "height": 740})
     page.reload()
     expect(files_of(messages(page).nth(0))).to_have_count(1)
-    page.screenshot(path=SCREENSHOTS / "files-phone.png")
+    expect(prompt_box(page)).to_be_visible()
+    expect(files_of(messages(page).nth(0)).locator("img")).to_have_count(1)
+    assert is_drawn(files_of(messages(page).nth(0)).locator("img"))
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.screenshot(path=SCREENSHOTS / f"files-phone-{scheme}.png")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     expect(prompt_box(page)).to_have_value("")
+
+
+def test_a_browser_without_cookies_is_told_that_it_can_upload_nothing(
+    address: str, visitor: BrowserContext, bedrock: Any
+) -> None:
+    block_cookies(visitor)
+    page = open_page(visitor, address)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.emulate_media(color_scheme="dark")
+    hand_over(page, "paste", "photo.png", uploads.png())
+    notice = page.get_by_role("alert").filter(has_text="keeps no cookies of this page")
+    expect(notice).to_be_in_viewport(ratio=1)
+    expect(page.get_by_test_id("stFileChipIconError")).to_be_visible()
+    page.wait_for_function(
+        """() => {
+            const [notice, input] = ["#files-notice", '[data-testid="stChatInput"]'].map((each) =>
+                document.querySelector(each).getBoundingClientRect());
+            return notice.bottom <= input.top;
+        }"""
+    )
+    page.screenshot(path=SCREENSHOTS / "files-no-cookies.png")
+    say(page, "Look")
+    expect(notice).to_be_visible()
+    expect(prompt_box(page)).to_have_value("Look")
+    page.get_by_role("button", name="Remove photo.png").click()
+    expect(notice).to_be_hidden()
+    prompt_box(page).press("Enter")
+    expect(messages(page).nth(1)).to_contain_text("An answer.")
 
 
 # Two tasks

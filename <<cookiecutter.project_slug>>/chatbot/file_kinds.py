@@ -57,7 +57,7 @@ class FileError(ChatbotError):
 
     code: "no_files" (facts: model), "wrong_kind" (kinds), "empty", "too_large" (megabytes),
         "not_what_it_says", "too_many_pixels" (pixels), "too_many_documents" or "too_many_images"
-        (count), "too_large_together" (megabytes). Facts also have the file's name.
+        (count), "too_large_together" (megabytes), "gone". Facts also have the file's name.
     """
 
 

@@ -356,10 +356,11 @@ class Session:
         deletions.remember(self.folder, conversation_id)
         conversation.refresh()
         files = {file.hash for turn in conversation.all_turns for file in turn.files}
-        conversation.delete()
-        if files:  # which another conversation may have as well
+        if files:  # first, so that none is left if this process ends; others may have the same
+            find_used = partial(_find_used, self.folder, but=conversation.path.name)
             with storage_errors():
-                attachments.delete_unused(self.folder, files, partial(_find_used, self.folder))
+                attachments.delete_unused(self.folder, files, find_used)
+        conversation.delete()
         labels.label_file(self.folder, conversation_id).delete()
         labels.forget_label(self.folder, conversation_id)
 
@@ -394,10 +395,13 @@ def delete_unused_files(folder: Path, before: float) -> None:
                 os.utime(each, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _find_used(folder: Path) -> set[str]:
-    """Return the hashes that the session's conversations and values name. Raises OSError."""
+def _find_used(folder: Path, but: str = "") -> set[str]:
+    """Return the hashes that the session's conversations and values name.
+
+    but: the name of a conversation's file that does not count. Raises OSError.
+    """
     used: set[str] = set()
-    for name in [*list_files(folder, conversations.FILE), VALUES_FILE]:
+    for name in {*list_files(folder, conversations.FILE), VALUES_FILE} - {but}:
         with suppress(FileNotFoundError):
             text = (folder / name).read_bytes()
             used.update(hash_.decode() for hash_ in _HASH.findall(text))

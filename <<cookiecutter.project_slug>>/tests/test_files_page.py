@@ -2,24 +2,27 @@
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
 from starlette.types import Receive, Scope, Send
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import TextArea
 from support.bedrock import BedrockStandIn, documents_of
 from support.page import OpenPage, click, read_messages, say
 from support.store import append, new_session
 from support.uploads import PDF, png
 from support.web import Answer, served, streamlit
 
-from chatbot import attachments
-from chatbot.conversations import new_conversation_id
+from chatbot import attachments, sessions
+from chatbot.conversations import Conversation, new_conversation_id
 from chatbot.file_kinds import Upload, count_unsaved_bytes
 from chatbot.identity import COOKIE, Person, new_key, session_folder
 from chatbot.records import Prompt
 from chatbot.retention import DAY
 from chatbot.sessions import Session, delete_unused_files
+from chatbot.storage import StorageError
 from chatbot.web.files import Files
 from chatbot.web.headers import SecurityHeaders
 from chatbot.web.requests import is_page, set_person
@@ -68,6 +71,52 @@ def test_a_file_alone_is_a_message_and_names_the_chat(open_page: OpenPage) -> No
     assert [each.label for each in page.button if each.key and each.key.startswith("open-")] == [
         r"report\.pdf"
     ]
+
+
+def editors(page: AppTest) -> list[TextArea]:
+    return [each for each in page.text_area if (each.key or "").startswith("edited-")]
+
+
+def edit(page: AppTest, text: str) -> AppTest:
+    click(page, "Edit")
+    [field] = editors(page)
+    field.set_value(text).run()
+    return click(page, "Send")
+
+
+def test_a_prompt_that_is_edited_or_answered_again_keeps_its_files(
+    open_page: OpenPage, bedrock: BedrockStandIn
+) -> None:
+    page = send(open_page(), "Compare", ("report.pdf", PDF), ("photo.png", png()))
+    drawn = shown_files(page)
+    for step in ("edit", "again", "leave only the files"):
+        if step == "again":
+            click(page, "Answer again")
+        else:
+            edit(page, "Sum up" if step == "edit" else "")
+        assert not page.exception and not page.error
+        assert shown_files(page) == drawn and not editors(page)
+        assert documents_of(bedrock.requests[-1]) == ["report"]
+    assert len(bedrock.requests) == 4
+    assert shown_files(open_page()) == drawn
+
+
+def test_a_prompt_whose_files_are_deleted_while_it_is_edited_keeps_its_text(
+    open_page: OpenPage, bedrock: BedrockStandIn, session: Session
+) -> None:
+    page = send(open_page(), "Compare", ("a.pdf", PDF), ("b.png", png()))
+    other = session.conversation(new_conversation_id())
+    append(other, Prompt("t1", "Mine", "m", files=[file_record(session.attach(png()))]))
+    click(page, "Edit")
+    editors(page)[0].set_value("Sum up").run()
+    [chat] = [chat.id for chat in session.conversations() if chat.title == "Compare"]
+    session.delete_conversation(chat)
+    click(page, "Send")
+    assert page.error[0].value == r"a\.pdf\: The file was deleted meanwhile\. Attach it again\."
+    assert page.chat_input[0].proto.value == "Sum up"
+    assert len(bedrock.requests) == 1
+    page = say(page, "Sum up")
+    assert "b.png" in shown_files(page)[0] and not page.error
 
 
 def test_a_file_that_is_refused_keeps_the_text_and_the_others(
@@ -156,6 +205,52 @@ def test_a_deleted_chat_takes_its_files_along_but_not_those_of_others(session: S
     assert sorted(kept(session)) == sorted(names[1:])
     session.delete_conversation(two.id)
     assert kept(session) == names[2:]
+
+
+def file_record(hash_: str) -> dict[str, object]:
+    return {"hash": hash_, "name": "a.txt", "kind": "txt", "size": 5}
+
+
+def chat_with_file(session: Session) -> str:
+    chat = session.conversation(new_conversation_id())
+    append(chat, Prompt("t1", "One", "m", files=[file_record(session.attach(b"first"))]))
+    return chat.id
+
+
+def test_files_come_back_with_their_chat(session: Session) -> None:
+    chat = chat_with_file(session)
+    [name] = kept(session)
+    assert session.remove_conversation(chat) and kept(session) == [name]
+    delete_unused_files(session.folder, time.time() + DAY)  # as retention does, one day
+    assert session.bring_back(chat)
+    assert session.attachment(name) == b"first"
+
+
+@pytest.mark.parametrize("ends", ["", "before", "between"])
+def test_files_go_with_their_chat_when_it_can_not_come_back(
+    session: Session, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """Also if the task ends before that, or between the two, and another one finishes it."""
+
+    def fail(_: Conversation) -> None:
+        raise StorageError("unreachable")
+
+    chat = chat_with_file(session)
+    monkeypatch.setattr(sessions, "UNDO_SECONDS", 3600.0 if ends else 0.0)
+    session.remove_conversation(chat)
+    if ends == "between":
+        with monkeypatch.context() as broken:
+            broken.setattr(Conversation, "delete", fail)
+            session._finish(chat)
+        assert (session.folder / f"{chat}.jsonl").exists() and kept(session) == []
+    if ends:
+        monkeypatch.setattr(sessions, "UNDO_SECONDS", 0.0)
+        for _ in range(2):
+            assert session.conversations() == []
+    deadline = time.monotonic() + 10
+    while any(session.folder.iterdir()) and time.monotonic() < deadline:
+        pass
+    assert list(session.folder.iterdir()) == []
 
 
 def test_a_file_that_is_sent_while_its_chat_is_deleted_is_kept(session: Session) -> None:

@@ -54,7 +54,9 @@ STYLE = """
 :is([class*="st-key-under-"], [class*="st-key-edit-"]) :is(button[kind="tertiary"],
   [data-testid="stFeedbackButton"]) [data-testid="stIconMaterial"] { font-size: 18px; }
 :is([class*="st-key-under-"], [class*="st-key-edit-"]) :is(button[kind="tertiary"],
-  [data-testid="stFeedbackButton"], button[data-copy]):not(:hover, :focus-visible) { opacity: 0.75; }
+  [data-testid="stFeedbackButton"], button[data-copy]):not(:hover, :focus-visible) {
+  opacity: 0.75;
+}
 [class*="st-key-another-"] { margin-inline-start: -4px; }
 [class*="st-key-another-"] button[kind="tertiary"] { min-width: 24px; padding: 0 2px; }
 [class*="st-key-try-"] { margin-inline: 6px 8px; }
@@ -166,17 +168,17 @@ def _end_edit(tab: Tab) -> None:
 
 def _send_edited(tab: Tab, assistant: Assistant, turn: Turn, model: str) -> None:
     text = without_blank_lines_around(st.session_state[_edited(turn)] or "")
-    if not is_blank(text) and len(text) <= PROMPT_LENGTH:
-        run_next(_edit, tab, assistant, turn.id, text, model, new_turn_id())
+    if (turn.files or not is_blank(text)) and len(text) <= PROMPT_LENGTH:
+        run_next(_edit, tab, assistant, turn, text, model, new_turn_id())
 
 
-def _edit(tab: Tab, assistant: Assistant, turn_id: str, text: str, model: str, new_id: str) -> None:
+def _edit(tab: Tab, assistant: Assistant, turn: Turn, text: str, model: str, new_id: str) -> None:
     """Ask what was edited; where the chat was deleted meanwhile, in a new one."""
     try:
-        assistant.edit(tab.conversation, turn_id, text, model, new_id)
+        assistant.edit(tab.conversation, turn.id, text, model, new_id)
         tab.sent.add(new_id)
     except DeletedError:
-        tab.outbox.append(Unsent(text, new_id))
+        tab.outbox.append(Unsent(text, new_id, files=tuple(turn.files)))
     tab.editing = ""
 
 

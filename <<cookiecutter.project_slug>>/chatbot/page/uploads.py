@@ -105,13 +105,16 @@ def take_in(tab: Tab, assistant: Assistant, model_key: str) -> None:
         _draw_chips(tab)
     for unsent in tab.outbox:
         good, errors = _sort(unsent, model.files, model.name)
+        try:
+            gone = run_interruptibly(_list_gone, tab.session, unsent.files) if unsent.files else []
+            errors += [FileError("gone", name=file.name) for file in gone]
+            held = [*unsent.files, *run_interruptibly(_hold, tab.session, good)] if errors else []
+        except StorageError as error:
+            tab.not_sent = error
+            return
         if errors:
-            try:
-                held = [*unsent.files, *run_interruptibly(_hold, tab.session, good)]
-            except StorageError as error:
-                tab.not_sent = error
-                return
-            tab.held = [file for file in held if file.kind in model.files.kinds]
+            takes = model.files.kinds
+            tab.held = [file for file in held if file.kind in takes and file not in gone]
             tab.draft, tab.file_errors = unsent.prompt, errors
             tab.held_alone = is_blank(unsent.prompt)
             tab.other_models = _others(assistant, model, [*unsent.uploads, *unsent.files])
@@ -152,6 +155,11 @@ def _hold(session: Session, uploads: Sequence[Upload]) -> list[File]:
     return [_save(session, upload) for upload in uploads]
 
 
+def _list_gone(session: Session, files: Sequence[File]) -> list[File]:
+    """Return those that waited for more than a day, or were deleted with another chat."""
+    return [file for file in files if not session.has_attachment(file.hash)]
+
+
 def _save(session: Session, upload: Upload) -> File:
     name = session.attach(upload.content)
     return File(name, upload.name, kind_of(upload.name), len(upload.content))
@@ -172,8 +180,8 @@ def send(
     """
     saved = [_save(session, upload) for upload in unsent.uploads]
     files = [*unsent.files, *saved]
-    if not all(session.has_attachment(file.hash) for file in unsent.files):
-        raise AttachmentError("attachment_missing")  # it waited for more than a day
+    if _list_gone(session, unsent.files):
+        raise AttachmentError("attachment_missing")  # since `take_in`
     assistant.ask(
         conversation,
         unsent.prompt,

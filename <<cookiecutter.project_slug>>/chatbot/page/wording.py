@@ -221,6 +221,7 @@ _ASSISTANTS = {
 _FILES = {
     "no_files": mark("{name}: {model} takes no files."),
     "wrong_kind": mark("{name}: {model} does not take this kind of file. It takes {kinds}."),
+    "gone": mark("{name}: The file was deleted meanwhile. Attach it again."),
     "empty": mark("{name}: The file is empty."),
     "too_large": mark("{name}: The file may have up to {megabytes} MB."),
     "too_many_pixels": mark("{name}: The image may have up to {pixels} pixels a side."),
@@ -690,6 +691,14 @@ def files_not_ready() -> str:
     return say(
         "Not sent, because these files could not be uploaded. Click on each to try again, or "
         "remove it:"
+    )
+
+
+def files_need_cookies() -> str:
+    """Return the sentence about files in a browser that keeps no cookies, so it can't send any."""
+    return say(
+        "Your browser keeps no cookies of this page, so no files can be uploaded. Remove the files "
+        "to send your message without them, or allow cookies and reload the page."
     )
 
 

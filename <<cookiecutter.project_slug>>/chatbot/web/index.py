@@ -101,7 +101,7 @@ class Index:
         headers = {"cache-control": "no-store"}  # it is one person's alone, and old a moment later
         cookies = []
         if sign_in.XSRF_COOKIE not in request.cookies:  # who signs in or uploads a file needs it
-            kept = f"path=/; samesite=lax{'; secure' if is_https(request.headers) else ''}"
+            kept = f"path=/; {self._cookie_site(is_https(request.headers))}"
             cookies.append(f"{sign_in.XSRF_COOKIE}={sign_in.new_xsrf_token()}; {kept}")
         person = person_of(request.scope)
         folder: Path | None
@@ -118,6 +118,7 @@ class Index:
             told = {"name": COOKIE, "key": key, "known": "yes" if known else "", "cookie": kept}
         told |= {"start": self._start, "lost": wording.nothing_kept()}
         told |= {"unready": wording.files_not_ready(), "again": wording.files_lost()}
+        told |= {"blocked": wording.files_need_cookies(), "xsrf": sign_in.XSRF_COOKIE}
         script = _element("script", told, SCRIPT)
         sight = await self._first_sight(folder, request.query_params.get("chat", ""))
         language = current()
@@ -135,14 +136,17 @@ class Index:
         return response
 
     def _cookie_attributes(self, is_secure: bool) -> str:
-        """Return how the cookie is kept. The page's script reads it, to keep local storage alike.
+        """Return how the cookie is kept. The page's script reads it, to keep local storage alike."""
+        return f"path=/; max-age={FOUR_HUNDRED_DAYS}; {self._cookie_site(is_secure)}"
+
+    def _cookie_site(self, is_secure: bool) -> str:
+        """Return for whose sites a cookie is.
 
         In another site's frame, a browser sends only a cookie that it keeps for that site alone.
         """
-        attributes = f"path=/; max-age={FOUR_HUNDRED_DAYS}"
         if is_secure and self._is_framed:
-            return f"{attributes}; samesite=none; secure; partitioned"
-        return f"{attributes}; samesite=lax{'; secure' if is_secure else ''}"
+            return "samesite=none; secure; partitioned"
+        return f"samesite=lax{'; secure' if is_secure else ''}"
 
     async def _first_sight(self, folder: Path | None, chat: str) -> str:
         """Return the element with the newest turns, or "" if they can't be read at once."""

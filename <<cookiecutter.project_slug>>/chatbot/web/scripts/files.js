@@ -3,24 +3,36 @@
 // there, and after a lost connection they are attached again, or named. Files may also be dropped
 // anywhere, and pasted wherever no text is being written.
 const watchFiles = () => {
-  const { unready, again } = document.currentScript.dataset;
+  const { unready, again, blocked, xsrf } = document.currentScript.dataset;
   const ACCEPTED = '[data-testid="stChatInputFileUploadButton"] input[type="file"]';
   const box = () => document.querySelector('[data-testid="stChatInput"]');
   const chips = () => [...(box()?.querySelectorAll('[data-testid="stFileChip"]') ?? [])];
   const nameOf = (chip) => chip.querySelector('[data-testid="stFileChipName"]').title;
   const known = new Map(); // the browser's files by their names
-  const remember = (list) => [...(list ?? [])].forEach((file) => known.set(file.name, file));
   const notice = document.createElement("p");
   notice.id = "files-notice";
   notice.role = "alert";
-  const tell = (sentence) => {
-    notice.textContent = sentence;
-    if (!notice.isConnected) document.body.append(notice);
+  const place = () => { // above the input, which grows with its files
+    if (!notice.textContent) return;
     const { top, left, width } = box()?.getBoundingClientRect() ?? {};
-    notice.hidden = !sentence || !width;
+    notice.hidden = !width;
     Object.assign(notice.style, {
       bottom: `${innerHeight - top + 8}px`, left: `${left}px`, width: `${width}px`,
     });
+  };
+  const tell = (sentence) => {
+    notice.textContent = sentence;
+    notice.hidden = !sentence;
+    if (!notice.isConnected) document.body.append(notice);
+    place();
+  };
+  whenChanged.push(place);
+  addEventListener("resize", place);
+  // Streamlit takes no file without its cookie.
+  const canUpload = () => attempt(() => document.cookie.includes(`${xsrf}=`));
+  const remember = (list) => {
+    [...(list ?? [])].forEach((file) => known.set(file.name, file));
+    if (list?.length && !canUpload()) tell(blocked);
   };
   const attach = (list) => {
     const picker = box()?.querySelector(ACCEPTED);
@@ -42,7 +54,7 @@ const watchFiles = () => {
     const failed = chips().filter((chip) => chip.getAttribute("aria-invalid") === "true");
     const why = (chip) => chip.querySelector('[role="alert"]')?.textContent.replace(/^Error: /, "");
     const told = failed.map((chip) => `${nameOf(chip)} (${why(chip) ?? ""})`).join(", ");
-    tell(failed.length ? `${unready} ${told}` : "");
+    tell(failed.length ? canUpload() ? `${unready} ${told}` : blocked : "");
     if (!failed.length) return;
     event.preventDefault();
     event.stopImmediatePropagation();

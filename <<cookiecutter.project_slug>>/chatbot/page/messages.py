@@ -140,7 +140,10 @@ def draw_turns(
         try:
             with answer:
                 _draw_answer_in_progress(tab, assistant, turn.id, growing)
-            _draw_row(row, tab, tab.conversation.turn(turn.id), draw_actions)
+            drawn = tab.conversation.turn(turn.id)
+            if not drawn.ended:  # the page stands still behind a dialog, and so do later answers
+                break
+            _draw_row(row, tab, drawn, draw_actions)
         except StorageError as error:  # the conversation is deleted, or can't be read for long
             with answer:
                 notices.draw_error(error)

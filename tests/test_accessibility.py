@@ -9,7 +9,17 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import BrowserContext, Page, expect
 
 from support.bedrock import bedrock_environment, stand_in
-from support.browsing import SCREENSHOTS, messages, needs_browser, open_page, prompt_box, say
+from support.browsing import (
+    SCREENSHOTS,
+    choose_model,
+    messages,
+    needs_browser,
+    open_about,
+    open_page,
+    prompt_box,
+    say,
+    sidebar,
+)
 from support.projects import Project
 from support.rendering import Bake
 from support.serving import free_port, serve
@@ -41,6 +51,8 @@ def limit(trip: str, days: int = 3) -> float:
 ```
 
 """
+NOTES: Any = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"Airport: 8,000"}
+PICKER = '[data-testid="stChatInputFileUploadButton"] input[type=file]'
 HEBREW = "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd"
 
 
@@ -88,36 +100,38 @@ def check(page: Page, state: str) -> None:
         while now and now != before:  # colors come one after the other
             before, now = now, violations(page)
         found += [(scheme, *each) for each in now]
-    assert not found, state
+    assert not found, f"{state}: {found}"
 
 
-def test_axe_finds_nothing_serious_in_any_state_of_the_page(
+def test_axe_finds_nothing_serious_while_people_chat(
     address: str, visitor: BrowserContext, replies: Any, project: Project
 ) -> None:
     page = open_page(visitor, address)
     expect(page.get_by_text("How can I help?")).to_be_visible()
     check(page, "empty")
+    page.locator(PICKER).set_input_files([NOTES])
+    expect(page.get_by_test_id("stFileChip")).to_have_count(1)
+    expect(page.get_by_test_id("stFileChipIconSpinner")).to_have_count(0)
+    check(page, "file in the input")
     more = Event()
     replies.reply(ANSWER, more, "The end.")
     say(page, "What may I spend?")
     expect(messages(page).last.locator(".token").first).to_be_visible()
+    expect(messages(page).first).to_contain_text("notes.txt")
     check(page, "answer in progress")
     more.set()
     expect(messages(page).last).to_contain_text("The end.")
+    expect(page.get_by_role("button", name="Answer again")).to_be_visible()
     check(page, "conversation")
+    page.get_by_role("button", name="Edit").click()
+    expect(page.get_by_role("textbox", name="Edit your message")).to_be_visible()
+    check(page, "message that is edited")
+    page.get_by_role("button", name="Cancel").click()
     replies.reply(stand_in.Refuse(429, "ThrottlingException"))
     say(page, "And now?")
     expect(messages(page).last).to_contain_text("too many requests")
+    messages(page).last.get_by_text("Details").click()
     check(page, "failed answer")
-    page.keyboard.press("Control+/")
-    expect(page.get_by_role("dialog")).to_be_visible()
-    check(page, "shortcuts")
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    page.get_by_test_id("stSelectbox").first.click()
-    expect(page.get_by_role("option").first).to_be_visible()
-    check(page, "choice of the model")
-    page.keyboard.press("Escape")
     folder = project.path / "session_data"
     folder.rename(folder.with_name("elsewhere"))
     folder.touch()
@@ -139,6 +153,39 @@ def test_axe_finds_nothing_serious_in_any_state_of_the_page(
     page.reload()
     expect(page.locator("#first-sight")).to_contain_text("too many requests")
     check(page, "first sight")
+
+
+def test_axe_finds_nothing_serious_in_what_opens(address: str, visitor: BrowserContext) -> None:
+    page = open_page(visitor, address)
+    say(page, "Which trips?")
+    expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    page.keyboard.press("Control+/")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    check(page, "shortcuts")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.locator(".st-key-header").get_by_test_id("stSelectbox").click()
+    expect(page.get_by_role("option").first).to_be_visible()
+    check(page, "choice of the model")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("option")).to_have_count(0)
+    menu = sidebar(page).get_by_role("button", name="Actions for “Which trips?”")
+    for action, name in (("", "menu"), ("Rename", "new name"), ("Delete", "deletion")):
+        menu.click()
+        expect(page.get_by_role("menuitem").first).to_be_visible()
+        if action:
+            page.get_by_role("menuitem", name=action).click()
+            expect(page.get_by_role("dialog")).to_be_visible()
+        check(page, f"{name} of a chat")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("menuitem")).to_have_count(0)
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    open_about(page)
+    expect(page.get_by_text("Use my instructions")).to_be_visible()
+    check(page, "settings")
+    sidebar(page).get_by_label("Search chats").fill("trips")
+    expect(sidebar(page).get_by_text("1 chat found")).to_be_visible()
+    check(page, "search")
 
 
 def test_axe_finds_nothing_serious_where_people_sign_in(
@@ -192,8 +239,7 @@ def test_a_screen_reader_says_once_how_it_stands_with_an_answer(
     replies.reply("Half ", more, "and half.")
     say(page, "Tell me")
     expect_heard(page, WRITTEN)
-    page.get_by_test_id("stSelectbox").first.click()  # a run of the page in the middle
-    page.get_by_role("option").last.click()
+    choose_model(page, "Claude Haiku 5.5")  # a run of the page in the middle
     expect(messages(page).last).to_contain_text("Half")
     more.set()
     expect_heard(page, WRITTEN, COMPLETE)
@@ -217,6 +263,13 @@ def test_a_screen_reader_says_once_how_it_stands_with_an_answer(
     expect(page.get_by_role("article", name="Team Chatbot")).to_have_count(3)
     again = page.get_by_role("button", name="Try again")
     expect(again).to_have_attribute("aria-description", "Once more")
+    edit = page.get_by_role("button", name="Edit", exact=True)
+    expect(edit).to_have_attribute("aria-description", "Once more")
+    menu = page.get_by_role("button", name="More", exact=True)
+    expect(menu).to_have_count(2)
+    expect(menu.first).to_have_attribute("aria-description", "Tell me")
+    copy = page.get_by_role("button", name="Copy", exact=True)
+    expect(copy.first).to_have_attribute("aria-description", "Tell me")
     assert page.evaluate("heard") == []
 
 

@@ -12,6 +12,8 @@ from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     LONG,
     SCREENSHOTS,
+    choose_action,
+    delete_chat,
     messages,
     needs_browser,
     open_page,
@@ -141,6 +143,117 @@ def test_focus_is_never_lost(address: str, visitor: BrowserContext, replies: Any
     more.set()  # and the button goes
     expect(messages(page).last).to_contain_text("and half.")
     expect_focus_in_input(page)
+
+
+def test_focus_stays_where_a_person_works(address: str, visitor: BrowserContext) -> None:
+    page = open_page(visitor, address)
+    say(page, "A journey")
+    edit = page.get_by_role("button", name="Edit", exact=True)
+    menu = sidebar(page).get_by_role("button", name="Actions for “A journey”")
+    dialog = page.get_by_role("dialog")
+    field = page.get_by_role("textbox", name="Edit your message")
+    expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    edit.click()
+    expect(field).to_be_focused()
+    page.get_by_role("button", name="Cancel").click()
+    expect(field).to_have_count(0)
+    expect_focus_in_input(page)
+    edit.click()
+    expect(field).to_be_focused()
+    page.keyboard.type(" home")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(messages(page).first).to_contain_text("A journey home")
+    expect(field).to_have_count(0)
+    expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    expect_focus_in_input(page)
+    page.get_by_role("button", name="Previous version").click()
+    expect(page.get_by_text("1/2")).to_be_visible()
+    expect_focus_in_input(page)
+    menu.click()
+    expect(page.get_by_role("menuitem").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("menuitem")).to_have_count(0)
+    expect(menu).to_be_focused()
+    choose_action(page, "A journey", "Delete")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(menu).to_be_focused()
+    choose_action(page, "A journey", "Delete")
+    dialog.get_by_role("button", name="Keep").click()
+    expect(dialog).to_have_count(0)
+    expect(menu).to_be_focused()
+    choose_action(page, "A journey", "Rename")
+    dialog.get_by_role("textbox", name="Title").fill("Elsewhere")
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    renamed = sidebar(page).get_by_role("button", name="Actions for “Elsewhere”")
+    expect(renamed).to_be_focused()
+    delete_chat(page, "Elsewhere")
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+
+
+def test_escape_closes_what_is_open_before_it_stops_an_answer(
+    address: str, visitor: BrowserContext, replies: Any
+) -> None:
+    page = open_page(visitor, address)
+    more = begin_answer(page, replies, "Do not stop")
+    stop = page.get_by_role("button", name="Stop")
+    dialog, items = page.get_by_role("dialog"), page.get_by_role("menuitem")
+    sidebar(page).get_by_role("button", name="Actions for “Do not stop”").click()
+    expect(items.first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(items).to_have_count(0)
+    expect(stop).to_be_visible()
+    for action in ("Rename", "Delete"):
+        choose_action(page, "Do not stop", action)
+        expect(dialog).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        expect(stop).to_be_visible()
+    page.locator(".st-key-header").get_by_test_id("stSelectbox").click()
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("option")).to_have_count(0)
+    page.keyboard.press("Control+/")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(stop).to_be_visible()
+    expect(messages(page).last).not_to_contain_text("Stopped.")
+    page.keyboard.press("Escape")
+    expect(messages(page).last).to_contain_text("Stopped.")
+    more.set()
+
+
+def test_messages_that_are_sent_together_are_answered_one_after_the_other(
+    address: str, visitor: BrowserContext, replies: Any, project: Project
+) -> None:
+    page = open_page(visitor, address)
+    folder = project.path / "session_data"
+    folder.rename(folder.with_name("elsewhere"))
+    folder.touch()
+    for count, prompt in enumerate(("One of two", "Two of two"), 1):
+        say(page, prompt)
+        expect(page.locator(".st-key-unsent").get_by_test_id("stChatMessage")).to_have_count(count)
+    folder.unlink()
+    folder.with_name("elsewhere").rename(folder)
+    more = Event()
+    replies.reply("Half ", more, "and half.")
+    page.get_by_role("button", name="Send again").click()
+    expect(messages(page)).to_have_count(4)
+    expect(messages(page).nth(1)).to_contain_text("Half")
+    expect(messages(page).last).to_contain_text("Begins when the answer above has ended.")
+    choose_action(page, "One of two", "Rename")  # the page stands still behind it
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.get_by_role("button", name="Answer again", include_hidden=True)).to_have_count(0)
+    expect(messages(page).last).to_contain_text("Begins when the answer above has ended.")
+    more.set()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(messages(page).nth(1)).to_contain_text("and half.")
+    expect(messages(page).last).to_contain_text("An answer.")
 
 
 def test_the_first_tab_leads_to_the_input_however_many_chats_there_are(

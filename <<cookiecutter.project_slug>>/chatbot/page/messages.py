@@ -140,8 +140,11 @@ def draw_turns(
         try:
             with answer:
                 _draw_answer_in_progress(tab, assistant, turn.id, growing)
+            drawn = tab.conversation.turn(turn.id)
+            if not drawn.ended:  # the page stands still behind a dialog, and so do later answers
+                break
             with row:
-                _draw_row(tab, tab.conversation.turn(turn.id), draw_actions)
+                _draw_row(tab, drawn, draw_actions)
         except StorageError as error:  # the conversation is deleted, or can't be read for long
             with answer:
                 notices.draw_error(error)

@@ -3,6 +3,7 @@
 const showFocus = () => {
   let last = null; // what had the focus, unless a person took it away
   let chat = null; // the one that has had the focus in its input
+  let edited = ""; // the class of the field in which a message is edited
   const canHaveFocus = (element) =>
     element.isConnected && !element.disabled && element.checkVisibility({ visibilityProperty: true });
   const isLost = () => [null, document.body].includes(document.activeElement);
@@ -15,8 +16,19 @@ const showFocus = () => {
       if (!isLost()) return;
     }
   };
+  // A message that a person edits has a field of its own.
+  const enterEditor = () => {
+    const [field] = find('[class*="st-key-edited-"] textarea');
+    const name = field?.closest('[class*="st-key-edited-"]').className ?? "";
+    if (field && name !== edited) {
+      field.focus();
+      field.setSelectionRange(field.value.length, field.value.length);
+    }
+    edited = name;
+  };
   const look = () => {
     if (!input()) return;
+    enterEditor();
     if (chat !== location.search) {
       const isTyping = document.activeElement?.matches("input, textarea");
       if (isDesktop() && !isTyping && !find(DIALOGS).length) input().focus({ preventScroll: true });

@@ -2,6 +2,8 @@
 // its text. chatbot/page/answering.py tells it.
 const tellAnswers = () => {
   const BEGINNING = 80; // characters of a prompt that tell messages apart
+  // What can be done with a message is below it: chatbot/page/actions.py.
+  const BELOW = ':is([class*="st-key-under-"], [class*="st-key-edit-"]) button';
   const said = new Map(); // the last state of each answer that this page told
   let line = null;
   const chats = new Set(); // those whose older answers are no news
@@ -24,17 +26,17 @@ const tellAnswers = () => {
     const [words] = find("[data-words]");
     if (!words) return;
     let prompt = "";
-    for (const message of find('[data-testid="stChatMessage"]')) {
-      const isPerson = message.querySelector('[data-testid="stChatMessageAvatarUser"]') !== null;
-      const content = message.querySelector('[data-testid="stChatMessageContent"]');
-      if (isPerson) prompt = content?.textContent.slice(0, BEGINNING) ?? "";
-      message.role = "article";
-      message.ariaLabel = isPerson ? words.dataset.you : words.dataset.assistant;
-      content?.removeAttribute("aria-label"); // of Streamlit's, in English
-      // What can be done with a message is below it.
-      for (const button of message.nextElementSibling?.querySelectorAll?.("button") ?? []) {
-        button.setAttribute("aria-description", prompt);
+    for (const each of find(`[data-testid="stChatMessage"], ${BELOW}`)) { // from top to bottom
+      if (each.dataset.testid !== "stChatMessage") {
+        each.setAttribute("aria-description", prompt);
+        continue;
       }
+      const isPerson = each.querySelector('[data-testid="stChatMessageAvatarUser"]') !== null;
+      const content = each.querySelector('[data-testid="stChatMessageContent"]');
+      if (isPerson) prompt = content?.textContent.slice(0, BEGINNING) ?? "";
+      each.role = "article";
+      each.ariaLabel = isPerson ? words.dataset.you : words.dataset.assistant;
+      content?.removeAttribute("aria-label"); // of Streamlit's, in English
     }
   };
   // In the page's outline, an answer's headings are below the page's own, and skip no level.

@@ -652,7 +652,7 @@ def test_on_a_phone_the_list_makes_way_for_the_chosen_chat(demo: str, browser: B
         expect(button).to_be_in_viewport()
         button.click()
         expect(button).not_to_be_in_viewport()
-    expect(messages(page).first).to_be_in_viewport()
+    expect(messages(page).last).to_be_in_viewport()
     phone.close()
 
 

@@ -89,7 +89,7 @@ button[data-copy]::before {
 m-4 6a2 2 0 0 1-2-2V6h2v14h11v2H5Z'/%3E%3C/svg%3E") center / contain;
 }
 .prompt { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
-@media (max-width: 640px) { [class*="st-key-under-answer-"] { padding-inline-start: 10px; } }
+@media (max-width: 640px) { [class*="st-key-under-answer-"] { padding-inline-start: 0; } }
 """
 
 

@@ -78,7 +78,7 @@ class Tab:
     last_shown: the last turn that the page has drawn, or "".
     editing: the turn whose prompt is being edited, or "".
     rating: the older turn whose answer the person wants to rate, or "".
-    comments: what the field for a comment on a turn's answer was last filled with, by its turn's id.
+    comments: what the field for a comment was last filled with, by the id of the answer's turn.
     model_read: whether the person's last choice of a model is known, if there was one.
     last_model: the key of the model that the person chose last, or "".
     model_shown: which model the select box was set to, and for which conversation.

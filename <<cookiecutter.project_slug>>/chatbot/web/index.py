@@ -136,7 +136,7 @@ class Index:
         return response
 
     def _cookie_attributes(self, is_secure: bool) -> str:
-        """Return how the cookie is kept. The page's script reads it, to keep local storage alike."""
+        """Return how the cookie is kept; the page's script, which keeps it as well, is told that."""
         return f"path=/; max-age={FOUR_HUNDRED_DAYS}; {self._cookie_site(is_secure)}"
 
     def _cookie_site(self, is_secure: bool) -> str:

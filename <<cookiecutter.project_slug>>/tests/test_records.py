@@ -62,7 +62,11 @@ def test_kinds_that_a_version_before_does_not_know_tell_their_own() -> None:
     versions = {
         json.loads(to_line(each))["type"]: json.loads(to_line(each))["v"] for each in EXAMPLES
     }
-    assert {kind for kind, version in versions.items() if version > 1} == {"shown", "feedback", "thought"}
+    assert {kind for kind, version in versions.items() if version > 1} == {
+        "shown",
+        "feedback",
+        "thought",
+    }
 
 
 @pytest.mark.parametrize("record", EXAMPLES, ids=lambda record: type(record).__name__)

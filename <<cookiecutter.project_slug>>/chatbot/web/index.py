@@ -136,7 +136,7 @@ class Index:
         return response
 
     def _cookie_attributes(self, is_secure: bool) -> str:
-        """Return how the cookie is kept; the page's script, which keeps it as well, is told that."""
+        """Return how the cookie is kept; the page's script is told, as it keeps it as well."""
         return f"path=/; max-age={FOUR_HUNDRED_DAYS}; {self._cookie_site(is_secure)}"
 
     def _cookie_site(self, is_secure: bool) -> str:

@@ -30,6 +30,7 @@ _STYLE = """
 [dir="rtl"] .st-key-chats [class*="st-key-open-"] [data-testid="stMarkdownContainer"] {
   unicode-bidi: plaintext; text-align: right; /* a title that is cut begins as it should */
 }
+[dir="rtl"] .st-key-chats [class*="st-key-open-"] p { unicode-bidi: normal; }
 [dir="rtl"] .stTextInput div:has(> [data-testid="stTextInputIcon"]) { padding-inline: 8px 0; }
 """
 

@@ -70,9 +70,10 @@ def keep_conversation(project: Project, key: str, answers: list[str]) -> None:
 
 def turn(prompt: Prompt, answer: str, *thoughts: str) -> list[Record]:
     """Return the records of a turn that has ended."""
-    thought = [Thought(prompt.turn, 1, each, 3.0) for each in thoughts]
-    end = [Text(prompt.turn, 1, answer), End(prompt.turn, 1, "complete")]
-    return [prompt, Claim(prompt.turn, 1, "w", "m"), *thought, *end]
+    name = prompt.turn
+    thought = [Thought(name, 1, each, 3.0) for each in thoughts]
+    answered = (Text(name, 1, answer), End(name, 1, "complete"))
+    return [prompt, Claim(name, 1, "w", "m"), *thought, *answered]
 
 
 def keep(project: Project, key: str, lines: list[Record]) -> None:
@@ -85,10 +86,13 @@ def file(kind: str) -> dict[str, Any]:
 
 
 # Prompts with files, and with versions; answers with thoughts, ratings, and words how they ended.
-MANIFOLD = [
+MANIFOLD: list[Record] = [
     *turn(Prompt("a", "One", files=[file("pdf"), file("png")]), "A rated one."),
-    *(Feedback("a", "up", "Good"), Prompt("b", "Two"), Claim("b", 1, "w", "m")),
-    *(Text("b", 1, "Half"), End("b", 1, "stopped", "person")),
+    Feedback("a", "up", "Good"),
+    Prompt("b", "Two"),
+    Claim("b", 1, "w", "m"),
+    Text("b", 1, "Half"),
+    End("b", 1, "stopped", "person"),
     *turn(Prompt("c", "An old version", after="a"), "An old answer."),
     *turn(Prompt("d", "Three"), "Thoughtful.", "First, a thought."),
     *turn(Prompt("e", "Four", files=[file("png")]), "The first answer."),

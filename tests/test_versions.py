@@ -245,8 +245,10 @@ def test_of_two_tabs_that_page_at_once_the_last_one_counts(
     address: str, visitor: BrowserContext, kept: Project
 ) -> None:
     page = open_page(visitor, address)
-    versions = [turn(Prompt(f"t{n}", "One", after="-", again="t1"), f"{n}.") for n in range(2, 5)]
-    lines = [*turn(Prompt("t1", "One"), "1."), *chain.from_iterable(versions), Shown("t3")]
+    versions = [
+        turn(Prompt(f"t{n}", "One", after="-", again="t1"), f"Answer {n}") for n in range(2, 5)
+    ]
+    lines = [*turn(Prompt("t1", "One"), "Answer 1"), *chain.from_iterable(versions), Shown("t3")]
     keep(page, kept, b"".join(map(to_line, lines)))
     expect(page.get_by_text("3/4")).to_be_visible()
     other = open_page(visitor, page.url)
@@ -258,7 +260,7 @@ def test_of_two_tabs_that_page_at_once_the_last_one_counts(
     for each in (page, other):
         each.reload()
         expect(each.get_by_text("2/4")).to_be_visible()
-        assert texts(each) == ["One", "2."]
+        assert texts(each) == ["One", "Answer 2"]
     click(page, "Next version")
     click(other, "Previous version")  # whichever is the last one now
     expect(page.get_by_text("2/4")).to_have_count(0)
@@ -280,9 +282,9 @@ def test_what_a_person_reads_stays_in_place_while_they_page_an_early_prompt(
     keep(page, kept, b"".join(map(to_line, [*lines, *edited, Shown("t3")])))
     prompt = messages(page).nth(6)
     expect(messages(page)).to_have_count(16)
-    prompt.scroll_into_view_if_needed()
+    prompt.evaluate("message => message.scrollIntoView({ block: 'start' })")
     page.mouse.move(700, 400)
-    page.mouse.wheel(0, 60)  # a person's own: from now on, nothing but them scrolls
+    page.mouse.wheel(0, -100)  # a person's own, who wants the header not to cover it
     expect(prompt).to_contain_text("Prompt 3")
     place = page.evaluate(AT_REST, 6)
     for name, text, count in (("Next", "Edited", 8), ("Previous", "Prompt 3", 16)) * 2:
@@ -375,12 +377,15 @@ def test_an_answer_in_progress_that_is_not_shown_has_no_stop(
     ask(page, bedrock, "One")
     expect(messages(page).nth(1)).to_contain_text("Answer to One")
     bedrock.reply("Another ", Event())
-    click(page, "Answer again")
+    click(page, "Edit")
+    page.get_by_role("textbox", name="Edit your message").fill("Two")
+    click(page, "Send")
     expect(messages(page).nth(1)).to_contain_text("Another")
     expect(stop).to_be_visible()
     click(page, "Previous version")
     expect(messages(page).nth(1)).to_contain_text("Answer to One")
     expect(stop).to_have_count(0)
+    expect(page.get_by_role("button", name="Answer again", exact=True)).to_be_visible()
     click(page, "Next version")
     expect(messages(page).nth(1)).to_contain_text("Another")
     stop.click()

@@ -328,13 +328,10 @@ def draw_comment(tab: Tab, turn: Turn) -> None:
     place = st.empty()
     if not turn.rating:
         return
-    if key not in st.session_state or tab.comments.get(turn.id) != turn.comment:
-        st.session_state[key] = turn.comment  # else it would take away what is being typed
-    tab.comments[turn.id] = turn.comment
+    st.session_state[key] = turn.comment  # what is being typed stays all the same
 
     def comment() -> None:
         said = str(st.session_state[key] or "").strip()
-        tab.comments[turn.id] = said
         run_next(tab.conversation.rate, turn.id, turn.rating, said)
 
     place.text_input(

@@ -78,7 +78,6 @@ class Tab:
     last_shown: the last turn that the page has drawn, or "".
     editing: the turn whose prompt is being edited, or "".
     rating: the older turn whose answer the person wants to rate, or "".
-    comments: what the field for a comment was last filled with, by the id of the answer's turn.
     model_read: whether the person's last choice of a model is known, if there was one.
     last_model: the key of the model that the person chose last, or "".
     model_shown: which model the select box was set to, and for which conversation.
@@ -143,7 +142,6 @@ class Tab:
     last_shown: str = ""
     editing: str = ""
     rating: str = ""
-    comments: dict[str, str] = field(default_factory=dict)
     model_read: bool = False
     last_model: str = ""
     model_shown: tuple[str, str] = ("", "")

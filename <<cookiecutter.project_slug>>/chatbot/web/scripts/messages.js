@@ -38,21 +38,21 @@ const keepPlace = () => {
     if (event.target.closest?.('[data-testid="stChatInputSubmitButton"]')) goToEnd();
   }, true);
 
-  // Earlier messages come above the others, and another version has others below it: Streamlit draws
-  // all these anew, in its own time; the page is short meanwhile.
-  // locate: finds the element that is to stay in its place, also once that is drawn anew.
-  const keepInPlace = (locate) => {
+  // Earlier messages come above the others, which Streamlit draws anew, in its own time; the page is
+  // short meanwhile.
+  const keepBelow = () => {
     stop?.();
-    const kept = locate();
+    const answers = find('[class*="st-key-answer-"]'); // a name that stays, unlike the element
+    const kept = answers.find((each) => each.getBoundingClientRect().bottom > 0);
     if (!kept) return;
+    const name = [...kept.classList].find((each) => each.startsWith("st-key-answer-"));
     const { top } = kept.getBoundingClientRect();
     const until = performance.now() + PATIENCE;
     let came = Infinity;
     const end = (event) => {
       if (event && !event.isTrusted) return;
       ACTS.forEach((act) => removeEventListener(act, end, true));
-      stop = null;
-      isHeld = get.call(main()) + main().clientHeight < main().scrollHeight - NEAR;
+      [stop, isHeld] = [null, true];
     };
     ACTS.forEach((act) => addEventListener(act, end, true));
     stop = end;
@@ -61,7 +61,7 @@ const keepPlace = () => {
       const now = performance.now();
       if (now > until || now > came + SETTLING) return end();
       requestAnimationFrame(look);
-      const element = locate();
+      const [element] = document.getElementsByClassName(name);
       if (!element) return;
       if (element !== kept) came = Math.min(came, now);
       const moved = element.getBoundingClientRect().top - top;
@@ -69,22 +69,8 @@ const keepPlace = () => {
     };
     requestAnimationFrame(look);
   };
-  const keepBelow = () => {
-    const answers = find('[class*="st-key-answer-"]'); // a name that stays, unlike the element
-    const kept = answers.find((each) => each.getBoundingClientRect().bottom > 0);
-    const name = [...kept?.classList ?? []].find((each) => each.startsWith("st-key-answer-"));
-    if (name) keepInPlace(() => document.getElementsByClassName(name)[0]);
-  };
-  const keepMessage = (button) => {
-    const shown = () => find('[data-testid="stChatMessage"]');
-    const isAbove = (each) => each.compareDocumentPosition(button) & Node.DOCUMENT_POSITION_FOLLOWING;
-    const number = shown().filter(isAbove).length - 1;
-    keepInPlace(() => shown()[number]);
-  };
-  addEventListener("click", ({ target }) => {
-    if (target.closest?.(".st-key-earlier button")) keepBelow();
-    const button = target.closest?.(':is([class*="st-key-previous-"], [class*="st-key-next-"]) button');
-    if (button) keepMessage(button);
+  addEventListener("click", (event) => {
+    if (event.target.closest?.(".st-key-earlier button")) keepBelow();
   }, true);
 };
 keepPlace();

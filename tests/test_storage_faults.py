@@ -172,6 +172,8 @@ def test_a_message_that_could_not_be_saved_outlives_its_page_unless_it_is_discar
 SOMEBODY_ELSES = """
 const sent = [{ text: "Theirs", chat: location.search, before: 0, unsent: false }];
 sessionStorage.setItem("chatbot_sent", JSON.stringify({ owner: "another person", sent }));
+const drafts = { [new URLSearchParams(location.search).get("chat")]: "Theirs" };
+sessionStorage.setItem("chatbot_drafts", JSON.stringify({ owner: "another person", drafts }));
 """
 
 

@@ -15,7 +15,8 @@ const isInSight = (element) => {
 };
 const isDrawn = (count) => {
   const messages = find('[data-testid="stChatMessageContent"]');
-  if (messages.length < count || !messages.every((each) => each.textContent)) return false;
+  const isFilled = (message) => message.textContent || message.querySelector("img");
+  if (messages.length < count || !messages.every(isFilled)) return false;
   const waits = find('main [data-testid="stSkeleton"]').some(
     (each) => isInSight(each) || !each.closest('[data-testid="stChatMessage"]'),
   );

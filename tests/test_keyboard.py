@@ -189,25 +189,25 @@ def test_focus_stays_where_a_person_works(address: str, visitor: BrowserContext)
     expect(dialog).to_have_count(0)
     renamed = sidebar(page).get_by_role("button", name="Actions for “Elsewhere”")
     expect(renamed).to_be_focused()
-    delete_chat(page, "Elsewhere")
-    expect(dialog).to_have_count(0)
-    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+    delete_chat(page, "Elsewhere")  # so a new one is open
+    expect(page.get_by_text("How can I help?")).to_be_visible()
+    expect_focus_in_input(page)
 
 
 def test_escape_closes_what_is_open_before_it_stops_an_answer(
     address: str, visitor: BrowserContext, replies: Any
 ) -> None:
     page = open_page(visitor, address)
-    more = begin_answer(page, replies, "Do not stop")
+    more = begin_answer(page, replies, "Go on")
     stop = page.get_by_role("button", name="Stop")
     dialog, items = page.get_by_role("dialog"), page.get_by_role("menuitem")
-    sidebar(page).get_by_role("button", name="Actions for “Do not stop”").click()
+    sidebar(page).get_by_role("button", name="Actions for “Go on”").click()
     expect(items.first).to_be_visible()
     page.keyboard.press("Escape")
     expect(items).to_have_count(0)
     expect(stop).to_be_visible()
     for action in ("Rename", "Delete"):
-        choose_action(page, "Do not stop", action)
+        choose_action(page, "Go on", action)
         expect(dialog).to_be_visible()
         page.keyboard.press("Escape")
         expect(dialog).to_have_count(0)

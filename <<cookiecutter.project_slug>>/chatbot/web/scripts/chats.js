@@ -2,10 +2,8 @@
 // dialog closes, the focus goes back to what has opened it, or to what undoes a deletion.
 const tendChats = () => {
   const EVERY = 200; // milliseconds
-  const PATIENCE = 2000; // milliseconds in which the page draws what follows a dialog
-  let opener = ""; // the class of the menu that was clicked last
-  let hadDialog = false;
-  let until = 0; // when the focus is no longer given back
+  const COVERS = `${DIALOGS}, [role="menu"]`;
+  let opener = ""; // the class of the menu that was clicked last, until a person goes elsewhere
   const mark = () => {
     const chat = new URLSearchParams(location.search).get("chat") || "-";
     for (const button of find('.st-key-chats [class*="st-key-open-"] button')) {
@@ -15,15 +13,16 @@ const tendChats = () => {
       else button.removeAttribute("aria-current");
     }
   };
+  chats.openers = () =>
+    opener ? [...find(`.${opener} button`), ...find(".st-key-undo button")] : [];
   const focus = () => {
-    const hasDialog = Boolean(document.querySelector('[role="dialog"]'));
-    if (hadDialog && !hasDialog) until = performance.now() + PATIENCE;
-    hadDialog = hasDialog;
-    if (hasDialog || !opener || performance.now() > until) return;
+    if (find(COVERS).length) return;
     if (document.activeElement && document.activeElement !== document.body) return;
-    const [target] = [...find(`.${opener} button`), ...find(".st-key-undo button")];
-    target?.focus();
+    chats.openers()[0]?.focus();
   };
+  ["pointerdown", "keydown"].forEach((act) => addEventListener(act, () => {
+    if (!find(COVERS).length) opener = "";
+  }, true));
   addEventListener("click", (event) => {
     const menu = event.target.closest?.('[class*="st-key-menu-"]');
     if (menu) opener = [...menu.classList].find((name) => name.startsWith("st-key-menu-"));

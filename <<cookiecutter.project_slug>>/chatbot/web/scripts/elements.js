@@ -16,6 +16,8 @@ const type = (text) => {
 };
 // What scripts/files.js knows of those in the input.
 const files = { names: () => [], attachAgain: (names) => {} };
+// Where the focus goes back to from a chat's menu or dialog: scripts/chats.js knows.
+const chats = { openers: () => [] };
 const whenLost = []; // is called when a connection is lost
 window.WebSocket = class extends WebSocket {
   constructor(...details) {

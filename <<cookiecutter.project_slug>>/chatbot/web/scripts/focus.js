@@ -11,7 +11,8 @@ const showFocus = () => {
     const dialog = find(DIALOGS).at(-1);
     if (main()) main().tabIndex = -1;
     const inDialog = dialog?.querySelectorAll("button, input, textarea, [href]") ?? [];
-    for (const place of [...inDialog, isDesktop() && !dialog && input(), main()]) {
+    const openers = dialog ? [] : chats.openers();
+    for (const place of [...inDialog, ...openers, isDesktop() && !dialog && input(), main()]) {
       if (place) place.focus({ preventScroll: true });
       if (!isLost()) return;
     }

@@ -6,13 +6,13 @@ const tellAnswers = () => {
   const BELOW = ':is([class*="st-key-under-"], [class*="st-key-edit-"]) button';
   const said = new Map(); // the last state of each answer that this page told
   let line = null;
-  const chats = new Set(); // those whose older answers are no news
+  const known = new Set(); // chats whose older answers are no news
   const tell = () => {
     const sentences = [];
     const [answers] = find("[data-answers]");
     if (!answers) return;
-    const isKnown = chats.has(answers.dataset.chat);
-    chats.add(answers.dataset.chat);
+    const isKnown = known.has(answers.dataset.chat);
+    known.add(answers.dataset.chat);
     for (const { dataset, textContent } of find("[data-answers] [data-turn]")) {
       const { turn, state } = dataset;
       const before = said.get(turn);

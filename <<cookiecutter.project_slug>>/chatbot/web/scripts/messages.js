@@ -7,13 +7,14 @@ const keepPlace = () => {
   const ACTS = ["wheel", "touchmove", "pointerdown", "keydown"]; // of a person who goes elsewhere
   const { get, set } = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop");
   let isHeld = false; // by a person: Streamlit may not scroll
+  let hasScrolled = false; // since the last message: else the page moved, as what is in it was replaced
   let stop = null; // ends to keep in place what is below earlier messages
   let last = { top: 0, height: 0 };
   let chat = "";
   const notice = ({ target }) => {
     if (target !== main()) return;
     const [top, height] = [get.call(target), target.scrollHeight];
-    if (!stop && top < last.top - 1 && height >= last.height) isHeld = true;
+    if (!stop && hasScrolled && top < last.top - 1 && height >= last.height) isHeld = true;
     if (!stop && top > last.top && top + target.clientHeight > height - NEAR) isHeld = false;
     last = { top, height };
   };
@@ -25,9 +26,15 @@ const keepPlace = () => {
   };
   const goToEnd = () => {
     stop?.();
-    isHeld = false;
+    isHeld = hasScrolled = false;
     if (main()) set.call(main(), main().scrollHeight);
   };
+  const scrolls = ({ key, target, type }) => {
+    if (type === "keydown") return ["ArrowUp", "PageUp", "Home", " "].includes(key);
+    return type !== "pointerdown" || target === main(); // its scroll bar
+  };
+  const noticeAct = (event) => { hasScrolled ||= scrolls(event); };
+  ACTS.forEach((act) => addEventListener(act, noticeAct, { capture: true, passive: true }));
   addEventListener("scroll", notice, { capture: true, passive: true });
   whenChanged.push(take);
   addEventListener("keydown", (event) => {

@@ -648,7 +648,7 @@ def test_on_a_phone_the_list_makes_way_for_the_chosen_chat(demo: str, browser: B
     expect(messages(page).last).to_contain_text("CHATBOT_BACKEND=bedrock")
     for name in ("New chat", "Hello"):
         page.get_by_test_id("stExpandSidebarButton").click()
-        button = sidebar(page).get_by_role("button", name=name)
+        button = sidebar(page).get_by_role("button", name=name, exact=True)
         expect(button).to_be_in_viewport()
         button.click()
         expect(button).not_to_be_in_viewport()

@@ -55,12 +55,18 @@ const tellAnswers = () => {
     const blocks = ":is(ul, ol, blockquote, table)";
     find(`.stMarkdown ${blocks}:not([dir], ${blocks} *)`).forEach((each) => { each.dir = "auto"; });
   };
+  // What scrolls by itself can be scrolled with the keyboard, too.
+  const reach = () => {
+    for (const each of find(".stMarkdown :is(pre, table):not([tabindex])")) {
+      if (each.scrollWidth > each.clientWidth) each.tabIndex = 0;
+    }
+  };
   addEventListener("DOMContentLoaded", () => {
     line = document.createElement("p");
     line.role = "status";
     line.id = "told";
     document.body.append(line);
   });
-  whenChanged.push(tell, name, outline, direct);
+  whenChanged.push(tell, name, outline, direct, reach);
 };
 tellAnswers();

@@ -256,7 +256,7 @@ def test_a_storage_fault_leaves_the_page_as_it_was(
     folder = project.path / "session_data"
     away = folder.rename(folder.with_name("away"))
     try:
-        page.get_by_role("button", name="Before the fault").click()
+        page.get_by_role("button", name="Before the fault", exact=True).click()
         notice = page.get_by_role("main").get_by_role("alert")
         expect(notice).to_contain_text("is missing")
         expect(notice).to_contain_text(CONTACT)
@@ -265,7 +265,7 @@ def test_a_storage_fault_leaves_the_page_as_it_was(
         take_picture(page, "fault")
     finally:
         away.rename(folder)
-    page.get_by_role("button", name="Before the fault").click()
+    page.get_by_role("button", name="Before the fault", exact=True).click()
     expect(notice).to_have_count(0)
 
 

@@ -15,6 +15,7 @@ from support.browsing import (
     choose_model,
     messages,
     needs_browser,
+    open_about,
     open_page,
     say,
 )
@@ -63,7 +64,7 @@ def model(page: Page) -> Any:
 
 
 def own_instructions(page: Page) -> Any:
-    return page.get_by_role("textbox", name="Your instructions")
+    return open_about(page).get_by_role("textbox", name="Your instructions")
 
 
 def picture(page: Page, name: str) -> None:
@@ -99,7 +100,9 @@ def test_a_chat_begins_with_an_assistant_and_a_suggestion_and_keeps_its_model(
     assert "You edit what people paste." not in told(bedrock)
 
     page.goto(first)
-    expect(page.get_by_test_id("stCaptionContainer").first).to_contain_text("Writing")
+    expect(page.get_by_role("main").get_by_test_id("stCaptionContainer").first).to_contain_text(
+        "Writing"
+    )
     expect(model(page)).to_have_value("Claude Haiku 5.5")
     say(page, "Go on")
     expect(messages(page).nth(3)).to_contain_text("An answer.")

@@ -38,7 +38,8 @@ def make_places(tab: Tab, assistant_name: str) -> None:
 
 def draw_stop(tab: Tab, assistant: Assistant, turn: Turn) -> None:
     """Draw the button that stops this answer, and say that it is in progress."""
-    with tab.bar.container(key="answering", horizontal=True, horizontal_alignment="center"):
+    key = f"answering-{turn.id}"  # a run may follow several answers, one after the other
+    with tab.bar.container(key=key, horizontal=True, horizontal_alignment="center"):
         st.button(
             say("Stop"),
             key=f"stop-{turn.id}",

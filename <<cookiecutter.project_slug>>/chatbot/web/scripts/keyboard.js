@@ -42,7 +42,7 @@ const listenToKeys = () => {
   };
   const escape = () => {
     if (find(OPEN).some((each) => each.checkVisibility())) return false; // it closes by itself
-    return (innerWidth < 768 && click(CLOSE_LIST)) || click(".st-key-answering button");
+    return (innerWidth < 768 && click(CLOSE_LIST)) || click('[class*="st-key-answering-"] button');
   };
   // Before Streamlit hears of it: a button may have the same shortcut by itself.
   addEventListener("keydown", (event) => {

@@ -96,10 +96,7 @@ def draw_conversation(tab: Tab, assistant: Assistant, model: str) -> None:
         composer.draw_unsent(tab)
     with turns:
         messages.draw_turns(
-            tab,
-            assistant,
-            lambda turn: draw_prompt_actions(turn, tab, assistant, model),
-            lambda turn: draw_message_actions(turn, tab, assistant, model),
+            tab, assistant, model, lambda turn: draw_message_actions(turn, tab, assistant, model)
         )
 
 
@@ -107,20 +104,6 @@ def draw_empty_state(tab: Tab, assistant: Assistant) -> None:
     """Draw what a chat shows before its first message."""
     st.header(say("How can I help?"), anchor=False)
     choices.draw_assistants(tab, assistant)
-
-
-def draw_prompt_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str) -> None:
-    """Draw what can be done with what a person asked, in one element below it."""
-    versions = tab.conversation.prompt_versions(turn.id)
-    if turn.id == tab.editing:
-        with actions.row("prompt", turn):
-            actions.draw_editor_buttons(tab, assistant, turn, model)
-    elif versions.count > 1:
-        with actions.row("prompt", turn):
-            actions.draw_versions(tab, versions, "prompt", turn)
-            actions.draw_edit(tab, turn)
-    else:
-        actions.draw_edit(tab, turn)
 
 
 def draw_message_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str) -> None:

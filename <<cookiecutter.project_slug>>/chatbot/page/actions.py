@@ -117,6 +117,20 @@ def empty_rest_of_row(tab: Tab, turn: Turn) -> None:
 # Under a prompt
 
 
+def draw_under_prompt(tab: Tab, assistant: Assistant, turn: Turn, model: str) -> None:
+    """Draw what can be done with what a person asked, in one element below it."""
+    versions = tab.conversation.prompt_versions(turn.id)
+    if turn.id == tab.editing:
+        with row("prompt", turn):
+            draw_editor_buttons(tab, assistant, turn, model)
+    elif versions.count > 1:
+        with row("prompt", turn):
+            draw_versions(tab, versions, "prompt", turn)
+            draw_edit(tab, turn)
+    else:
+        draw_edit(tab, turn)
+
+
 def draw_edit(tab: Tab, turn: Turn) -> None:
     """Draw the button with which a person changes what was asked last: older ones have a menu."""
     place = st.empty()

@@ -91,12 +91,12 @@ def _count_hidden(tab: Tab) -> int:
 def draw_turns(
     tab: Tab,
     assistant: Assistant,
-    draw_prompt_actions: Callable[[Turn], None],
+    model: str,
     draw_actions: Callable[[Turn], None],
 ) -> None:
     """Draw the newest turns, then follow the answers that are in progress, one after the other.
 
-    draw_prompt_actions: draws what can be done with a turn's prompt, in one element.
+    model: the key of the one that is asked next.
     draw_actions: draws what can be done with a turn's answer, once that has ended.
     """
     st.html(f"<style>{parts.STYLE}{files.STYLE}{actions.STYLE}{_STYLE}</style>")
@@ -122,7 +122,7 @@ def draw_turns(
                 else:
                     _draw_prompt(turn.prompt)
                 files.draw_files(turn.files)
-            draw_prompt_actions(turn)
+            actions.draw_under_prompt(tab, assistant, turn, model)
             answer = st.chat_message("assistant")
             if turn.id in unfinished:
                 with answer:

@@ -18,7 +18,7 @@ from streamlit_local_storage import _st_local_storage as local_storage
 from chatbot.identity import COOKIE, is_key, new_key
 from chatbot.page.state import Tab, current_tab
 
-TIMEOUT = 3.0  # seconds to wait for a local storage that may not answer
+TIMEOUT = 10.0  # seconds to wait for a local storage that may not answer; a phone may be slow
 
 # The component itself, not its class LocalStorage: the class blocks a thread of the server until
 # the browser answers. Every task imports it, so that each can serve its files.

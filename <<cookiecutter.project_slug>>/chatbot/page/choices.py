@@ -63,12 +63,14 @@ def draw_assistants(tab: Tab, assistant: Assistant) -> None:
         st.caption(as_text(wording.no_such_assistant(persona.name)))
     if len(assistant.personas) > 1:
         field = f"assistant-{tab.conversation.id}"
-        if st.session_state.get(field) not in (None, persona.key):  # the address has changed
+        address_changed = st.session_state.get(field) not in (None, persona.key)
+        if address_changed:
             st.session_state[field] = persona.key
         st.pills(
             say("Assistant"),
             list(assistant.personas),
-            default=None if field in st.session_state else persona.key,
+            # Else none would be chosen where another run ends this one before the browser hears.
+            default=None if address_changed else persona.key,
             format_func=lambda key: _label(assistant.personas[key]),
             required=True,
             key=field,

@@ -112,6 +112,7 @@ def draw_message_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str)
     versions = tab.conversation.answer_versions(turn.id)
     if versions.count > 1:
         actions.draw_versions(tab, versions, "answer", turn)
+    can_be_rated = False
     if not actions.is_in_full(tab, turn):
         actions.draw_menu(tab, assistant, turn, model)
     elif newest and turn.state == "failed":
@@ -121,10 +122,10 @@ def draw_message_actions(turn: Turn, tab: Tab, assistant: Assistant, model: str)
         actions.draw_answer_again(tab, assistant, turn, model)
         actions.draw_other_models(tab, assistant, turn, model)
         actions.draw_feedback(tab, turn)
-        actions.draw_copy(assistant, turn)
-        actions.draw_comment(tab, turn)
-        return
+        can_be_rated = True
     actions.draw_copy(assistant, turn)
+    if can_be_rated:
+        actions.draw_comment(tab, turn)
 
 
 def main() -> None:

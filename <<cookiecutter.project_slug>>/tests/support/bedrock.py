@@ -360,7 +360,7 @@ def _objection_to_reasoning(request: dict[str, Any]) -> str:
         return "The signature of a thinking block is missing or invalid."
     if thinking and (inference.get("temperature", 1) != 1 or "topP" in inference):
         return "`temperature` may only be set to 1, and `top_p` not at all, when thinking is on."
-    if thinking.get("budget_tokens", 0) >= inference.get("maxTokens", 1 << 30):
+    if thinking.get("budget_tokens", 0) >= inference.get("maxTokens", 2**30):
         return "`max_tokens` must be greater than `thinking.budget_tokens`."
     if effort == "high" and {"temperature", "topP", "maxTokens"} & set(inference):
         return "temperature, topP and maxTokens must be unset with a high maxReasoningEffort."

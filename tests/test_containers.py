@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from packaging.markers import Marker
 from playwright.sync_api import BrowserContext, expect
 
 from support import containers
@@ -122,7 +124,8 @@ def test_the_image_has_what_the_page_needs_and_no_more(project: Project) -> None
         f"/app/{path.relative_to(project.path)}" for path in (project.path / "chatbot").rglob("*.*")
     }
     page = {"/app/server.py", "/app/streamlit_app.py", "/app/models.toml", "/app/assistants.toml"}
-    assert files == modules | page | {"/app/.streamlit/config.toml"}
+    languages = {f"/app/languages/{path.name}" for path in (project.path / "languages").iterdir()}
+    assert files == modules | page | languages | {"/app/.streamlit/config.toml"}
     assert in_image("for name in gcc cc c++ make; do command -v $name; done; true") == []
     assert in_image("ls -d /packages/bin/pip* /packages/lib/*/site-packages/pip 2>&-; true") == []
     as_root = ("run", "--rm", "--user=0", "--entrypoint=", IMAGE)
@@ -153,7 +156,7 @@ def test_the_context_of_the_build_holds_nothing_else(project: Project) -> None:
     mount = podman("image", "mount", "context").strip()
     found = {path.name for path in Path(mount).iterdir()}
     podman("image", "unmount", "context")
-    wanted = {".streamlit", "assistants.toml", "chatbot", "models.toml", "lean"}
+    wanted = {".streamlit", "assistants.toml", "chatbot", "languages", "models.toml", "lean"}
     assert found == wanted | {"server.py", "streamlit_app.py"}
 
 
@@ -195,6 +198,17 @@ def test_the_base_is_a_build_argument(project: Project) -> None:
     assert "FROM localhost/mirror/python:3.13-slim AS build" in built
 
 
+def for_python(requirements: str, python: str) -> str:
+    """Return the requirements of that Python: pip would choose those of the one that runs it."""
+    marked = re.compile(r"^(\S+) ; (.*?)( \\\n(?:    --hash.*\n)*)(?:    #.*\n)*", re.MULTILINE)
+    version = {"python_version": python, "python_full_version": f"{python}.0"}
+
+    def choose(found: re.Match[str]) -> str:
+        return f"{found[1]}{found[3]}" if Marker(found[2]).evaluate(version) else ""
+
+    return marked.sub(choose, requirements)
+
+
 @pytest.mark.parametrize("python", ["3.11", "3.13", "3.15"])
 @pytest.mark.parametrize("processor", ["aarch64", "x86_64"])
 def test_all_packages_exist_for_both_processors(
@@ -203,7 +217,9 @@ def test_all_packages_exist_for_both_processors(
     platforms = [f"--platform=manylinux_{glibc}_{processor}" for glibc in ("2_17", "2_28", "2_34")]
     pip = [sys.executable, "-m", "pip", "install", "--dry-run", "--target", str(tmp_path)]
     pip += [*platforms, f"--python-version={python}", "--only-binary=:all:", "--no-deps"]
-    done = project.run(*pip, "--require-hashes", "-r", "lean/requirements.txt")
+    chosen = tmp_path / "requirements.txt"
+    chosen.write_text(for_python(project.read("lean/requirements.txt"), python))
+    done = project.run(*pip, "--require-hashes", "-r", str(chosen))
     assert done.returncode == 0, done.stderr
     assert "Would install" in done.stdout
 
@@ -276,7 +292,7 @@ def test_it_serves_two_small_tasks_with_the_demo_model(
     page = open_page(visitor, cluster.address)
     say(page, "Hello")
     expect(messages(page).nth(1)).to_contain_text("This is the demo model")
-    expect(page).to_have_title("Team Chatbot")
+    expect(page).to_have_title("Hello · Team Chatbot")
     task = hostname_of(page)
     assert task in tasks
     for _ in range(3):  # and the balancer sends a browser to the same one

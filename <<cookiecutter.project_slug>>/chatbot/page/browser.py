@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime import get_instance
 from streamlit_local_storage import _st_local_storage as local_storage
 
 from chatbot.identity import COOKIE, is_key, new_key
@@ -21,7 +22,16 @@ from chatbot.page.state import Tab, current_tab
 TIMEOUT = 10.0  # seconds to wait for a local storage that may not answer; a phone may be slow
 
 # The component itself, not its class LocalStorage: the class blocks a thread of the server until
-# the browser answers. Every task imports it, so that each can serve its files.
+# the browser answers.
+
+
+def serve_local_storage() -> None:
+    """Have this task serve the component's files from its start on.
+
+    Streamlit does so only once a page has run here. But a balancer may send the browser here for
+    the files of a page that runs on another task.
+    """
+    get_instance().component_registry.register_component(local_storage)
 
 
 def session_key(tab: Tab) -> str:

@@ -8,32 +8,44 @@ const keepPlace = () => {
   const { get, set } = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop");
   let isHeld = false; // by a person: Streamlit may not scroll
   let hasScrolled = false; // since the last message: else the page moved, as what is in it was replaced
+  let isFollowed = false; // the end, since a person came back to it: Streamlit may have lost it
   let stop = null; // ends to keep in place what is below earlier messages
   let last = { top: 0, height: 0 };
+  let end = Infinity; // of the text, when a person last scrolled: it may have grown since
   let chat = "";
   const notice = ({ target }) => {
     if (target !== main()) return;
     const [top, height] = [get.call(target), target.scrollHeight];
-    if (!stop && hasScrolled && top < last.top - 1 && height >= last.height) isHeld = true;
-    if (!stop && top > last.top && top + target.clientHeight > height - NEAR) isHeld = false;
+    if (!stop && hasScrolled && top < last.top - 1 && height >= last.height) {
+      [isHeld, isFollowed] = [true, false];
+    }
+    const isBack = top > last.top && top + target.clientHeight > Math.min(height, end) - NEAR;
+    if (!stop && isHeld && isBack) {
+      [isHeld, isFollowed] = [false, true];
+      set.call(target, height); // it has grown meanwhile
+    }
     last = { top, height };
   };
   const take = () => {
-    if (chat !== location.search) [chat, isHeld] = [location.search, false];
+    if (chat !== location.search) [chat, isHeld, isFollowed] = [location.search, false, false];
+    if (isFollowed && main()) set.call(main(), main().scrollHeight);
     if (!main() || Object.hasOwn(main(), "scrollTop")) return;
     const scroll = function (top) { if (!isHeld && !stop) set.call(this, top); };
     Object.defineProperty(main(), "scrollTop", { get, set: scroll, configurable: true });
   };
   const goToEnd = () => {
     stop?.();
-    isHeld = hasScrolled = false;
+    isHeld = hasScrolled = isFollowed = false;
     if (main()) set.call(main(), main().scrollHeight);
   };
   const scrolls = ({ key, target, type }) => {
     if (type === "keydown") return ["ArrowUp", "PageUp", "Home", " "].includes(key);
     return type !== "pointerdown" || target === main(); // its scroll bar
   };
-  const noticeAct = (event) => { hasScrolled ||= scrolls(event); };
+  const noticeAct = (event) => {
+    hasScrolled ||= scrolls(event);
+    end = main()?.scrollHeight ?? Infinity;
+  };
   ACTS.forEach((act) => addEventListener(act, noticeAct, { capture: true, passive: true }));
   addEventListener("scroll", notice, { capture: true, passive: true });
   whenChanged.push(take);
@@ -56,17 +68,17 @@ const keepPlace = () => {
     const { top } = kept.getBoundingClientRect();
     const until = performance.now() + PATIENCE;
     let came = Infinity;
-    const end = (event) => {
+    const finish = (event) => {
       if (event && !event.isTrusted) return;
-      ACTS.forEach((act) => removeEventListener(act, end, true));
+      ACTS.forEach((act) => removeEventListener(act, finish, true));
       [stop, isHeld] = [null, true];
     };
-    ACTS.forEach((act) => addEventListener(act, end, true));
-    stop = end;
+    ACTS.forEach((act) => addEventListener(act, finish, true));
+    stop = finish;
     const look = () => {
-      if (stop !== end) return;
+      if (stop !== finish) return;
       const now = performance.now();
-      if (now > until || now > came + SETTLING) return end();
+      if (now > until || now > came + SETTLING) return finish();
       requestAnimationFrame(look);
       const [element] = document.getElementsByClassName(name);
       if (!element) return;

@@ -148,6 +148,7 @@ def draw_turns(
         except StorageError as error:  # the conversation is deleted, or can't be read for long
             with answer:
                 notices.draw_error(error)
+            return  # what is drawn stays
     if [turn.id for turn in tab.conversation.turns] != [turn.id for turn in turns]:
         st.rerun()  # another tab has sent a message meanwhile, or has chosen another branch
 

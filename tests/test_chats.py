@@ -233,6 +233,34 @@ def test_another_tab_hears_of_new_chats_and_messages(
     expect(prompt_box(first)).to_have_value("A draft")
 
 
+# As any two clicks of a quick person: both ask for a run in nearly the same moment.
+LOOK_AGAIN_AT_ENTER = """let pause = 0; // milliseconds
+addEventListener("keydown", ({ key }) => {
+  if (key !== "Enter") return;
+  setTimeout(() => document.querySelector(".st-key-look-again button").click(), pause);
+  pause = (pause + 2) % 12;
+});"""
+
+
+def test_what_is_sent_while_the_page_looks_again_is_saved_or_back_in_the_input(
+    address: str, visitor: BrowserContext
+) -> None:
+    page = open_page(visitor, address)
+    page.evaluate(LOOK_AGAIN_AT_ENTER)
+    for number in range(1, 13):
+        say(page, "yes")
+        expect(prompt_box(page)).to_have_value("")
+        saved = messages(page).nth(2 * number - 1).get_by_text("An answer.")
+        while not saved.is_visible():
+            wait_until(
+                lambda saved=saved: saved.is_visible() or prompt_box(page).input_value(),
+                "the message is saved, or back in the input",
+            )
+            if prompt_box(page).input_value():
+                prompt_box(page).press("Enter")
+                expect(prompt_box(page)).to_have_value("")
+
+
 def test_a_draft_stays_with_its_chat(
     address: str, visitor: BrowserContext, session: Session
 ) -> None:

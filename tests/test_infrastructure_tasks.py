@@ -103,8 +103,7 @@ def test_tasks_get_the_settings_that_the_application_reads(stacks: list[Rendered
         given = variables(stack)
         own = {name for name in given if not SIGN_IN.match(name)}  # test_infrastructure_sign_in.py
         hosts = {"CHATBOT_HOSTNAME"}  # there, each task is a host
-        words = {"CHATBOT_CONTACT", "CHATBOT_FOOTER"}  # docs/change.md says how to give them
-        assert own == {name for name in read if not SIGN_IN.match(name)} - hosts - words
+        assert own == {name for name in read if not SIGN_IN.match(name)} - hosts
         assert given["CHATBOT_BACKEND"] == "bedrock"
         assert given["CHATBOT_TITLE"] == "Team Chatbot"
         assert given["CHATBOT_RETENTION_DAYS"] == "90"
@@ -117,6 +116,17 @@ def test_the_sites_that_may_frame_the_chatbot_reach_it(structures: list[Infrastr
         assert variables(each.create())["CHATBOT_FRAME_ANCESTORS"] == ""
         given = variables(each.create(FrameAncestors=sites))
         assert given["CHATBOT_FRAME_ANCESTORS"] == sites
+
+
+@pytest.mark.parametrize(
+    "words", ["", 'Ärger? "IT", $5 & 20 % – {{x}} ${AWS::Region} 👩‍💻', "!Ref X"]
+)
+def test_what_the_team_says_reaches_the_page_as_it_is(
+    structures: list[Infrastructure], words: str
+) -> None:
+    for each in structures:
+        given = variables(each.create(Footer=words, Contact=words))
+        assert (given["CHATBOT_FOOTER"], given["CHATBOT_CONTACT"]) == (words, words)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ with the folders that the task definition mounts, against the emulator's S3. The
 restore backups, so AWS Backup's answers are the test's, and so is the folder that it restores.
 """
 
+import csv
 import gzip
 import json
 import os
@@ -37,7 +38,7 @@ import sys
 from pathlib import Path
 from chatbot.conversations import new_conversation_id
 from chatbot.identity import Person, session_folder
-from chatbot.records import Claim, End, Owner, Prompt, Text
+from chatbot.records import Claim, End, Feedback, Owner, Prompt, Text
 from chatbot.sessions import Session
 
 root, issuer, *subjects = sys.argv[1:]
@@ -46,6 +47,7 @@ for subject in subjects:
     chat = session.conversation(new_conversation_id())
     records = [Prompt("t1", f"Who is {subject}?"), Claim("t1", 1, "w", "m")]
     records += [Text("t1", 1, f"It is {subject}."), End("t1", 1, "complete")]
+    records += [Feedback("t1", "down", f"No, it isn't {subject}, \u201cÄ\u201d \U0001f44b")]
     chat.update(lambda: records, create=True)
     session["picture"] = session.attach(subject.encode() * 1000)
     session.usage.update(lambda: [Owner(issuer, subject)], create=True)
@@ -431,6 +433,46 @@ def test_a_dry_run_says_the_steps_and_changes_nothing(rehearsal: Rehearsal) -> N
         assert done.returncode == 1
         assert "There is no terminal to ask for confirmation" in done.stderr
     assert sandbox.aws.changes() == []
+
+
+# Feedback
+
+
+def test_what_people_think_of_answers_is_saved_for_a_spreadsheet(rehearsal: Rehearsal) -> None:
+    sandbox = rehearsal.sandbox
+    done = sandbox.run("feedback", "--dry-run")
+    assert (done.returncode, done.stdout, rehearsal.commands) == (0, "", [])
+    assert "nothing was changed" in done.stderr
+    done = sandbox.run("feedback")
+    assert done.returncode == 0, done.stderr
+    assert "> Ratings: 2" in done.stderr
+    file = Path(done.stdout.removesuffix("\n"))
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert file == sandbox.project / f"team-chatbot-feedback-{today}.csv"
+    assert file.stat().st_mode & 0o077 == 0
+    assert sandbox.git("status", "--porcelain") == ""  # it must not be committed
+    with file.open(encoding="utf-8", newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    said = {f"No, it isn't {name}, \u201cÄ\u201d 👋" for name in ("ann", "bob")}
+    assert {row["Comment"] for row in rows} == said
+    assert {row["Rating"] for row in rows} == {"down"}
+    group = f"--log-group-name={sandbox.output('LogGroup')}"
+    logged = json.dumps(sandbox.ask("logs", "filter-log-events", group))
+    assert "Ratings: 2" in logged and "ann" not in logged  # logs have no text of people's
+    sandbox.aws.asked.clear()
+    done = sandbox.run("feedback")
+    assert (done.returncode, f"{file} is there already" in done.stderr) == (1, True)
+    assert "RunTask" not in sandbox.aws.asked
+
+
+def test_feedback_that_can_not_be_read_is_told_and_nothing_is_saved(rehearsal: Rehearsal) -> None:
+    sandbox = rehearsal.sandbox
+    rehearsal.before = lambda: rehearsal.sessions.rename(rehearsal.files / "gone")
+    done = sandbox.run("feedback")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr
+    assert "storage" in done.stderr
+    assert list(sandbox.project.glob("*-feedback-*")) == []
 
 
 # Failures

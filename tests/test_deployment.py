@@ -767,6 +767,8 @@ def test_github_gives_a_new_stack_its_boundary(empty: Sandbox) -> None:
         ("export ann@example.com --subject=1", "Either an e-mail address or --subject"),
         ("export --issuer=https://login.example.com", "--issuer needs --subject"),
         ("export --yes", "export has no option --yes"),
+        ("feedback all", 'feedback does not know what to do with "all"'),
+        ("feedback --subject=1", "feedback has no option --subject"),
         ("restore one two", 'restore does not know what to do with "two"'),
         ("restore --with-deleted", "--with-deleted needs an archive, or a recovery point"),
         ("export --with-deleted", "export has no option --with-deleted"),

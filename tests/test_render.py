@@ -180,6 +180,7 @@ FILES = {
     "deployment/verbs/destroy.py",
     "deployment/verbs/doctor.py",
     "deployment/verbs/export.py",
+    "deployment/verbs/feedback.py",
     "deployment/verbs/logs.py",
     "deployment/verbs/people.py",
     "deployment/verbs/promote.py",

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gzip
 import shutil
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
+from typing import IO, cast
 
 from chatbot import archives, buckets, feedback, people, restoring
 from chatbot.archives import Entry
@@ -51,7 +53,10 @@ def _parse() -> argparse.Namespace:
     _add_export(commands)
     _add_restore(commands)
     text = "write what people think of answers to the standard output, as CSV"
-    commands.add_parser("feedback", help=text, description=text)
+    ratings = commands.add_parser("feedback", help=text, description=text)
+    ratings.add_argument(
+        "--to", default="", help="write a .csv.gz file to S3 instead, as export does"
+    )
     description = "What is kept of people who have signed in. CHATBOT_SESSIONS_DIR tells where."
     persons = commands.add_parser("people", help="find, export or erase", description=description)
     actions = persons.add_subparsers(dest="action", required=True, metavar="action")
@@ -115,8 +120,7 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     elif arguments.command == "restore":
         _restore(arguments, settings)
     elif arguments.command == "feedback":
-        for line in feedback.to_csv(feedback.read_feedback(settings.sessions_dir)):
-            sys.stdout.write(line)
+        _write_feedback(arguments, settings)
     else:
         _run_people(arguments, settings.sessions_dir)
 
@@ -133,6 +137,23 @@ def _export_sessions(arguments: argparse.Namespace, settings: Settings) -> None:
         print(f"Exported: {sessions} sessions with {chats} chats")
     else:
         archives.write_archive(entries, sys.stdout.buffer)
+
+
+def _write_feedback(arguments: argparse.Namespace, settings: Settings) -> None:
+    lines = feedback.to_csv(feedback.read_feedback(settings.sessions_dir))
+    if not arguments.to:
+        for line in lines:
+            sys.stdout.write(line)
+        return
+    ratings = -1  # the first line names the columns
+    with (
+        buckets.write_object(arguments.to, settings.region) as file,
+        gzip.GzipFile("", "wb", fileobj=cast(IO[bytes], file)) as packed,
+    ):
+        for line in lines:
+            packed.write(line.encode())
+            ratings += 1
+    print(f"Ratings: {ratings}")
 
 
 def _restore(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -21,6 +21,7 @@ from deployment.verbs.deploy import deploy
 from deployment.verbs.destroy import destroy
 from deployment.verbs.doctor import doctor
 from deployment.verbs.export import export
+from deployment.verbs.feedback import feedback
 from deployment.verbs.logs import logs
 from deployment.verbs.people import people
 from deployment.verbs.promote import promote
@@ -39,6 +40,7 @@ VERBS: dict[str, Callable[[Context], None]] = {
     "remove": remove,
     "people": people,
     "export": export,
+    "feedback": feedback,
     "restore": restore,
     "destroy": destroy,
 }

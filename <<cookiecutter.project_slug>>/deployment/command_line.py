@@ -129,6 +129,9 @@ def verbs(project: Project) -> dict[str, Verb]:
     found["export"] = Verb(
         who, frozenset({"dry_run"} | ({"subject", "issuer"} if project.has_people else set()))
     )
+    found["feedback"] = Verb(
+        {"feedback": "save what people think of answers, as a CSV file"}, frozenset({"dry_run"})
+    )
     found["restore"] = Verb(
         {
             "restore": "show the backups that AWS Backup has made",

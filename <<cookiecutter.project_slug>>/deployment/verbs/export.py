@@ -1,6 +1,7 @@
 """Save conversations: all, or one person's, in an archive that `restore` takes."""
 
 import gzip
+import io
 import os
 import re
 import zlib
@@ -27,17 +28,14 @@ def export(context: Context) -> None:
     """
     options, account = context.options, context.account
     stack = context.require_service()
-    words, name = ["python", "-m", "chatbot", "export"], stack.name
+    words, person = ["python", "-m", "chatbot", "export"], ""
     if options.email or options.subject:
         subject, issuer = options.subject, options.issuer or stack.outputs.get("Issuer", "")
         if options.email:
             subject = accounts.find_subject(context, accounts.require_pool(stack))
         words += ["--issuer", issuer, "--subject", subject]
         person = re.sub("[^A-Za-z0-9@._+-]", "-", options.email or subject)
-        name = f"{name}-{person}"[:200]  # of 255 characters that a file's name may have
-    file = Path.cwd() / f"{name}-export-{datetime.now(UTC):%Y-%m-%d}.tar.gz"
-    if os.path.lexists(file):
-        raise DeploymentError(f"{file} is there already; move it away first.")
+    file = new_file(stack, "export", "tar.gz", person)
     if options.dry_run:
         say(f"Would run a task that writes an archive into a bucket made for it, save {file}")
         say("and delete the bucket; nothing was changed")
@@ -47,8 +45,18 @@ def export(context: Context) -> None:
         words += ["--to", f"s3://{bucket}/{buckets.KEY}"]
         for line in run(context, stack, words, "Exported:", NOTHING):
             say(line)
-        _download(context, bucket, file)
+        download(context, bucket, file)
     result(str(file))
+
+
+def new_file(stack: Stack, what: str, ending: str, person: str = "") -> Path:
+    """Return a file for today in this folder. Raises DeploymentError if it is there already."""
+    name = f"{stack.name}-{person}" if person else stack.name
+    # Of the 255 characters that a file's name may have.
+    file = Path.cwd() / f"{name[:200]}-{what}-{datetime.now(UTC):%Y-%m-%d}.{ending}"
+    if os.path.lexists(file):
+        raise DeploymentError(f"{file} is there already; move it away first.")
+    return file
 
 
 def run(
@@ -86,8 +94,13 @@ def run(
     return done.lines
 
 
-def _download(context: Context, bucket: str, file: Path) -> None:
-    """Save the archive in a file that only its owner may read, or no part of it."""
+def download(context: Context, bucket: str, file: Path, *, is_unpacked: bool = False) -> None:
+    """Save the archive in a file that only its owner may read, or no part of it.
+
+    is_unpacked: save what was compressed, which is small, in place of the archive.
+
+    Raises DeploymentError.
+    """
     begin(f"Saving {file}", NOTHING)
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -95,11 +108,13 @@ def _download(context: Context, bucket: str, file: Path) -> None:
         raise _unwritten(file, error) from error
     try:
         with os.fdopen(descriptor, "w+b") as opened:
-            context.account.client("s3").download_fileobj(bucket, buckets.KEY, opened)
-            opened.seek(0)
-            with gzip.GzipFile(fileobj=opened) as packed:  # which checks lengths and checksums
-                while packed.read(MEBIBYTE):
-                    pass
+            archive = io.BytesIO() if is_unpacked else opened
+            context.account.client("s3").download_fileobj(bucket, buckets.KEY, archive)
+            archive.seek(0)
+            with gzip.GzipFile(fileobj=archive) as packed:  # which checks lengths and checksums
+                while content := packed.read(MEBIBYTE):
+                    if is_unpacked:
+                        opened.write(content)
     except BaseException as error:
         file.unlink(missing_ok=True)
         if isinstance(error, gzip.BadGzipFile | EOFError | zlib.error):

@@ -98,6 +98,14 @@ def pictures(options: argparse.Namespace) -> None:
     sys.exit(subprocess.run(command, cwd=ROOT, env=environment).returncode)
 
 
+def wheels(options: argparse.Namespace) -> None:
+    """Ask the package index whether each supported Python has wheels of all that is pinned."""
+    python = project_dev.make_environment(ROOT / ".venv", REQUIREMENTS)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    command = [str(python), "-B", "-m", "support.wheels"]
+    sys.exit(subprocess.run(command, cwd=ROOT, env=environment).returncode)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -121,6 +129,10 @@ def main() -> None:
     pictures_parser = commands.add_parser("pictures", help="take pictures of the page")
     pictures_parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "pictures")
     pictures_parser.set_defaults(action=pictures)
+    wheels_parser = commands.add_parser(
+        "wheels", help="ask the package index for wheels of all that projects pin; needs uv"
+    )
+    wheels_parser.set_defaults(action=wheels)
     project_dev.call(parser)
 
 

@@ -213,7 +213,8 @@ def _make_parser(project: Project, known: Mapping[str, Verb]) -> argparse.Argume
     add(
         "--yes",
         action="store_true",
-        help=f"deploy: allow the file system to be replaced; destroy, restore{erase}: do not ask",
+        help="deploy, promote: allow the file system to be replaced;"
+        f" destroy, restore{erase}: do not ask",
     )
     add(
         "--with-deleted",

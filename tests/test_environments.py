@@ -12,6 +12,8 @@ from support.rendering import Bake
 
 pytestmark = needs_aws
 
+FOOTER = 'Für "alle": $5, 20 %, \\n {{x}} ${AWS::Region} 👋'
+
 
 @pytest.fixture
 def sandbox(bake: Bake, programs: Path, tmp_path: Path) -> Iterator[Sandbox]:
@@ -20,7 +22,10 @@ def sandbox(bake: Bake, programs: Path, tmp_path: Path) -> Iterator[Sandbox]:
         project = bake().path
         remove_what_is_lacking(project / "infra" / "template.yml")
         sandbox = Sandbox(project, programs, port)
-        differs = [{"ParameterKey": "TaskSize", "ParameterValue": "512/1024"}]
+        differs = [
+            {"ParameterKey": "TaskSize", "ParameterValue": "512/1024"},
+            {"ParameterKey": "Footer", "ParameterValue": FOOTER},
+        ]
         (project / "infra" / "parameters.staging.json").write_text(json.dumps(differs))
         sandbox.git("init", "--quiet")
         sandbox.commit()
@@ -54,6 +59,7 @@ def test_an_image_is_built_once_and_promoted(sandbox: Sandbox) -> None:
     )
     assert staging["ImageUri"] == production["ImageUri"]
     assert production["TaskSize"] == "256/512"
+    assert (staging["Footer"], production["Footer"]) == (FOOTER, "")
     assert len(sandbox.builds()) == 1
     for words in (("status",), ("status", "--environment=staging")):
         assert sandbox.run(*words).returncode == 0

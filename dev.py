@@ -83,7 +83,7 @@ def benchmark(options: argparse.Namespace) -> None:
 def distribution(options: argparse.Namespace) -> None:
     """Write the template with the usual delimiters, for Windows and cruft, to the folder."""
     python = project_dev.make_environment(ROOT / "build" / "demo-venv", ROOT / "requirements.txt")
-    command = [python, "-B", ROOT / "distribution.py", options.folder.resolve()]
+    command = [python, "-B", ROOT / "distribution.py", options.folder.resolve(), options.address]
     sys.exit(subprocess.run(command).returncode)
 
 
@@ -125,6 +125,9 @@ def main() -> None:
         "distribution", help="write the template with Jinja's usual delimiters to a folder"
     )
     distribution_parser.add_argument("folder", type=Path)
+    distribution_parser.add_argument(
+        "--address", default="", help="of its git repository, for the lines to copy in its README"
+    )
     distribution_parser.set_defaults(action=distribution)
     pictures_parser = commands.add_parser("pictures", help="take pictures of the page")
     pictures_parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "pictures")

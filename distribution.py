@@ -78,8 +78,12 @@ def settings() -> dict[str, Any]:
     return converted | {"_jinja2_env_vars": spaces}
 
 
-def write(folder: Path) -> None:
-    """Write the distribution; a git repository in the folder stays, all else there is replaced."""
+def write(folder: Path, address: str = "") -> None:
+    """Write the distribution; a git repository in the folder stays, all else there is replaced.
+
+    address: of the git repository that it will be in; its README has lines with it to copy. Without
+    an address, they are for whoever is in the folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for each in folder.iterdir():
         if each.name != ".git":
@@ -100,7 +104,9 @@ def write(folder: Path) -> None:
         shutil.copy(ROOT / name, folder / name)
     text = json.dumps(settings(), indent=2, ensure_ascii=False)
     _write_text(folder / "cookiecutter.json", f"{text}\n")
-    _write_text(folder / "README.md", README.format(version=SETTINGS["_template_version"]))
+    lines = [f"{command} {address or '.'}" for command in (FROM_ANYWHERE if address else IN_FOLDER)]
+    said = {"version": SETTINGS["_template_version"], "lines": "\n".join(lines)}
+    _write_text(folder / "README.md", README.format_map(said))
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -112,13 +118,18 @@ README = """# A chatbot for your team on AWS whose conversations last
 This is version {version} of the template with Jinja's usual delimiters, for Windows and for
 [cruft](https://cruft.github.io/cruft/). It is written by a program: please don't change it here.
 
+To create your chatbot, copy and run one of these lines. The first needs cookiecutter 2.6 or newer;
+`uvx` needs uv and nothing else; `cruft` lets the project follow later versions of the template.
+
 ```bash
-cookiecutter ADDRESS-OF-THIS-REPOSITORY        # or, to update the project later: cruft create
+{lines}
 ```
 
 On Windows, render and edit the project wherever you like; it runs in WSL.
 """
+IN_FOLDER = ("cookiecutter", "uvx cookiecutter")
+FROM_ANYWHERE = (*IN_FOLDER, "cruft create")
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(Path(sys.argv[1]), *sys.argv[2:])

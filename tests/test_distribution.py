@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import Shell
+from support.documents import Document
 from support.options import combine_all
 from support.paths import ROOT
 from support.projects import Project
@@ -231,9 +233,12 @@ def test_a_release_pushes_it_with_its_tag_and_attaches_a_zip_file(tmp_path: Path
         "REPOSITORY": "our-team/chatbot",
         "RUNNER_TEMP": str(tmp_path),
         "GITHUB_ACTOR": "releaser",
-        "GIT_CONFIG_COUNT": "1",
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GIT_CONFIG_COUNT": "2",
         "GIT_CONFIG_KEY_0": f"url.file://{tmp_path}/github/.insteadOf",
         "GIT_CONFIG_VALUE_0": "git@github.com:",
+        "GIT_CONFIG_KEY_1": f"url.file://{tmp_path}/github/.insteadOf",
+        "GIT_CONFIG_VALUE_1": "https://github.com/",
         "PATH": f"{gh.parent}{os.pathsep}{os.environ['PATH']}",
     }
 
@@ -254,3 +259,30 @@ def test_a_release_pushes_it_with_its_tag_and_attaches_a_zip_file(tmp_path: Path
     output.mkdir()
     assert render_each(archive, output, [{}]).count("Your chatbot is in") == 1
     assert (output / "0" / "team-chatbot" / "streamlit_app.py").exists()
+
+    # Its README has lines to copy and run, with its own address; the release has one, too.
+    address = "https://github.com/our-team/chatbot.git"
+    assert f"cookiecutter {address}" in (tmp_path / "told").read_text()
+    readme = tmp_path / "distribution" / "README.md"
+    [block] = Document(readme.parent, readme).commands(())
+    lines = block.text.splitlines()
+    programs = ("cookiecutter", "uvx cookiecutter", "cruft create")
+    assert lines == [f"{program} {address}" for program in programs]
+    assert "ADDRESS" not in readme.read_text(encoding="utf-8")
+    shell = Shell(tmp_path / "home")
+    for number, line in enumerate(lines):
+        folder = tmp_path / f"line-{number}"
+        folder.mkdir()
+        github = {name: text for name, text in environment.items() if name.startswith("GIT_")}
+        assert not shell.run(line, folder, **github)
+        assert (folder / "team-chatbot" / "streamlit_app.py").exists()
+
+
+def test_in_its_folder_without_an_address_the_lines_to_copy_work_too(
+    distribution: Path, tmp_path: Path
+) -> None:
+    [block] = Document(distribution, distribution / "README.md").commands(())
+    shell = Shell(tmp_path)
+    for number, line in enumerate(block.text.splitlines()):
+        assert not shell.run(f"{line} --output-dir {tmp_path}/{number}", distribution)
+        assert (tmp_path / str(number) / "team-chatbot" / "streamlit_app.py").exists()

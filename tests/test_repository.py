@@ -25,13 +25,6 @@ def test_the_templates_own_python_is_linted_formatted_and_typed() -> None:
     run("mypy")
 
 
-def test_the_documents_files_and_pictures_exist() -> None:
-    for file in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
-        for target in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
-            if "://" not in target:
-                assert (file.parent / target).exists(), f"{file.name}: {target}"
-
-
 def test_the_readme_describes_every_prompt_and_choice() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name, default in PROMPTS.items():

@@ -88,12 +88,12 @@ def distribution(options: argparse.Namespace) -> None:
 
 
 def pictures(options: argparse.Namespace) -> None:
-    """Take pictures of a rendered project's page, which the documents show."""
+    """Draw what is deployed, and take pictures of a rendered project's page, for the documents."""
     python = project_dev.make_environment(ROOT / ".venv", REQUIREMENTS)
     project = render(python)
     command = [str(python), "-B", "-m", "support.pictures"]
     command += [str(project), str(options.folder.resolve())]
-    paths = os.pathsep.join([str(ROOT / "tests"), str(project)])
+    paths = os.pathsep.join([str(ROOT / "tests"), str(project), str(ROOT)])
     environment = os.environ | {"PYTHONPATH": paths}
     sys.exit(subprocess.run(command, cwd=ROOT, env=environment).returncode)
 
@@ -129,7 +129,7 @@ def main() -> None:
         "--address", default="", help="of its git repository, for the lines to copy in its README"
     )
     distribution_parser.set_defaults(action=distribution)
-    pictures_parser = commands.add_parser("pictures", help="take pictures of the page")
+    pictures_parser = commands.add_parser("pictures", help="draw and take the documents' pictures")
     pictures_parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "pictures")
     pictures_parser.set_defaults(action=pictures)
     wheels_parser = commands.add_parser(

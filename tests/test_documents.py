@@ -19,11 +19,12 @@ from chatbot.records import Claim, End, Owner, Prompt, Record, Text
 from chatbot.sessions import Session
 
 from support.commands import PROGRAMS, Shell, refusal, refusals_of_ours
+from support.diagram import draw
 from support.documents import Command, Document, dead_links, documents
 from support.options import CONTEXT, NOTHING_BY_DEFAULT, SIGN_INS
 from support.paths import ROOT
 from support.projects import Project
-from support.rendering import Bake
+from support.rendering import Bake, InfrastructureRenderer
 
 IN_TEMPLATE = ("*.md", ".github/*.md", "docs/*.md")
 IN_PROJECT = ("**/*.md",)
@@ -249,3 +250,18 @@ def test_figures_say_who_measured_them_or_what_they_follow_from(rendered: list[P
                 heading = section.splitlines()[0].strip("# ")
                 is_named = SOURCE.search(section) or heading in SETTINGS.get(document.name, ())
                 assert is_named, f"{document.name}, {heading}: name the command"
+
+
+def test_the_diagram_is_what_the_template_deploys(
+    render_infrastructure: InfrastructureRenderer,
+) -> None:
+    committed = (ROOT / "docs" / "pictures" / "stack.svg").read_text(encoding="utf-8")
+    again = "it is out of date: python3 dev.py pictures"
+    assert draw(render_infrastructure()) == committed, again
+
+
+def test_the_diagram_leaves_nothing_out(render_infrastructure: InfrastructureRenderer) -> None:
+    infrastructure = render_infrastructure()
+    infrastructure.template["Resources"]["Queue"] = {"Type": "AWS::SQS::Queue"}
+    with pytest.raises(ValueError, match="No box stands for Queue"):
+        draw(infrastructure)

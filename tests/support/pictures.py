@@ -1,7 +1,7 @@
-"""Pictures of the page, for the documents: `python3 dev.py pictures` runs this.
+"""Pictures for the documents, of the page and of what is deployed: `python3 dev.py pictures`.
 
-The conversation is written into a session, and a browser looks at it: in light and dark, on a
-phone, and in Arabic. No model is called.
+What is deployed is drawn by diagram.py, which needs no browser. The conversation is written into a
+session, and a browser looks at it: in light and dark, on a phone, and in Arabic. No model is called.
 """
 
 import sys
@@ -19,7 +19,9 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from support.bedrock import bedrock_environment
 from support.browsing import CHROMIUM, FLAGS, LONG, messages
+from support.diagram import draw
 from support.projects import Project
+from support.rendering import InfrastructureRenderer
 from support.serving import free_port, serve
 
 OLDER = (
@@ -140,10 +142,15 @@ def _keep(session: Session, prompt: str, answer: str) -> None:
 
 
 def main() -> None:
-    """Take the pictures of the project and into the folder that the command line names."""
+    """Take the pictures of the project, and into the folder, that the command line names."""
+    project, folder = Project(Path(sys.argv[1]), {}), Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    diagram = folder / "stack.svg"
+    diagram.write_text(draw(InfrastructureRenderer()()), encoding="utf-8")
+    print(diagram)
     if CHROMIUM is None:
-        sys.exit("The pictures need Debian's package chromium.")
-    for file in take_pictures(Project(Path(sys.argv[1]), {}), Path(sys.argv[2])):
+        sys.exit("The pictures of the page need Debian's package chromium.")
+    for file in take_pictures(project, folder):
         print(f"{file} ({file.stat().st_size:,} bytes)")
 
 

@@ -253,7 +253,7 @@ def test_what_is_sent_while_the_page_looks_again_is_saved_or_back_in_the_input(
         saved = messages(page).nth(2 * number - 1).get_by_text("An answer.")
         while not saved.is_visible():
             wait_until(
-                lambda saved=saved: saved.is_visible() or prompt_box(page).input_value(),
+                lambda saved=saved: saved.is_visible() or prompt_box(page).input_value(),  # type: ignore[misc]
                 "the message is saved, or back in the input",
             )
             if prompt_box(page).input_value():

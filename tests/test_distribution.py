@@ -264,7 +264,7 @@ def test_a_release_pushes_it_with_its_tag_and_attaches_a_zip_file(tmp_path: Path
     address = "https://github.com/our-team/chatbot.git"
     assert f"cookiecutter {address}" in (tmp_path / "told").read_text()
     readme = tmp_path / "distribution" / "README.md"
-    [block] = Document(readme.parent, readme).commands(())
+    [block] = Document(readme.parent, readme).commands()
     lines = block.text.splitlines()
     programs = ("cookiecutter", "uvx cookiecutter", "cruft create")
     assert lines == [f"{program} {address}" for program in programs]
@@ -281,7 +281,7 @@ def test_a_release_pushes_it_with_its_tag_and_attaches_a_zip_file(tmp_path: Path
 def test_in_its_folder_without_an_address_the_lines_to_copy_work_too(
     distribution: Path, tmp_path: Path
 ) -> None:
-    [block] = Document(distribution, distribution / "README.md").commands(())
+    [block] = Document(distribution, distribution / "README.md").commands()
     shell = Shell(tmp_path)
     for number, line in enumerate(block.text.splitlines()):
         assert not shell.run(f"{line} --output-dir {tmp_path}/{number}", distribution)

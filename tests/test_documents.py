@@ -18,12 +18,13 @@ from chatbot.identity import Person, new_key, session_folder
 from chatbot.records import Claim, End, Owner, Prompt, Record, Text
 from chatbot.sessions import Session
 
+from support.aws_emulator import CLI
 from support.commands import PROGRAMS, Shell, refusal, refusals_of_ours
 from support.diagram import draw
-from support.documents import Command, Document, dead_links, documents
+from support.documents import Command, Document, dead_links, documents, verbs_in
 from support.options import CONTEXT, NOTHING_BY_DEFAULT, SIGN_INS
 from support.paths import ROOT
-from support.projects import Project
+from support.projects import Project, clean_environment
 from support.rendering import Bake, InfrastructureRenderer
 
 IN_TEMPLATE = ("*.md", ".github/*.md", "docs/*.md")
@@ -119,7 +120,7 @@ def complaints(
     lines: list[tuple[list[Path], list[str]]] = []
     places = []
     for document in found:
-        for command in document.commands(PROGRAMS):
+        for command in document.commands(PROGRAMS, verbs_in(found)):
             if command in seen:
                 continue
             seen.add(command)
@@ -178,6 +179,40 @@ def test_the_projects_commands_are_accepted(
         found = documents(project.path, *IN_PROJECT)
         wrong += complaints(shell, found, project, distribution, ROOT, seen)
     assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.aws
+@pytest.mark.skipif(not CLI.exists(), reason="Debian's package awscli is not installed")
+def test_the_aws_cli_accepts_its_command_lines(rendered: list[Project], tmp_path: Path) -> None:
+    """It reads them, with the values, and then finds nobody who answers."""
+    shell = Shell(tmp_path)
+    texts = {
+        (command.text, project.path)
+        for project in rendered
+        for document in documents(project.path, *IN_PROJECT)
+        for command in document.commands(PROGRAMS)
+        if "aws " in command.text
+    }
+    for text, folder in texts:
+        shell.run(text, folder)
+    environment = clean_environment() | {
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    lines = {(folder, tuple(words)) for folder, words in shell.take_notes() if words[0] == "aws"}
+    newer = ("configure", "sso")  # than some version of the CLI in Debian
+    for folder, (_, *words) in lines:
+        if words[0] not in newer:
+            command = [str(CLI), "--endpoint-url=http://127.0.0.1:9", *words]
+            done = subprocess.run(
+                command, cwd=folder, env=environment, input="secret", capture_output=True, text=True
+            )
+            is_example = "arguments are required" in done.stderr  # one that only names an operation
+            assert is_example or not re.search("usage:|Error parsing", done.stderr), done.stderr
+    assert len(lines) > 8
 
 
 def test_the_templates_links_lead_somewhere(template: Path) -> None:

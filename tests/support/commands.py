@@ -42,7 +42,7 @@ OTHERS: dict[str, dict[str, set[str]]] = {
     },
     "pipx": {"install": set()},
 }
-PROGRAMS = (*REAL, *OF_THIS_PYTHON, *OTHERS, "python3", "uvx")
+PROGRAMS = (*REAL, *OF_THIS_PYTHON, *OTHERS, "eval", "python3", "uvx")
 
 _FIELD, _RECORD = "\x1f", "\x1e"
 _NOTE = f"""#!/bin/sh

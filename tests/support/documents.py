@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from markdown_it.token import Token
 
 SHELLS = ("bash", "sh", "console")
 _READER = MarkdownIt("commonmark").enable("table")
-_SETTING = re.compile(r"[A-Z_]+=")  # of an environment variable, in front of a command
+_SETTINGS = re.compile(r'([A-Z_]+=("[^"]*"|\S*) )*')  # of environment variables, before a command
 _OPERAND = re.compile(r" (--|[A-Z]+\b)")
 
 
@@ -44,19 +44,20 @@ class Document:
     def tokens(self) -> list[Token]:
         return [each for token in _READER.parse(self.text) for each in (token, *_within(token))]
 
-    def commands(self, programs: Iterable[str]) -> Iterator[Command]:
+    def commands(
+        self, programs: Collection[str] = (), verbs: Collection[str] = ()
+    ) -> Iterator[Command]:
         """Yield each block for a shell, and each code in a sentence that runs one of the programs.
 
-        Where `./deployment.sh rollback` is named, `rollback TAG` is short for `./deployment.sh
-        rollback TAG`; `dev.py run` is short for `python3 dev.py run`.
+        verbs: of `./deployment.sh`: `rollback TAG` is short for `./deployment.sh rollback TAG`, as
+        `dev.py run` is for `python3 dev.py run`.
         """
-        verbs = set(re.findall(r"`\./deployment\.sh ([a-z]+)", self.text))
         for token in self.tokens:
             if token.type == "fence" and token.info in SHELLS:
                 yield Command(token.content, is_block=True)
             elif token.type == "code_inline":
                 code = " ".join(token.content.split())
-                words = [each for each in code.split() if not _SETTING.match(each)] or [""]
+                words = _SETTINGS.sub("", code, count=1).split() or [""]
                 if words[0] in verbs and _OPERAND.search(code):
                     yield Command(f"./deployment.sh {code}", is_block=False)
                 elif words[0].endswith(".py") and words[1:]:
@@ -103,6 +104,13 @@ def _text(token: Token) -> str:
 def documents(folder: Path, *patterns: str) -> list[Document]:
     """Return the documents in a folder that match any of the patterns."""
     return [Document(folder, path) for each in patterns for path in sorted(folder.glob(each))]
+
+
+def verbs_in(found: Iterable[Document]) -> set[str]:
+    """Return the verbs of `./deployment.sh` that the documents name."""
+    return {
+        verb for each in found for verb in re.findall(r"`\./deployment\.sh ([a-z]+)", each.text)
+    }
 
 
 def dead_links(document: Document) -> list[str]:

@@ -1,7 +1,8 @@
 """Pictures for the documents, of the page and of what is deployed: `python3 dev.py pictures`.
 
 What is deployed is drawn by diagram.py, which needs no browser. The conversation is written into a
-session, and a browser looks at it: in light and dark, on a phone, and in Arabic. No model is called.
+session, and a browser looks at it: in light and dark, on a phone, and in Arabic. No model is
+called.
 """
 
 import sys

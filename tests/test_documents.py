@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,6 @@ SOURCE = re.compile(r"python3 dev\.py benchmark|costs\.md|[Pp]ric(e|ing)|by arit
 SETTINGS = {
     "docs/change.md": {"Colors, fonts and a logo"},
     "docs/data.md": {"Files", "Export and restore", "Keep something of your own"},
-    "docs/harden.md": {"A budget"},
 }
 
 
@@ -68,7 +68,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The other distribution, in a repository of its own, with the tag of its version."""
     folder = tmp_path_factory.mktemp("distribution") / "chatbot-template"
-    command = ["python3", "-B", "distribution.py", str(folder)]
+    command = [sys.executable, "-B", "distribution.py", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     commit(folder)
     git(folder, "tag", VERSION)

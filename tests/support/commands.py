@@ -17,7 +17,7 @@ from botocore import xform_name
 from botocore.session import Session
 
 TESTS = Path(__file__).resolve().parents[1]
-REAL = ("bash", "cat", "dirname", "git", "grep", "openssl", "ls", "rm", "unzip", "zip")
+REAL = ("bash", "cat", "dirname", "git", "grep")
 OF_THIS_PYTHON = ("cookiecutter", "cruft")
 # What else documents run: subcommands, with the options that documents use. What each does is
 # tested elsewhere, or by the people who make it:
@@ -40,6 +40,7 @@ OTHERS: dict[str, dict[str, set[str]]] = {
         "api": {"-X", "-F", "-f", "--jq"},
         "variable set": {"--body"},
     },
+    "openssl": {"rand": {"-hex"}},  # not on every machine
     "pipx": {"install": set()},
 }
 PROGRAMS = (*REAL, *OF_THIS_PYTHON, *OTHERS, "eval", "python3", "uvx")
@@ -70,8 +71,7 @@ class Shell:
         self.programs = home / "programs"
         self.programs.mkdir(parents=True)
         for name in REAL:
-            if found := shutil.which(name):
-                (self.programs / name).symlink_to(found)
+            (self.programs / name).symlink_to(str(shutil.which(name)))
         for name in OF_THIS_PYTHON:
             (self.programs / name).symlink_to(Path(sys.executable).parent / name)
         scripts = dict.fromkeys(OTHERS, _NOTE) | {"python3": _PYTHON, "uvx": _UVX}
@@ -140,25 +140,22 @@ def refusal(words: Sequence[str]) -> str:
     """Return what is wrong with the words of another program, or ""."""
     program, *rest = words
     known = OTHERS[program]
-    for length in (2, 1):
-        if (name := " ".join(rest[:length])) in known:
-            options = known[name]
-            break
-    else:
-        length = 2
-        if program != "aws" or (found := _options_of_aws(*rest[:2])) is None:
-            return (
-                f"The tests don't know `{program} {' '.join(rest[:2])}`: add it to OTHERS in"
-                " tests/support/commands.py."
-            )
-        options = found
-    unknown = {each.partition("=")[0] for each in rest[length:] if each.startswith("-")} - options
+    names = [" ".join(rest[:length]) for length in (2, 1)]
+    name = next((each for each in names if each in known), names[0])
+    options = known.get(name, _options_of_aws(name) if program == "aws" else None)
+    if options is None:
+        return (
+            f"The tests don't know `{program} {name}`: add it to OTHERS in"
+            " tests/support/commands.py."
+        )
+    unknown = {each.partition("=")[0] for each in rest if each.startswith("-")} - options
     return f"`{program} {name}` has no {', '.join(sorted(unknown))}" if unknown else ""
 
 
-def _options_of_aws(service: str, operation: str) -> set[str] | None:
+def _options_of_aws(name: str) -> set[str] | None:
     """Return the options of an operation, as the AWS CLI makes them of botocore's models."""
     session = Session()
+    service, _, operation = name.partition(" ")
     if service not in session.get_available_services():
         return None
     model = session.get_service_model(service)

@@ -20,7 +20,7 @@ from chatbot.records import Claim, End, Owner, Prompt, Record, Text
 from chatbot.sessions import Session
 
 from support.aws_emulator import CLI
-from support.commands import PROGRAMS, Shell, refusal, refusals_of_ours
+from support.commands import OTHERS, PROGRAMS, Shell, refusal, refusals_of_ours
 from support.diagram import draw
 from support.documents import Command, Document, dead_links, documents, verbs_in
 from support.options import CONTEXT, NOTHING_BY_DEFAULT, SIGN_INS
@@ -40,6 +40,7 @@ PLACEHOLDERS = {
     "FROM": "staging",
     "TAG": "0123abc",
 }
+OPTION = re.compile(r'"(--[a-z][a-z0-9-]*)"')  # as programs declare them
 FIGURE = re.compile(r"\$\d|\d (people|browsers|[MG]i?B)\b|\d ?%")
 SOURCE = re.compile(r"python3 dev\.py benchmark|costs\.md|[Pp]ric(e|ing)|by arithmetic")
 # Sections whose figures are limits that the program keeps to, and that a team may change.
@@ -179,6 +180,25 @@ def test_the_projects_commands_are_accepted(
         found = documents(project.path, *IN_PROJECT)
         wrong += complaints(shell, found, project, distribution, ROOT, seen)
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_options_in_sentences_are_those_of_a_program(rendered: list[Project]) -> None:
+    """Such as `--dry-run`, where the sentence has the rest of the command."""
+    ours = (path for folder in (ROOT, rendered[0].path) for path in folder.glob("*.py"))
+    packages = (rendered[0].path / name for name in ("chatbot", "deployment"))
+    files = [*ours, *(path for package in packages for path in package.glob("*.py"))]
+    known = {option for file in files for option in OPTION.findall(file.read_text("utf-8"))}
+    known |= {
+        each for program in OTHERS.values() for options in program.values() for each in options
+    }
+    named = {
+        (document.name, option)
+        for folder in (ROOT, *(project.path for project in rendered))
+        for document in documents(folder, *IN_TEMPLATE)
+        for option in re.findall(r"`(--[a-z][a-z0-9-]*)[^`]*`", document.text)
+    }
+    assert len(named) > 10
+    assert not {(name, option) for name, option in named if option not in known}
 
 
 @pytest.mark.aws

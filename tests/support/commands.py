@@ -41,7 +41,9 @@ OTHERS: dict[str, dict[str, set[str]]] = {
         "variable set": {"--body"},
     },
     "openssl": {"rand": {"-hex"}},  # not on every machine
+    "pip-audit": {"": {"--ignore-vuln"}},  # what audit.py passes on
     "pipx": {"install": set()},
+    "uv": {"pip compile": {"--upgrade"}},
 }
 PROGRAMS = (*REAL, *OF_THIS_PYTHON, *OTHERS, "eval", "python3", "uvx")
 

@@ -245,15 +245,16 @@ def test_the_figures_in_the_readme_are_those_that_were_measured(rendered: list[P
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     crowd, capacity, image = map(measured, ("crowd", "capacity", "image"))
     people = capacity["sizes"]["0.25"]["people"]
-    assert f"One task of 0.25 vCPU answers {people} people who chat at once" in readme
-    assert f"takes in {max(map(int, crowd['template']))} browsers" in readme
     megabytes = 10 * round(image["template"]["packages"] / 10)
-    assert f"An image with about {megabytes} MB of packages" in readme
-    assert round(image["template"]["start"]) == 2 and "starts in two seconds" in readme
+    assert round(image["template"]["start"]) == 2
     one, two = total(rendered[0])
-    assert (
-        f"starts at ${one:.0f} a month with one small task, and ${two:.0f} with the two" in readme
-    )
+    for said in (
+        f"One task of 0.25 vCPU answers {people} people who chat at once",
+        f"takes in {max(map(int, crowd['template']))} browsers",
+        f"An image with about {megabytes} MB of packages that starts in two seconds",
+        f"starts at ${one:.0f} a month with one small task, and ${two:.0f} with the two",
+    ):
+        assert said in readme, f"The README has another figure; it should say: {said}"
 
 
 def measured(subject: str) -> Any:

@@ -19,12 +19,15 @@ from botocore.session import Session
 TESTS = Path(__file__).resolve().parents[1]
 REAL = ("bash", "cat", "dirname", "git", "grep")
 OF_THIS_PYTHON = ("cookiecutter", "cruft")
-# What else documents run: subcommands, with the options that documents use. What each does is
-# tested elsewhere, or by the people who make it:
+# What else documents run: subcommands, with the options that documents use. Nothing here knows
+# better than these lists what the programs accept, so look a new one up in its manual.
 OTHERS: dict[str, dict[str, set[str]]] = {
     "aws": {  # beside these, all that botocore knows
         "cloudformation deploy": {
-            *("--template-file", "--stack-name", "--region", "--capabilities"),
+            "--template-file",
+            "--stack-name",
+            "--region",
+            "--capabilities",
             "--parameter-overrides",
         },
         "configure export-credentials": {"--format"},
@@ -41,6 +44,7 @@ OTHERS: dict[str, dict[str, set[str]]] = {
         "variable set": {"--body"},
     },
     "openssl": {"rand": {"-hex"}},  # not on every machine
+    "pip": {"install": {"-r", "--no-deps"}},  # test_supply_chain.py
     "pip-audit": {"": {"--ignore-vuln"}},  # what audit.py passes on
     "pipx": {"install": set()},
     "uv": {"pip compile": {"--upgrade"}},

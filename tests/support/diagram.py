@@ -21,14 +21,14 @@ from support.stacks import Infrastructure
 
 WIDTH, HEIGHT = 1120, 612
 STYLE = """
-  text { font: 13px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: #1f2328 }
+  text { font: 13.5px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: #1f2328 }
   .back { fill: #ffffff }
   .box { fill: #f3f6fb; stroke: #57606a }
   .zone { fill: none; stroke: #0a7d5a; stroke-width: 1.5 }
   .own { fill: #e8f2ff; stroke: #0b62c4; stroke-width: 1.5 }
   .maybe { fill: none; stroke: #57606a; stroke-dasharray: 5 4 }
-  .name { font-weight: 600; font-size: 14px }
-  .small { font-size: 12px; fill: #4c5560 }
+  .name { font-weight: 600; font-size: 15px }
+  .small { fill: #4c5560 }
   .way { fill: none; stroke: #57606a; stroke-width: 1.5; marker-end: url(#end) }
   .tip { fill: #57606a }
   @media (prefers-color-scheme: dark) {
@@ -190,13 +190,13 @@ def _boxes(infrastructure: Infrastructure, stack: Stack) -> list[Box]:
     roles = f"IAM: {len(stack.of('IAM::Role'))} roles"
     return [
         Box(446, 24, 654, 176, (vpc,), "zone"),
-        Box(20, 70, 150, 90, ("Browser", "HTTPS, and a", "WebSocket per page")),
+        Box(20, 70, 156, 90, ("Browser", "HTTPS, and a", "WebSocket per page")),
         Box(238, 70, 150, 90, ("CloudFront", "the only entry;", "keeps /static only"), "own"),
-        Box(464, 64, 150, 104, entry, "own"),
-        Box(672, 64, 196, 104, tasks, "own"),
-        Box(926, 64, 160, 104, (*conversations, "outlives the stack"), "own"),
+        Box(464, 64, 140, 104, entry, "own"),
+        Box(652, 64, 214, 104, tasks, "own"),
+        Box(912, 64, 180, 104, (*conversations, "outlives the stack"), "own"),
         Box(20, 284, 190, 82, ("Cognito", "the people you invite;", "outlives the stack"), "own"),
-        Box(240, 284, 190, 82, ("ECR", "images, named by commit;", "in a stack of its own"), "own"),
+        Box(240, 284, 190, 82, ("ECR", "images, by commit;", "in a stack of its own"), "own"),
         Box(460, 284, 190, 82, ("Bedrock", "only the models in", "models.toml")),
         Box(680, 284, 190, 82, ("CloudWatch", alarms, logs), "own"),
         Box(900, 284, 200, 82, ("Secrets Manager", secret, roles), "own"),
@@ -219,15 +219,15 @@ def _optional(infrastructure: Infrastructure) -> Iterator[Box]:
 def _ways(stack: Stack) -> Iterator[str]:
     """Yield the arrows, from the security groups where these decide."""
     ports = _ports(ingress_rules(stack))
-    yield _way("M170 115H236", "443", 203, 108)
+    yield _way("M176 115H236", "443", 205, 108)
     yield _way("M388 115H462", ports["LoadBalancerSecurityGroup"], 417, 108)
-    yield _way("M614 115H670", ports["TaskSecurityGroup"], 642, 108)
-    yield _way("M868 115H924", ports["FileSecurityGroup"], 897, 108)
-    yield _way("M60 160V282", "to sign in", 94, 226)
+    yield _way("M604 115H650", ports["TaskSecurityGroup"], 626, 108)
+    yield _way("M866 115H910", ports["FileSecurityGroup"], 888, 108)
+    yield _way("M60 160V282", "to sign in", 100, 226)
     out = {each["FromPort"] for each in stack["TaskSecurityGroup"]["SecurityGroupEgress"]}
     [to_services] = out - {int(ports["FileSecurityGroup"])}
-    yield from (_way(f"M770 168V240H{x}V282") for x in (150, 335, 555, 775, 1000))
-    yield _text(780, 226, str(to_services), "small")
+    yield from (_way(f"M759 168V240H{x}V282") for x in (150, 335, 555, 759, 1000))
+    yield _text(768, 226, str(to_services), "small")
     told = "Blue: made by the deployment. Arrows: who may connect to what, and at which port."
     yield _text(20, 398, told, "small")
 

@@ -44,7 +44,7 @@ OTHERS: dict[str, dict[str, set[str]]] = {
         "variable set": {"--body"},
     },
     "openssl": {"rand": {"-hex"}},  # not on every machine
-    "pip": {"install": {"-r", "--no-deps"}},  # test_supply_chain.py
+    "pip": {"install": {"-r", "--no-deps"}},
     "pip-audit": {"": {"--ignore-vuln"}},  # what audit.py passes on
     "pipx": {"install": set()},
     "uv": {"pip compile": {"--upgrade"}},

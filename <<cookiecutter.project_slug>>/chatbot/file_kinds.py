@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakSet
 
 from chatbot.errors import ChatbotError
+from chatbot.languages import number
 from chatbot.text import clean, is_blank
 
 MEGABYTE = 1_000_000  # bytes; Bedrock's limits are in these, or in somewhat larger ones
@@ -195,7 +196,7 @@ def size_of(size: int) -> str:
         return f"{size} B"
     if size < MEGABYTE:
         return f"{round(size / 1_000)} KB"
-    return f"{size / MEGABYTE:.1f} MB"
+    return f"{number(size / MEGABYTE, 1)} MB"
 
 
 def kind_of(name: str) -> str:

@@ -36,7 +36,7 @@ class Language:
     code: as in the attribute "lang" of HTML, such as "de" or "pt-BR"; the name of its file.
     name: what it calls itself.
     direction: of its script, "ltr" or "rtl".
-    thousands: what stands between groups of three digits.
+    thousands, decimal: what stands between groups of three digits, and before a fraction.
     plurals: CLDR's rules for whole numbers, by the form that they choose: zero, one, two, few or
         many; "other" needs none.
     sentences: translations, by the English sentence.
@@ -47,13 +47,15 @@ class Language:
     name: str
     direction: str = "ltr"
     thousands: str = ","
+    decimal: str = "."
     plurals: Mapping[str, str] = field(default_factory=dict)
     sentences: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def number(self, number: int) -> str:
-        """Return a whole number with its digits in groups."""
-        return f"{number:,}".replace(",", self.thousands)
+    def number(self, number: float, decimals: int = 0) -> str:
+        """Return a number with its digits in groups, and with so many decimals."""
+        marks = str.maketrans({",": self.thousands, ".": self.decimal})
+        return f"{number:,.{decimals}f}".translate(marks)
 
     def form(self, count: int) -> str:
         """Return which plural form belongs to a whole number. Raises LanguageError."""
@@ -101,9 +103,9 @@ def say_marked(sentence: str, /, facts: Mapping[str, object]) -> str:
     return _complete(language, language.sentences.get(sentence) or sentence, sentence, facts)
 
 
-def number(number: int) -> str:
-    """Return a whole number as the language of who reads it writes it."""
-    return current().number(number)
+def number(number: float, decimals: int = 0) -> str:
+    """Return a number as the language of who reads it writes it, with so many decimals."""
+    return current().number(number, decimals)
 
 
 def _complete(
@@ -212,7 +214,7 @@ def read_language(path: Path) -> Language:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         language = Language(code=path.stem, **content)
-        texts = [language.name, language.direction, language.thousands]
+        texts = [language.name, language.direction, language.thousands, language.decimal]
         tables = [language.plurals, language.sentences, *language.counts.values()]
         texts += [text for table in tables for text in table.values()]
         if not all(isinstance(text, str) for text in texts):

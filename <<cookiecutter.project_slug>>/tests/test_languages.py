@@ -14,6 +14,7 @@ from support.web import Site, served, streamlit
 
 from chatbot import languages, sentences
 from chatbot.conversations import Conversation
+from chatbot.file_kinds import size_of
 from chatbot.languages import Language, LanguageError, say_count
 from chatbot.languages import languages as all_languages
 from chatbot.languages import say as say_in_code
@@ -169,7 +170,11 @@ def test_a_sentence_is_said_with_its_facts_in_the_chosen_language() -> None:
         "Ihre Nachricht wurde nicht gesendet: Sie hat 50.001 Zeichen"
     )
     assert "zu viele Anfragen" in wording.error(ModelError("throttled"))
+    about = wording.about_answer("Nova", "", 1_200, 1_234.5)
+    assert about == "Nova · 1.200 Token · 1.234,50 US-Dollar"
+    assert size_of(1_500_000) == "1,5 MB"
     languages.use("en")
+    assert size_of(1_500_000) == "1.5 MB"
     assert "50,001 characters" in wording.too_long(50_001, 50_000)
 
 

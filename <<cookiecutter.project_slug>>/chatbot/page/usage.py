@@ -8,7 +8,7 @@ import streamlit as st
 
 from chatbot import usage
 from chatbot.answers import Assistant
-from chatbot.languages import say, say_count
+from chatbot.languages import number, say, say_count
 from chatbot.markdown import as_text
 from chatbot.page import wording
 from chatbot.page.state import Tab
@@ -105,6 +105,6 @@ def _draw_table(names: tuple[str, ...], rows: Iterable[tuple[tuple[str, ...], To
     lines = [(*names, say("US dollars")) if has_cost else names]
     lines.append(("---",) * len(lines[0]))
     for cells, total in rows:
-        cost = (f"{total.cost:.2f}" if total.cost else "?",) if has_cost else ()
+        cost = (number(total.cost, 2) if total.cost else "?",) if has_cost else ()
         lines.append(tuple(map(as_text, (*cells, *cost))))
     st.markdown("\n".join(f"| {' | '.join(cells)} |" for cells in lines))

@@ -478,7 +478,7 @@ def about_answer(model: str, time: str, tokens: int, cost: float | None) -> str:
     if tokens:
         facts.append(say_count("{count} token", "{count} tokens", tokens))
     if cost is not None:
-        facts.append(say("US$ {cost}", cost=f"{cost:.2f}" if cost >= 1 else f"{cost:.4f}"))
+        facts.append(say("US$ {cost}", cost=number(cost, 2 if cost >= 1 else 4)))
     return " · ".join(fact for fact in facts if fact)
 
 

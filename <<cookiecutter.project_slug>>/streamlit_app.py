@@ -59,7 +59,7 @@ def draw_page(settings: Settings, assistant: Assistant) -> None:
         chats.draw_download(tab)
     dialogs.draw_dialog(tab, Words(wording.how_it_ended, assistant.name_of, wording.untitled))
     with frame.header(settings):
-        choices.draw_model(assistant.models)
+        choices.draw_model(tab, assistant.models, model)
     draw_conversation(tab, assistant, model)
     chats.draw_stamp(tab)
 

@@ -16,7 +16,7 @@ from chatbot.page.state import ASSISTANT, Tab, Unsent, current_tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.storage import StorageError
 
-_MODEL = "model"  # the key of the select box, and of the value in the session
+_MODEL = "model"  # the key of the value in the session; that of the select box begins with it
 
 # Suggestions are as wide as their texts, and break their lines where one is wider than the page.
 _STYLE = """<style>
@@ -123,11 +123,16 @@ def chosen_model(tab: Tab, models: dict[str, Model], persona: Persona | None) ->
             tab.last_model = tab.last_model or (last if last in models else "")
             tab.model_read = True
     shown = (tab.conversation.id, _model_of(tab, models, persona))
+    chosen = st.session_state.get(tab.model_field)
     is_new = shown != tab.model_shown and not tab.model_changed
-    if is_new or st.session_state.get(_MODEL) not in models:
-        st.session_state[_MODEL] = shown[1]
+    if (is_new and chosen != shown[1]) or chosen not in models:
+        # To set the old one is not enough: if another run ends this one before the browser hears of
+        # it, the browser goes on with what it has.
+        tab.model_fields += 1
+        tab.model_field = f"{_MODEL}-{tab.conversation.id}-{tab.model_fields}"
+        chosen = shown[1]
     tab.model_shown, tab.model_changed = shown, False
-    return str(st.session_state[_MODEL])
+    return str(chosen)
 
 
 def _model_of(tab: Tab, models: dict[str, Model], persona: Persona | None) -> str:
@@ -141,13 +146,15 @@ def _used_model(turn: Turn) -> str:
     return turn.instead_of or turn.model
 
 
-def draw_model(models: dict[str, Model]) -> None:
+def draw_model(tab: Tab, models: dict[str, Model], model: str) -> None:
     """Draw the choice of the model, which stands above the chat without its label."""
+    keys = list(models)
     st.selectbox(
         say("Model"),
-        list(models),
+        keys,
+        keys.index(model),
         format_func=lambda key: models[key].name,
-        key=_MODEL,
+        key=tab.model_field,
         on_change=_model_changed,
         label_visibility="collapsed",
         width=260,
@@ -158,7 +165,7 @@ def _model_changed() -> None:
     tab = current_tab()
     tab.model_read = True  # what is on the disk is older
     tab.model_changed = True
-    tab.last_model = st.session_state[_MODEL]
+    tab.last_model = st.session_state[tab.model_field]
 
 
 def keep_choices(tab: Tab) -> None:

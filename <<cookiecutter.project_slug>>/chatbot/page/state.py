@@ -81,6 +81,8 @@ class Tab:
     model_read: whether the person's last choice of a model is known, if there was one.
     last_model: the key of the model that the person chose last, or "".
     model_shown: which model the select box was set to, and for which conversation.
+    model_field: which select box shows it: another one, once another model is to be shown.
+    model_fields: how many there were.
     model_changed: whether the person has changed the select box since the last run.
     own: the person's own instructions, and whether they are used.
     own_read: whether these are what the storage holds, or newer.
@@ -145,6 +147,8 @@ class Tab:
     model_read: bool = False
     last_model: str = ""
     model_shown: tuple[str, str] = ("", "")
+    model_field: str = "model"
+    model_fields: int = 0
     model_changed: bool = False
     own: tuple[str, bool] = ("", True)
     own_read: bool = False

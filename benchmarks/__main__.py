@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_cookies.plugin import Cookies
 
-from benchmarks import far, page, report, visits
+from benchmarks import clicks, far, page, report, visits
 from support.paths import BUILD, ROOT, TEMPLATE
 from support.projects import Project
 from support.rendering import render_project
@@ -22,6 +22,7 @@ from support.two_clients import TOOL, between_clients
 
 ROUNDS = {10: 9, 100: 3, 1_000: 3, 5_000: 3}  # of visits, by number of messages
 SHORT = 10  # messages of the conversation that is also visited from afar, and with an empty cache
+LONG = 1_000  # messages of the conversations that are opened by a click
 FAR_ROUNDS = 7
 SESSIONS = (1, 10, 20)
 
@@ -114,6 +115,8 @@ def measure(quick: bool) -> dict[str, Any]:
                 app.folder.mkdir(exist_ok=True)
                 for size in rounds:
                     app.seed(size)
+            say("Measuring clicks on another chat")
+            results["clicks"] = {LONG: clicks.measure(template, browser, LONG)}
             say("Measuring visits from afar")
             with far.away(template) as far_template, far.away(baseline) as far_baseline:
                 far_apps = [far_template, far_baseline]

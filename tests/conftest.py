@@ -18,6 +18,7 @@ from support.browsing import CHROMIUM, FLAGS, LONG
 from support.options import combine_all
 from support.projects import Project
 from support.rendering import Bake, InfrastructureRenderer, compile_once, render_project
+from support.serving import Chatbot, serve_chatbot
 from support.stacks import Infrastructure, RenderedStack
 
 
@@ -134,6 +135,39 @@ def visitor(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
     known = r"(https?://localhost[:/]|data:|blob:)"
     assert [url for url in asked if not re.match(known, url)] == []
+
+
+@pytest.fixture(scope="session")
+def served(bake_to_keep: Bake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chatbot]:
+    folder = tmp_path_factory.mktemp("chatbot") / "sessions"
+    with serve_chatbot(bake_to_keep(models="both"), folder) as chatbot:
+        yield chatbot
+
+
+@pytest.fixture(scope="session")
+def served_demo(bake_to_keep: Bake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chatbot]:
+    folder = tmp_path_factory.mktemp("demo") / "sessions"
+    with serve_chatbot(bake_to_keep(models="both"), folder, CHATBOT_BACKEND="demo") as chatbot:
+        yield chatbot
+
+
+@pytest.fixture
+def chatbot(served: Chatbot) -> Chatbot:
+    """A chatbot that many tests use, each with a browser of its own."""
+    served.bedrock.forget()
+    return served
+
+
+@pytest.fixture
+def address(chatbot: Chatbot) -> str:
+    """The address of the chatbot that many tests use."""
+    return chatbot.address
+
+
+@pytest.fixture
+def demo(served_demo: Chatbot) -> Chatbot:
+    """The same with the demo model."""
+    return served_demo
 
 
 @pytest.fixture

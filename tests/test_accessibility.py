@@ -1,6 +1,5 @@
 """Everybody can use the page: what axe finds, and what a screen reader says."""
 
-from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import BrowserContext, Page, expect
 
-from support.bedrock import bedrock_environment, stand_in
+from support.bedrock import stand_in
 from support.browsing import (
     SCREENSHOTS,
     choose_model,
@@ -21,8 +20,7 @@ from support.browsing import (
     sidebar,
 )
 from support.projects import Project
-from support.rendering import Bake
-from support.serving import free_port, serve
+from support.serving import Chatbot, free_port, serve
 
 pytestmark = needs_browser
 
@@ -56,21 +54,9 @@ PICKER = '[data-testid="stChatInputFileUploadButton"] input[type=file]'
 HEBREW = "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd"
 
 
-@pytest.fixture(scope="module")
-def project(bake_to_keep: Bake) -> Project:
-    return bake_to_keep(models="both")
-
-
-@pytest.fixture(scope="module")
-def replies() -> Iterator[Any]:
-    with stand_in.bedrock_stand_in() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def address(project: Project, replies: Any) -> Iterator[str]:
-    with serve(project, free_port(), **bedrock_environment(replies.url)) as server:
-        yield server.address
+@pytest.fixture
+def replies(chatbot: Chatbot) -> Any:
+    return chatbot.bedrock
 
 
 # Streamlit draws itself anew for it, in its own time.
@@ -104,7 +90,7 @@ def check(page: Page, state: str) -> None:
 
 
 def test_axe_finds_nothing_serious_while_people_chat(
-    address: str, visitor: BrowserContext, replies: Any, project: Project
+    address: str, visitor: BrowserContext, replies: Any, chatbot: Chatbot
 ) -> None:
     page = open_page(visitor, address)
     expect(page.get_by_text("How can I help?")).to_be_visible()
@@ -132,7 +118,7 @@ def test_axe_finds_nothing_serious_while_people_chat(
     expect(messages(page).last).to_contain_text("too many requests")
     messages(page).last.get_by_text("Details").click()
     check(page, "failed answer")
-    folder = project.path / "session_data"
+    folder = chatbot.folder
     folder.rename(folder.with_name("elsewhere"))
     folder.touch()
     say(page, "Where is the disk?")

@@ -13,7 +13,7 @@ from chatbot.records import Claim, End, Prompt, Record, Text, to_line
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from support.answers import SCRAPS, STRANGER, has_formula, shown, squeeze
-from support.bedrock import bedrock_environment, stand_in
+from support.bedrock import stand_in
 from support.browsing import (
     LONG,
     NO_STORAGE,
@@ -25,6 +25,7 @@ from support.browsing import (
     choose_model,
     cookie,
     delete_chat,
+    files_of,
     local_storage,
     messages,
     needs_browser,
@@ -39,28 +40,19 @@ from support.browsing import (
 )
 from support.paths import ROOT
 from support.projects import Project
-from support.serving import free_port, serve
+from support.serving import Chatbot, free_port, serve
 from support.waiting import wait_until
 
 pytestmark = needs_browser
 
 
 @pytest.fixture
-def demo(project: Project) -> Iterator[str]:
-    """Serve the project with the demo model; the address."""
-    with serve(project, free_port()) as server:
-        yield server.address
+def bedrock(chatbot: Chatbot) -> Any:
+    return chatbot.bedrock
 
 
-@pytest.fixture
-def chatbot(project: Project, bedrock: Any) -> Iterator[str]:
-    """Serve the project with the stand-in for Bedrock; the address."""
-    with serve(project, free_port(), **bedrock_environment(bedrock.url)) as server:
-        yield server.address
-
-
-def test_a_first_visit(demo: str, visitor: BrowserContext, project: Project) -> None:
-    page = open_page(visitor, demo)
+def test_a_first_visit(demo: Chatbot, visitor: BrowserContext) -> None:
+    page = open_page(visitor, demo.address)
     expect(page.get_by_text("How can I help?")).to_be_visible()
     expect(page).to_have_title("Team Chatbot")
     expect(sidebar(page).get_by_text("Team Chatbot")).to_be_visible()
@@ -68,13 +60,13 @@ def test_a_first_visit(demo: str, visitor: BrowserContext, project: Project) -> 
     expect(page.get_by_text("keeps no data")).to_be_hidden()
     page.reload()
     expect(page.get_by_text("How can I help?")).to_be_visible()
-    assert not (project.path / "session_data").exists()
+    assert not files_of(visitor, demo.folder).exists()
 
 
 def test_an_answer_streams_and_survives_thirty_refreshes(
-    demo: str, visitor: BrowserContext, project: Project
+    demo: Chatbot, visitor: BrowserContext
 ) -> None:
-    page = open_page(visitor, demo)
+    page = open_page(visitor, demo.address)
     say(page, "Does this last?")
     expect(messages(page)).to_have_count(2)
     expect(page.get_by_role("button", name="Stop")).to_be_visible()  # while it streams
@@ -91,11 +83,11 @@ def test_an_answer_streams_and_survives_thirty_refreshes(
         expect(messages(page).nth(0)).to_contain_text("Does this last?")
         expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
         assert session_of(page) == session
-    assert len(list((project.path / "session_data").iterdir())) == 1
+    assert len(list(files_of(visitor, demo.folder).glob("2*.jsonl"))) == 1
 
 
 def test_an_answer_asks_no_stranger_for_a_picture(
-    chatbot: str, visitor: BrowserContext, bedrock: Any, project: Project
+    chatbot: Chatbot, visitor: BrowserContext, bedrock: Any
 ) -> None:
     """The visitor fails the test if its browser asks anybody but the chatbot."""
     picture = f"![x]({STRANGER})"
@@ -140,21 +132,21 @@ def test_an_answer_asks_no_stranger_for_a_picture(
         f"```mermaid\ngraph TD\nA\nstyle A fill:u\\72l({STRANGER})\n```",
         f'```mermaid\nC4Context\nPerson(a, "b", $sprite="{STRANGER}")\n```',
     ]
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, chatbot.address)
     bedrock.reply(picture)
     say(page, "While it streams")
     expect(messages(page).last.get_by_role("link", name="x")).to_be_visible()
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     for start in range(0, len(tricks), 20):
-        for place in show(page, project, tricks[start : start + 20]):
+        for place in show(page, visitor, chatbot, tricks[start : start + 20]):
             expect(place).not_to_be_empty()
         page.wait_for_load_state("networkidle")
 
 
 def test_a_browser_shows_what_was_decided_of_an_answer(
-    demo: str, visitor: BrowserContext, project: Project
+    demo: Chatbot, visitor: BrowserContext
 ) -> None:
-    page = open_page(visitor, demo)
+    page = open_page(visitor, demo.address)
     say(page, "Hello")
     expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
     draw = random.Random(1)  # noqa: S311
@@ -162,21 +154,22 @@ def test_a_browser_shows_what_was_decided_of_an_answer(
     texts = [f"{text}\n\nEnd." for text in texts if not has_formula(text)]
     for start in range(0, len(texts), 24):
         some = texts[start : start + 24]
-        for text, place in zip(some, show(page, project, some), strict=True):
+        for text, place in zip(some, show(page, visitor, demo, some), strict=True):
             expect(place.get_by_test_id("stSkeleton")).to_have_count(0)
             assert squeeze(place.text_content() or "") == shown(text), text
 
 
 def test_a_browser_draws_formulas_tables_and_whole_diagrams(
-    demo: str, visitor: BrowserContext, project: Project
+    demo: Chatbot, visitor: BrowserContext
 ) -> None:
-    page = open_page(visitor, demo)
+    page = open_page(visitor, demo.address)
     page.set_viewport_size({"width": 1200, "height": 3000})  # Streamlit draws a diagram in sight
     say(page, "Hello")
     expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
     formula, table, diagram, broken, half = show(
         page,
-        project,
+        visitor,
+        demo,
         [
             "It costs $5 to $6. \\(a^2\\)\n\n\\[\nb\n\\]",
             "| a |\n| - |\n| one<br>two |",
@@ -196,9 +189,11 @@ def test_a_browser_draws_formulas_tables_and_whole_diagrams(
     expect(half.get_by_text("A --> B")).to_be_visible()
 
 
-def show(page: Page, project: Project, answers: list[str]) -> list[Locator]:
+def show(
+    page: Page, visitor: BrowserContext, chatbot: Chatbot, answers: list[str]
+) -> list[Locator]:
     """Append answers to the one conversation; where each is shown, after a reload."""
-    [file] = (project.path / "session_data").rglob("2*.jsonl")
+    [file] = files_of(visitor, chatbot.folder).glob("2*.jsonl")
     turns = file.read_bytes().count(b"\n")
     with file.open("ab") as conversation:
         for number, answer in enumerate(answers, turns):
@@ -212,16 +207,16 @@ def show(page: Page, project: Project, answers: list[str]) -> list[Locator]:
 
 
 def test_a_refresh_in_the_middle_of_an_answer_shows_it_grow_on(
-    chatbot: str, visitor: BrowserContext, bedrock: Any
+    chatbot: Chatbot, visitor: BrowserContext, bedrock: Any
 ) -> None:
     more = Event()
     bedrock.reply("Once upon ", more, "a time.")
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, chatbot.address)
     say(page, "Tell me")
     expect(messages(page).nth(1)).to_contain_text("Once upon")
     page.reload()
     expect(messages(page).nth(1)).to_contain_text("Once upon")
-    second = open_page(visitor, chatbot)
+    second = open_page(visitor, chatbot.address)
     expect(messages(second).nth(1)).to_contain_text("Once upon")
     more.set()
     for tab in (page, second):
@@ -230,25 +225,27 @@ def test_a_refresh_in_the_middle_of_an_answer_shows_it_grow_on(
 
 
 def test_an_answer_goes_on_when_its_tab_is_closed(
-    chatbot: str, visitor: BrowserContext, bedrock: Any
+    chatbot: Chatbot, visitor: BrowserContext, bedrock: Any
 ) -> None:
     more = Event()
     bedrock.reply("Once upon ", more, "a time.")
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, chatbot.address)
     say(page, "Tell me")
     expect(messages(page).nth(1)).to_contain_text("Once upon")
     page.close()
     more.set()
-    expect(messages(open_page(visitor, chatbot)).nth(1)).to_contain_text("Once upon a time.")
+    expect(messages(open_page(visitor, chatbot.address)).nth(1)).to_contain_text(
+        "Once upon a time."
+    )
 
 
 def test_two_tabs_send_and_neither_loses_a_message(
-    chatbot: str, visitor: BrowserContext, bedrock: Any
+    chatbot: Chatbot, visitor: BrowserContext, bedrock: Any
 ) -> None:
-    one = open_page(visitor, chatbot)
+    one = open_page(visitor, chatbot.address)
     say(one, "First")
     expect(messages(one)).to_have_count(2)
-    two = open_page(visitor, chatbot)
+    two = open_page(visitor, chatbot.address)
     expect(messages(two)).to_have_count(2)
     say(two, "Second")
     expect(messages(two)).to_have_count(4)
@@ -260,10 +257,10 @@ def test_two_tabs_send_and_neither_loses_a_message(
             expect(messages(page).nth(2 * number)).to_contain_text(text)
 
 
-def test_stop_keeps_what_arrived(chatbot: str, visitor: BrowserContext, bedrock: Any) -> None:
+def test_stop_keeps_what_arrived(chatbot: Chatbot, visitor: BrowserContext, bedrock: Any) -> None:
     more = Event()
     bedrock.reply("Only this", more, " and not that")
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, chatbot.address)
     say(page, "Tell me")
     expect(messages(page).nth(1)).to_contain_text("Only this")
     page.get_by_role("button", name="Stop").click()
@@ -275,11 +272,11 @@ def test_stop_keeps_what_arrived(chatbot: str, visitor: BrowserContext, bedrock:
 
 
 def test_a_second_message_in_the_middle_of_an_answer(
-    chatbot: str, visitor: BrowserContext, bedrock: Any
+    chatbot: Chatbot, visitor: BrowserContext, bedrock: Any
 ) -> None:
     more = Event()
     bedrock.reply("Only this", more)
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, chatbot.address)
     say(page, "Tell me")
     expect(messages(page).nth(1)).to_contain_text("Only this")
     say(page, "No, tell me that")
@@ -290,10 +287,10 @@ def test_a_second_message_in_the_middle_of_an_answer(
 
 
 def test_a_message_that_is_too_long_stays_in_the_input_and_can_be_shortened(
-    chatbot: str, visitor: BrowserContext
+    chatbot: Chatbot, visitor: BrowserContext
 ) -> None:
     longest = "long " * 9_999 + "long."
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, chatbot.address)
     say(page, longest + "er")
     expect(page.get_by_text("has 50,002 characters")).to_be_visible()
     expect(prompt_box(page)).to_have_value(longest + "er")
@@ -306,20 +303,20 @@ def test_a_message_that_is_too_long_stays_in_the_input_and_can_be_shortened(
 
 
 def test_large_cookies_of_other_applications_are_no_obstacle(
-    chatbot: str, visitor: BrowserContext
+    chatbot: Chatbot, visitor: BrowserContext
 ) -> None:
-    add_cookies_of_other_applications(visitor, chatbot)
-    page = open_page(visitor, chatbot)
+    add_cookies_of_other_applications(visitor, chatbot.address)
+    page = open_page(visitor, chatbot.address)
     say(page, "Hello")
     expect(messages(page).nth(1)).to_contain_text("An answer.")
 
 
 def test_the_model_changes_and_comes_back(
-    chatbot: str, visitor: BrowserContext, bedrock: Any
+    chatbot: Chatbot, visitor: BrowserContext, bedrock: Any
 ) -> None:
     more = Event()
     bedrock.reply("Half ", more, "and whole.")
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, chatbot.address)
     say(page, "Hello")
     expect(messages(page).nth(1)).to_contain_text("Half")
     choose_model(page, "Claude Sonnet 5.5")  # in the middle of an answer
@@ -333,8 +330,8 @@ def test_the_model_changes_and_comes_back(
     assert "temperature" not in bedrock.requests[-1]["inferenceConfig"]
 
 
-def test_new_chat_and_the_list_of_chats(chatbot: str, visitor: BrowserContext) -> None:
-    page = open_page(visitor, chatbot)
+def test_new_chat_and_the_list_of_chats(chatbot: Chatbot, visitor: BrowserContext) -> None:
+    page = open_page(visitor, chatbot.address)
     say(page, "About cats")
     expect(messages(page)).to_have_count(2)
     page.get_by_role("button", name="New chat").click()
@@ -349,8 +346,8 @@ def test_new_chat_and_the_list_of_chats(chatbot: str, visitor: BrowserContext) -
     expect(messages(page).nth(0)).to_contain_text("About cats")
 
 
-def test_a_chat_is_deleted(chatbot: str, visitor: BrowserContext, project: Project) -> None:
-    page = open_page(visitor, chatbot)
+def test_a_chat_is_deleted(chatbot: Chatbot, visitor: BrowserContext) -> None:
+    page = open_page(visitor, chatbot.address)
     say(page, "Forget this")
     expect(messages(page)).to_have_count(2)
     choose_action(page, "Forget this", "Delete")
@@ -359,21 +356,23 @@ def test_a_chat_is_deleted(chatbot: str, visitor: BrowserContext, project: Proje
     delete_chat(page, "Forget this")
     expect(messages(page)).to_have_count(0)
     expect(titles(page)).to_have_count(0)
-    folder = project.path / "session_data"
-    wait_until(lambda: not list(folder.rglob("2*.jsonl")), "it is deleted for good")
+    folder = files_of(visitor, chatbot.folder)
+    wait_until(lambda: not list(folder.glob("2*.jsonl")), "it is deleted for good")
 
 
-def test_either_the_cookie_or_local_storage_is_enough(demo: str, visitor: BrowserContext) -> None:
-    page = open_page(visitor, demo)
+def test_either_the_cookie_or_local_storage_is_enough(
+    demo: Chatbot, visitor: BrowserContext
+) -> None:
+    page = open_page(visitor, demo.address)
     say(page, "Remember me")
     expect(messages(page)).to_have_count(2)
     key = cookie(visitor)
     visitor.clear_cookies()
-    page.goto(demo)
+    page.goto(demo.address)
     expect(messages(page).nth(0)).to_contain_text("Remember me")
     assert cookie(visitor) == key
     page.evaluate("localStorage.clear()")
-    page.goto(demo)
+    page.goto(demo.address)
     expect(messages(page).nth(0)).to_contain_text("Remember me")
     assert local_storage(page) == key
 
@@ -389,21 +388,21 @@ def without_cookies(browser: Browser) -> Iterator[BrowserContext]:
 
 
 def test_a_browser_without_cookies_keeps_its_session(
-    demo: str, without_cookies: BrowserContext
+    demo: Chatbot, without_cookies: BrowserContext
 ) -> None:
-    page = open_page(without_cookies, demo)
+    page = open_page(without_cookies, demo.address)
     say(page, "Remember me")
     expect(messages(page)).to_have_count(2)
     for _ in range(3):
-        page.goto(demo)
+        page.goto(demo.address)
         expect(messages(page).nth(0)).to_contain_text("Remember me")
     expect(page.get_by_text("keeps no data")).to_be_hidden()
     assert "chatbot_session" not in {each["name"] for each in without_cookies.cookies()}
 
 
-def test_a_browser_without_either_can_chat(demo: str, without_cookies: BrowserContext) -> None:
+def test_a_browser_without_either_can_chat(demo: Chatbot, without_cookies: BrowserContext) -> None:
     without_cookies.add_init_script(NO_STORAGE)
-    page = open_page(without_cookies, demo)
+    page = open_page(without_cookies, demo.address)
     say(page, "Hello?")  # while the page still waits for an answer of the local storage
     expect(messages(page).nth(0)).to_contain_text("Hello?")
     expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
@@ -415,27 +414,27 @@ def test_a_browser_without_either_can_chat(demo: str, without_cookies: BrowserCo
     "key", ["../x", "/etc", "x" * 10_000, 7, {"a": 1}, "k" + "0" * 31, "k\0", None]
 )
 def test_a_key_of_somebody_elses_making_starts_a_new_session(
-    demo: str, visitor: BrowserContext, project: Project, key: object
+    demo: Chatbot, visitor: BrowserContext, key: object
 ) -> None:
     page = visitor.new_page()
-    page.goto(f"{demo}/_stcore/health")
+    page.goto(f"{demo.address}/_stcore/health")
     page.evaluate("value => localStorage.setItem('chatbot_session', value)", stored(key))
-    visitor.add_cookies([{"name": "chatbot_session", "value": "../x", "url": demo}])
-    page.goto(demo)
+    visitor.add_cookies([{"name": "chatbot_session", "value": "../x", "url": demo.address}])
+    page.goto(demo.address)
     assert local_storage(page) == cookie(visitor)
     say(page, "Hello")
     expect(messages(page)).to_have_count(2)
-    [folder] = (project.path / "session_data").iterdir()
-    assert re.fullmatch("[0-9a-f]{64}", folder.name)
+    assert files_of(visitor, demo.folder).exists()
+    assert all(re.fullmatch("[0-9a-f]{64}", each.name) for each in demo.folder.iterdir())
     page.reload()
     expect(messages(page).nth(0)).to_contain_text("Hello")
 
 
 def test_a_refresh_right_after_the_first_message_of_a_new_browser(
-    demo: str, visitor: BrowserContext
+    demo: Chatbot, visitor: BrowserContext
 ) -> None:
     page = visitor.new_page()
-    page.goto(demo)
+    page.goto(demo.address)
     say(page, "In a hurry")
     expect(messages(page).nth(0)).to_contain_text("In a hurry")
     page.reload()
@@ -454,7 +453,7 @@ def test_a_refresh_right_after_the_first_message_of_a_new_browser(
     ],
 )
 def test_a_failure_is_told_in_a_sentence_and_costs_nothing(
-    chatbot: str,
+    chatbot: Chatbot,
     visitor: BrowserContext,
     bedrock: Any,
     reply: tuple[Any, ...],
@@ -464,7 +463,7 @@ def test_a_failure_is_told_in_a_sentence_and_costs_nothing(
     kind, *arguments = reply
     step = getattr(stand_in, kind)(*arguments)
     bedrock.reply(*([kept, step] if kept else [step]))
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, chatbot.address)
     say(page, "My careful question")
     for _ in range(2):
         answer = messages(page).nth(1)
@@ -533,29 +532,28 @@ def test_the_demo_command_serves_a_rendered_project(visitor: BrowserContext) -> 
 
 
 def test_earlier_messages_are_shown_above_what_was_at_the_top(
-    project: Project, visitor: BrowserContext
+    demo: Chatbot, visitor: BrowserContext
 ) -> None:
-    with serve(project, free_port()) as server:
-        page = open_page(visitor, server.address)
-        say(page, "Question 0")
-        expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
-        [file] = (project.path / "session_data").rglob("2*.jsonl")
-        with file.open("ab") as conversation:
-            for number in range(1, 2500):
-                conversation.writelines(map(to_line, question_and_answer(number)))
-        page.reload()
-        expect(messages(page).last).to_contain_text("Answer 2499")
-        expect(messages(page)).to_have_count(50)
-        for earliest in (2475, 2450, 2425):
-            top = messages(page).filter(has_text=f"Question {earliest}.")
-            scroll_up_to(page, page.get_by_role("button", name="Show earlier"))
-            page.get_by_role("button", name="Show earlier").click()
-            expect(messages(page).first).to_contain_text(f"Question {earliest - 25}.")
-            expect(top).to_be_in_viewport()
-            expect(messages(page).first).not_to_be_in_viewport()
-        say(page, "One more")
-        expect(messages(page).last).to_contain_text("CHATBOT_BACKEND=bedrock")
-        expect(messages(page).last).to_be_in_viewport()
+    page = open_page(visitor, demo.address)
+    say(page, "Question 0")
+    expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
+    [file] = files_of(visitor, demo.folder).glob("2*.jsonl")
+    with file.open("ab") as conversation:
+        for number in range(1, 2500):
+            conversation.writelines(map(to_line, question_and_answer(number)))
+    page.reload()
+    expect(messages(page).last).to_contain_text("Answer 2499")
+    expect(messages(page)).to_have_count(50)
+    for earliest in (2475, 2450, 2425):
+        top = messages(page).filter(has_text=f"Question {earliest}.")
+        scroll_up_to(page, page.get_by_role("button", name="Show earlier"))
+        page.get_by_role("button", name="Show earlier").click()
+        expect(messages(page).first).to_contain_text(f"Question {earliest - 25}.")
+        expect(top).to_be_in_viewport()
+        expect(messages(page).first).not_to_be_in_viewport()
+    say(page, "One more")
+    expect(messages(page).last).to_contain_text("CHATBOT_BACKEND=bedrock")
+    expect(messages(page).last).to_be_in_viewport()
 
 
 def scroll_up_to(page: Page, place: Locator) -> None:
@@ -581,10 +579,10 @@ def question_and_answer(number: int, answer: str = "") -> list[Record]:
 
 
 def test_nothing_of_another_chat_stays_under_an_answer_in_progress(
-    chatbot: str, visitor: BrowserContext, bedrock: Any
+    chatbot: Chatbot, visitor: BrowserContext, bedrock: Any
 ) -> None:
     more = Event()
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, chatbot.address)
     for number in range(3):
         say(page, f"Question {number}")
         expect(messages(page)).to_have_count(2 * number + 2)
@@ -611,13 +609,13 @@ def test_nothing_of_another_chat_stays_under_an_answer_in_progress(
 
 
 def test_no_error_of_an_older_answer_stays_under_another_one(
-    chatbot: str, visitor: BrowserContext, bedrock: Any, project: Project
+    chatbot: Chatbot, visitor: BrowserContext, bedrock: Any
 ) -> None:
     """While a new answer grows, older turns leave the page, and the others move up."""
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, chatbot.address)
     say(page, "Question 0")
     expect(messages(page).last).to_contain_text("An answer.")
-    [file] = (project.path / "session_data").rglob("2*.jsonl")
+    [file] = files_of(visitor, chatbot.folder).glob("2*.jsonl")
     with file.open("ab") as conversation:
         for number in range(1, 30):
             *records, end = question_and_answer(number)
@@ -640,10 +638,10 @@ def test_no_error_of_an_older_answer_stays_under_another_one(
     expect(messages(page).last).to_contain_text("Half and half.")
 
 
-def test_on_a_phone_the_list_makes_way_for_the_chosen_chat(demo: str, browser: Browser) -> None:
+def test_on_a_phone_the_list_makes_way_for_the_chosen_chat(demo: Chatbot, browser: Browser) -> None:
     phone = browser.new_context(viewport={"width": 360, "height": 740})
     phone.set_default_timeout(LONG)
-    page = open_page(phone, demo)
+    page = open_page(phone, demo.address)
     say(page, "Hello")
     expect(messages(page).last).to_contain_text("CHATBOT_BACKEND=bedrock")
     for name in ("New chat", "Hello"):
@@ -657,11 +655,11 @@ def test_on_a_phone_the_list_makes_way_for_the_chosen_chat(demo: str, browser: B
 
 
 def test_on_a_phone_a_wide_table_scrolls_and_hebrew_begins_at_the_right(
-    chatbot: str, browser: Browser, bedrock: Any
+    chatbot: Chatbot, browser: Browser, bedrock: Any
 ) -> None:
     phone = browser.new_context(viewport={"width": 360, "height": 740})
     phone.set_default_timeout(LONG)
-    page = open_page(phone, chatbot)
+    page = open_page(phone, chatbot.address)
     row = "|" + "a column|" * 20 + "\n"
     bedrock.reply(f"{row}|{'---|' * 20}\n{row}\n\u05e9\u05dc\n\nHello again\n\n- \u05e9\u05dc\n")
     say(page, "\u05e9\u05dc")

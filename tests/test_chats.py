@@ -4,26 +4,22 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import pytest
 from chatbot.conversations import new_conversation_id
-from chatbot.identity import session_folder
 from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     SCREENSHOTS,
     block_cookies,
     choose_action,
-    cookie,
     delete_chat,
+    files_of,
     messages,
     needs_browser,
     open_page,
@@ -32,42 +28,18 @@ from support.browsing import (
     sidebar,
     titles,
 )
-from support.rendering import Bake
-from support.serving import free_port, serve
+from support.serving import Chatbot
 from support.waiting import wait_until
 
 pytestmark = needs_browser
 MISSING = "This chat does not exist, or was deleted."
 
 
-@dataclass(frozen=True)
-class Chatbot:
-    """A chatbot that is served: address, folder of sessions, and the stand-in for its model."""
-
-    address: str
-    folder: Path
-    bedrock: Any
-
-
-@pytest.fixture(scope="module")
-def chatbot(bake_to_keep: Bake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chatbot]:
-    folder = tmp_path_factory.mktemp("chats") / "sessions"
-    with stand_in.bedrock_stand_in() as bedrock:
-        environment = bedrock_environment(bedrock.url) | {"CHATBOT_SESSIONS_DIR": str(folder)}
-        with serve(bake_to_keep(models="both"), free_port(), **environment) as server:
-            yield Chatbot(server.address, folder, bedrock)
-
-
-@pytest.fixture
-def address(chatbot: Chatbot) -> str:
-    return chatbot.address
-
-
 @pytest.fixture
 def session(chatbot: Chatbot, visitor: BrowserContext) -> Session:
     """The visitor's session."""
     open_page(visitor, chatbot.address).close()
-    return Session(session_folder(chatbot.folder, cookie(visitor)))
+    return Session(files_of(visitor, chatbot.folder))
 
 
 def write_chat(session: Session, prompt: str, answer: str = "An answer.") -> str:
@@ -252,13 +224,14 @@ def test_what_is_sent_while_the_page_looks_again_is_saved_or_back_in_the_input(
         expect(prompt_box(page)).to_have_value("")
         saved = messages(page).nth(2 * number - 1).get_by_text("An answer.")
         while not saved.is_visible():
-            wait_until(
-                lambda saved=saved: saved.is_visible() or prompt_box(page).input_value(),  # type: ignore[misc]
-                "the message is saved, or back in the input",
-            )
+            wait_until(partial(has_come, page, saved), "it is saved, or back in the input")
             if prompt_box(page).input_value():
                 prompt_box(page).press("Enter")
                 expect(prompt_box(page)).to_have_value("")
+
+
+def has_come(page: Page, saved: Locator) -> bool:
+    return saved.is_visible() or bool(prompt_box(page).input_value())
 
 
 def test_a_draft_stays_with_its_chat(

@@ -3,8 +3,11 @@
 import shutil
 import signal
 from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
 from threading import Event
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -328,6 +331,21 @@ def test_both_tasks_take_messages_at_once(
         orders.append([text_of(message) for message in messages(each).all()[::2]])
     assert orders[0] == orders[1]
     assert sorted(orders[0]) == [f"Message {number}" for number in range(9)]
+
+
+def test_chats_are_downloaded_from_either_task(cluster: Cluster, visitor: BrowserContext) -> None:
+    page = open_page(visitor, cluster.address)
+    say(page, "Keep this")
+    expect(answer(page)).to_contain_text("An answer.")
+    for action in ("Download Markdown", "Download JSON") * 2:
+        with page.expect_download() as started:
+            choose_action(page, "Keep this", action)
+        assert "An answer." in Path(started.value.path()).read_text(encoding="utf-8")
+    names = []
+    for _ in range(2):
+        with ZipFile(BytesIO(visitor.request.get(f"{cluster.address}/chats.zip").body())) as chats:
+            names.append(chats.namelist())
+    assert names[0] == names[1] != []
 
 
 def test_both_tasks_delete(cluster: Cluster, browser: Browser, visitor: BrowserContext) -> None:

@@ -26,35 +26,16 @@ from support.browsing import (
 from support.cluster import HAPROXY, Cluster
 from support.own_python import load
 from support.rendering import Bake
-from support.serving import free_port, serve
+from support.serving import Chatbot
 
 pytestmark = needs_browser
 uploads = load("tests/support/uploads.py")
 PICKER = '[data-testid="stChatInputFileUploadButton"] input[type=file]'
 
 
-@pytest.fixture(scope="module")
-def served(
-    bake_to_keep: Bake, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Any]]:
-    """The address of a chatbot, and the stand-in for Bedrock that it asks."""
-    project = bake_to_keep(models="both")
-    sessions = {"CHATBOT_SESSIONS_DIR": str(tmp_path_factory.mktemp("files") / "sessions")}
-    with stand_in.bedrock_stand_in() as bedrock:
-        environment = bedrock_environment(bedrock.url) | sessions
-        with serve(project, free_port(), **environment) as server:
-            yield server.address, bedrock
-
-
 @pytest.fixture
-def address(served: tuple[str, Any]) -> str:
-    return served[0]
-
-
-@pytest.fixture
-def bedrock(served: tuple[str, Any]) -> Any:
-    served[1].requests.clear()
-    return served[1]
+def bedrock(chatbot: Chatbot) -> Any:
+    return chatbot.bedrock
 
 
 def file(name: str, content: bytes = uploads.PDF) -> Any:

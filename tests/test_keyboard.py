@@ -1,6 +1,5 @@
 """What a person does without a mouse, and while an answer is in progress, in a browser."""
 
-from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
@@ -8,12 +7,12 @@ import pytest
 from chatbot.records import Prompt, to_line
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     LONG,
     SCREENSHOTS,
     choose_action,
     delete_chat,
+    files_of,
     messages,
     needs_browser,
     open_page,
@@ -21,31 +20,16 @@ from support.browsing import (
     say,
     sidebar,
 )
-from support.projects import Project
-from support.rendering import Bake
-from support.serving import free_port, serve
+from support.serving import Chatbot
 
 pytestmark = needs_browser
 
 WORDS = 5_000
 
 
-@pytest.fixture(scope="module")
-def project(bake_to_keep: Bake) -> Project:
-    return bake_to_keep(models="both")
-
-
-@pytest.fixture(scope="module")
-def replies() -> Iterator[Any]:
-    """The stand-in for Bedrock of all the tests here."""
-    with stand_in.bedrock_stand_in() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def address(project: Project, replies: Any) -> Iterator[str]:
-    with serve(project, free_port(), **bedrock_environment(replies.url)) as server:
-        yield server.address
+@pytest.fixture
+def replies(chatbot: Chatbot) -> Any:
+    return chatbot.bedrock
 
 
 def begin_answer(page: Page, replies: Any, prompt: str) -> Event:
@@ -228,10 +212,10 @@ def test_escape_closes_what_is_open_before_it_stops_an_answer(
 
 
 def test_messages_that_are_sent_together_are_answered_one_after_the_other(
-    address: str, visitor: BrowserContext, replies: Any, project: Project
+    address: str, visitor: BrowserContext, replies: Any, chatbot: Chatbot
 ) -> None:
     page = open_page(visitor, address)
-    folder = project.path / "session_data"
+    folder = chatbot.folder
     folder.rename(folder.with_name("elsewhere"))
     folder.touch()
     for count, prompt in enumerate(("One of two", "Two of two"), 1):
@@ -257,16 +241,12 @@ def test_messages_that_are_sent_together_are_answered_one_after_the_other(
 
 
 def test_the_first_tab_leads_to_the_input_however_many_chats_there_are(
-    address: str, visitor: BrowserContext, project: Project
+    address: str, visitor: BrowserContext, chatbot: Chatbot
 ) -> None:
     page = open_page(visitor, address)
     say(page, "The first of many")
     expect(messages(page).last).to_contain_text("An answer.")
-    [file] = [
-        each
-        for each in (project.path / "session_data").rglob("2*.jsonl")
-        if b"The first of many" in each.read_bytes()
-    ]
+    [file] = files_of(visitor, chatbot.folder).glob("2*.jsonl")
     for number in range(200):
         name = f"{file.name[:8]}-{number:06}{file.name[15:]}"
         file.with_name(name).write_bytes(to_line(Prompt("t", f"Chat {number}", "nova-2-lite")))

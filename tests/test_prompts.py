@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
@@ -21,33 +20,16 @@ from support.browsing import (
 )
 from support.cluster import HAPROXY, SERVED_BY, Cluster
 from support.rendering import Bake
-from support.serving import free_port, serve
+from support.serving import Chatbot
 
 pytestmark = needs_browser
 TAKEN_OVER = 10_000  # milliseconds, the README's promise after a SIGKILL
 Reason = stand_in.Reason
 
 
-@pytest.fixture(scope="module")
-def served(bake_to_keep: Bake) -> Iterator[tuple[str, Any]]:
-    """Serve a project with a stand-in for Bedrock; the address, and the stand-in."""
-    with (
-        stand_in.bedrock_stand_in() as bedrock,
-        serve(
-            bake_to_keep(models="both"), free_port(), **bedrock_environment(bedrock.url)
-        ) as server,
-    ):
-        yield server.address, bedrock
-
-
 @pytest.fixture
-def chatbot(served: tuple[str, Any]) -> str:
-    return served[0]
-
-
-@pytest.fixture
-def bedrock(served: tuple[str, Any]) -> Any:
-    return served[1]
+def bedrock(chatbot: Chatbot) -> Any:
+    return chatbot.bedrock
 
 
 def told(bedrock: Any) -> str:
@@ -73,9 +55,9 @@ def picture(page: Page, name: str) -> None:
 
 
 def test_a_chat_begins_with_an_assistant_and_a_suggestion_and_keeps_its_model(
-    chatbot: str, bedrock: Any, visitor: BrowserContext
+    address: str, bedrock: Any, visitor: BrowserContext
 ) -> None:
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, address)
     expect(assistant(page, "General")).to_be_checked()
     assistant(page, "Writing").click()
     expect(page.get_by_text("Makes drafts clear")).to_be_visible()
@@ -111,9 +93,9 @@ def test_a_chat_begins_with_an_assistant_and_a_suggestion_and_keeps_its_model(
 
 
 def test_own_instructions_reach_the_model_and_can_be_switched_off(
-    chatbot: str, bedrock: Any, visitor: BrowserContext
+    address: str, bedrock: Any, visitor: BrowserContext
 ) -> None:
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, address)
     own_instructions(page).fill("Always rhyme.")
     say(page, "Hello")  # at once, without leaving the field in another way
     expect(messages(page).nth(1)).to_contain_text("An answer.")
@@ -131,12 +113,12 @@ def test_own_instructions_reach_the_model_and_can_be_switched_off(
 
 
 def test_thoughts_are_folded_while_the_model_thinks_and_afterwards(
-    chatbot: str, bedrock: Any, visitor: BrowserContext
+    address: str, bedrock: Any, visitor: BrowserContext
 ) -> None:
     begin, think, answer, end = Event(), Event(), Event(), Event()
     thoughts = (Reason("What do **they** mean?"), think, Reason(" I see."))
     bedrock.reply(begin, *thoughts, answer, "It is", end, " so.")
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, address)
     say(page, "Is it so?")
     spinner = messages(page).nth(1).get_by_test_id("stSpinner")
     expect(spinner).to_contain_text("Thinking")
@@ -169,7 +151,7 @@ def test_thoughts_are_folded_while_the_model_thinks_and_afterwards(
 
 
 def test_what_is_finished_of_the_thoughts_is_not_sent_again(
-    chatbot: str, bedrock: Any, visitor: BrowserContext
+    address: str, bedrock: Any, visitor: BrowserContext
 ) -> None:
     more = Event()
     words = [f"word{number:04} " for number in range(1_000)]
@@ -183,7 +165,7 @@ def test_what_is_finished_of_the_thoughts_is_not_sent_again(
         socket.on("framereceived", lambda frame: frames.append(frame))
 
     page.on("websocket", listen)
-    page.goto(chatbot)
+    page.goto(address)
     say(page, "Think")
     expect(messages(page).nth(1).get_by_test_id("stExpander")).to_contain_text("Thoughts so far")
     expect(messages(page).nth(1).get_by_text("word0499")).to_have_count(1)

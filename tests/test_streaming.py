@@ -1,6 +1,5 @@
 """An answer that grows on the page: what is sent of it, and that it looks like a finished one."""
 
-from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
@@ -8,10 +7,8 @@ import pytest
 from chatbot.markdown import PART_SIZE
 from playwright.sync_api import BrowserContext, Page, WebSocket, expect
 
-from support.bedrock import bedrock_environment
 from support.browsing import messages, needs_browser, open_page, say
-from support.projects import Project
-from support.serving import free_port, serve
+from support.serving import Chatbot
 
 pytestmark = needs_browser
 
@@ -60,10 +57,8 @@ MERGE = """message => {
 
 
 @pytest.fixture
-def chatbot(project: Project, bedrock: Any) -> Iterator[str]:
-    """Serve the project with the stand-in for Bedrock; the address."""
-    with serve(project, free_port(), **bedrock_environment(bedrock.url)) as server:
-        yield server.address
+def bedrock(chatbot: Chatbot) -> Any:
+    return chatbot.bedrock
 
 
 def ask(page: Page) -> Any:
@@ -84,11 +79,11 @@ def wait_for_drawings(page: Page, answer: Any) -> None:
 
 
 def test_an_answer_that_has_grown_looks_as_after_a_reload_and_as_one_element(
-    chatbot: str, visitor: BrowserContext, bedrock: Any
+    address: str, visitor: BrowserContext, bedrock: Any
 ) -> None:
     steps = [ANSWER[start : start + 100] for start in range(0, len(ANSWER), 100)]
     bedrock.reply(*(step for text in steps for step in (text, 0.01)))
-    page = open_page(visitor, chatbot)
+    page = open_page(visitor, address)
     page.set_viewport_size({"width": 1200, "height": 25_000})  # diagrams out of sight are not drawn
     answer = ask(page)
     boxes, picture = answer.evaluate(BOXES), answer.screenshot()
@@ -101,7 +96,7 @@ def test_an_answer_that_has_grown_looks_as_after_a_reload_and_as_one_element(
 
 
 def test_what_is_finished_of_an_answer_is_not_sent_again(
-    chatbot: str, visitor: BrowserContext, bedrock: Any
+    address: str, visitor: BrowserContext, bedrock: Any
 ) -> None:
     more = Event()
     words = [f"word{number:04} " for number in range(1_000)]
@@ -115,7 +110,7 @@ def test_what_is_finished_of_an_answer_is_not_sent_again(
         socket.on("framereceived", lambda frame: frames.append(frame))
 
     page.on("websocket", listen)
-    page.goto(chatbot)
+    page.goto(address)
     say(page, "Tell me")
     expect(messages(page).nth(1)).to_contain_text("word0499")
     frames.clear()

@@ -4,7 +4,6 @@ import csv
 import re
 import shutil
 import signal
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -15,7 +14,7 @@ import pytest
 from chatbot.records import Claim, End, Prompt, Record, Shown, Text, to_line
 from playwright.sync_api import BrowserContext, Page, expect
 
-from support.bedrock import bedrock_environment, stand_in
+from support.bedrock import bedrock_environment
 from support.browsing import (
     SCREENSHOTS,
     hostname_of,
@@ -29,36 +28,15 @@ from support.browsing import (
 )
 from support.cluster import HAPROXY, Cluster
 from support.own_python import load
-from support.projects import Project
-from support.rendering import Bake
-from support.serving import free_port, serve
+from support.serving import Chatbot
 
 pytestmark = needs_browser
 uploads = load("tests/support/uploads.py")
 
 
-@pytest.fixture(scope="module")
-def kept(bake_to_keep: Bake) -> Project:
-    """A project that all tests of this file use, each with a browser of its own."""
-    return bake_to_keep(models="both")
-
-
-@pytest.fixture(scope="module")
-def bedrock_of_all() -> Iterator[Any]:
-    with stand_in.bedrock_stand_in() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def address(kept: Project, bedrock_of_all: Any) -> Iterator[str]:
-    with serve(kept, free_port(), **bedrock_environment(bedrock_of_all.url)) as server:
-        yield server.address
-
-
 @pytest.fixture
-def bedrock(bedrock_of_all: Any) -> Any:
-    bedrock_of_all.requests.clear()
-    return bedrock_of_all
+def bedrock(chatbot: Chatbot) -> Any:
+    return chatbot.bedrock
 
 
 def ask(page: Page, bedrock: Any, prompt: str, *answer: Any) -> None:
@@ -149,7 +127,7 @@ def test_an_earlier_prompt_is_edited_and_what_followed_it_comes_back(
 
 
 def test_a_rating_with_its_comment_stays_and_is_exported(
-    address: str, visitor: BrowserContext, bedrock: Any, kept: Project
+    address: str, visitor: BrowserContext, bedrock: Any, chatbot: Chatbot
 ) -> None:
     page = open_page(visitor, address)
     ask(page, bedrock, "Is it good?")
@@ -160,14 +138,15 @@ def test_a_rating_with_its_comment_stays_and_is_exported(
     page.wait_for_load_state("networkidle")
     page.reload()
     expect(comment).to_have_value('=2+2, "so good"')
-    rows = read_feedback(kept)
+    rows = [each for each in read_feedback(chatbot) if each["Conversation"] in page.url]
     assert [(each["Rating"], each["Comment"]) for each in rows] == [("down", '\'=2+2, "so good"')]
-    assert rows[0]["Conversation"] in page.url
 
 
-def read_feedback(project: Project) -> list[dict[str, str]]:
-    python = str(project.path / ".venv" / "bin" / "python")
-    output = project.run(python, "-m", "chatbot", "feedback").stdout
+def read_feedback(chatbot: Chatbot) -> list[dict[str, str]]:
+    python = str(chatbot.project.path / ".venv" / "bin" / "python")
+    command = [python, "-m", "chatbot", "feedback"]
+    environment = {"CHATBOT_SESSIONS_DIR": str(chatbot.folder)}
+    output = chatbot.project.run(*command, environment=environment).stdout
     return list(csv.DictReader(output.splitlines()))
 
 
@@ -206,10 +185,10 @@ OLD = b"""\
 
 
 def test_a_file_of_the_version_before_opens_and_goes_on(
-    address: str, visitor: BrowserContext, bedrock: Any, kept: Project
+    address: str, visitor: BrowserContext, bedrock: Any, chatbot: Chatbot
 ) -> None:
     page = open_page(visitor, address)
-    file = keep(page, kept, OLD)
+    file = keep(page, chatbot, OLD)
     expect(messages(page)).to_have_count(4)
     expect(messages(page).nth(3)).to_contain_text("Old notice")
     bedrock.reply("New answer")
@@ -223,13 +202,13 @@ def test_a_file_of_the_version_before_opens_and_goes_on(
     assert len(file.read_bytes()) > len(OLD)
 
 
-def keep(page: Page, project: Project, lines: bytes) -> Path:
+def keep(page: Page, chatbot: Chatbot, lines: bytes) -> Path:
     """Have the browser's only chat consist of these lines, and show it; return its file."""
     say(page, "New")
     expect(messages(page).nth(1)).not_to_be_empty()
     expect(page.get_by_role("button", name="Answer again", exact=True)).to_be_visible()
     chat = parse_qs(urlsplit(page.url).query)["chat"][0]
-    [file] = (project.path / "session_data").rglob(f"{chat}.jsonl")
+    [file] = chatbot.folder.rglob(f"{chat}.jsonl")
     file.write_bytes(lines)
     page.reload()
     return file
@@ -242,14 +221,14 @@ def turn(prompt: Prompt, answer: str) -> list[Record]:
 
 
 def test_of_two_tabs_that_page_at_once_the_last_one_counts(
-    address: str, visitor: BrowserContext, kept: Project
+    address: str, visitor: BrowserContext, chatbot: Chatbot
 ) -> None:
     page = open_page(visitor, address)
     versions = [
         turn(Prompt(f"t{n}", "One", after="-", again="t1"), f"Answer {n}") for n in range(2, 5)
     ]
     lines = [*turn(Prompt("t1", "One"), "Answer 1"), *chain.from_iterable(versions), Shown("t3")]
-    keep(page, kept, b"".join(map(to_line, lines)))
+    keep(page, chatbot, b"".join(map(to_line, lines)))
     expect(page.get_by_text("3/4")).to_be_visible()
     other = open_page(visitor, page.url)
     expect(other.get_by_text("3/4")).to_be_visible()
@@ -273,13 +252,13 @@ def test_of_two_tabs_that_page_at_once_the_last_one_counts(
 
 
 def test_what_a_person_reads_stays_in_place_while_they_page_an_early_prompt(
-    address: str, visitor: BrowserContext, kept: Project
+    address: str, visitor: BrowserContext, chatbot: Chatbot
 ) -> None:
     page = open_page(visitor, address)
     long = "Many words. " * 100
     lines = chain.from_iterable(turn(Prompt(f"t{n}", f"Prompt {n}"), long) for n in range(8))
     edited = turn(Prompt("e", "Edited", after="t2"), f"Another answer. {long * 5}")
-    keep(page, kept, b"".join(map(to_line, [*lines, *edited, Shown("t3")])))
+    keep(page, chatbot, b"".join(map(to_line, [*lines, *edited, Shown("t3")])))
     prompt = messages(page).nth(6)
     expect(messages(page)).to_have_count(16)
     prompt.evaluate("message => message.scrollIntoView({ block: 'start' })")
@@ -326,17 +305,23 @@ def test_a_comment_that_is_being_typed_survives_a_run_of_the_page(
 
 def run(page: Page, title: str) -> None:
     """Have the page run, by a click on the chat that is open, without a change of the focus."""
-    chat = page.locator('[class*="st-key-open-"]').get_by_role("button", name=title)
-    chat.evaluate("""async button => {
-        const app = document.querySelector('[data-testid="stApp"]');
-        const ran = new Promise(done => new MutationObserver((_, self) => {
-            if (app.dataset.testScriptState !== "notRunning") return;
-            self.disconnect();
-            done();
-        }).observe(app, { attributes: true }));
-        button.click();
-        await ran;
-    }""")
+    button = page.locator('[class*="st-key-open-"]').get_by_role("button", name=title)
+    expect(button).to_be_visible()
+    page.evaluate(CLICK_AND_WAIT, title)
+
+
+# The button is looked up at the click: one that Streamlit has replaced would do nothing.
+CLICK_AND_WAIT = """async title => {
+  const app = document.querySelector('[data-testid="stApp"]');
+  const ran = new Promise(done => new MutationObserver((_, self) => {
+    if (app.dataset.testScriptState !== "notRunning") return;
+    self.disconnect();
+    done();
+  }).observe(app, { attributes: true }));
+  const buttons = [...document.querySelectorAll('[class*="st-key-open-"] button')];
+  buttons.find(each => each.textContent === title).click();
+  await ran;
+}"""
 
 
 def test_an_edited_prompt_keeps_its_files_and_its_assistant(
@@ -397,9 +382,9 @@ def test_an_answer_in_progress_that_is_not_shown_has_no_stop(
 @pytest.mark.skipif(HAPROXY is None, reason="Debian's package haproxy is not installed")
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="there is no unshare")
 def test_another_answer_is_completed_by_the_other_task_and_the_old_one_stays(
-    kept: Project, tmp_path: Path, visitor: BrowserContext, bedrock: Any
+    chatbot: Chatbot, tmp_path: Path, visitor: BrowserContext, bedrock: Any
 ) -> None:
-    cluster = Cluster(kept, tmp_path, bedrock_environment(bedrock.url))
+    cluster = Cluster(chatbot.project, tmp_path, bedrock_environment(bedrock.url))
     try:
         cluster.start_tasks()
         with cluster.balanced(sticky=False):

@@ -3,10 +3,12 @@
 import json
 import re
 import shutil
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from chatbot.identity import session_folder
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from support.paths import BUILD
@@ -143,3 +145,8 @@ def stored(key: object) -> str:
 
 def cookie(visitor: BrowserContext) -> str:
     return {each["name"]: each["value"] for each in visitor.cookies()}["chatbot_session"]
+
+
+def files_of(visitor: BrowserContext, folder: Path) -> Path:
+    """Return the folder of the visitor's session, among everybody's."""
+    return session_folder(folder, cookie(visitor))

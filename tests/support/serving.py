@@ -8,7 +8,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from support.bedrock import bedrock_environment, stand_in
 from support.projects import Project, clean_environment, share_environment
 from support.waiting import wait_until_healthy
 
@@ -19,6 +22,21 @@ class Server:
 
     address: str
     process: subprocess.Popen[str]
+
+
+@dataclass(frozen=True)
+class Chatbot:
+    """A chatbot that is served, for many tests.
+
+    project: what is served.
+    folder: of everybody's sessions.
+    bedrock: what stands in for Bedrock.
+    """
+
+    address: str
+    project: Project
+    folder: Path
+    bedrock: Any
 
 
 def free_port() -> int:
@@ -61,6 +79,16 @@ def serve(
     finally:
         server.process.terminate()
         server.process.wait(20)
+
+
+@contextmanager
+def serve_chatbot(project: Project, folder: Path, **environment: str) -> Iterator[Chatbot]:
+    """Serve the project with a stand-in for Bedrock until the block ends."""
+    with stand_in.bedrock_stand_in() as bedrock:
+        environment = bedrock_environment(bedrock.url) | environment
+        environment |= {"CHATBOT_SESSIONS_DIR": str(folder)}
+        with serve(project, free_port(), **environment) as server:
+            yield Chatbot(server.address, project, folder, bedrock)
 
 
 def start(

@@ -119,6 +119,13 @@ class BedrockStandIn:
         else:
             self._replies.append(tuple(step for step in steps if not isinstance(step, Refuse)))
 
+    def forget(self) -> None:
+        """Forget what was queued, and what was asked."""
+        self._replies.clear()
+        self.requests.clear()
+        self.models.clear()
+        self.access_keys.clear()
+
     def next_reply(self) -> Refuse | tuple[Step, ...]:
         return self._replies.popleft() if self._replies else ("An ", "answer.")
 

@@ -106,6 +106,7 @@ FILES = {
     "chatbot/syntax.py",
     "chatbot/text.py",
     "chatbot/usage.py",
+    "chatbot/values.py",
     "chatbot/web/__init__.py",
     "chatbot/web/compressed.py",
     "chatbot/web/downloads.py",

@@ -102,8 +102,8 @@ def read_limits(table: Mapping[str, object]) -> FileLimits:
     kinds, numbers = limits.kinds, [value for name, value in table.items() if name != "kinds"]
     if not isinstance(kinds, list) or not all(kind in list(KINDS) for kind in kinds):
         raise ValueError("an unknown kind")
-    for number in numbers:
-        if not isinstance(number, int | float) or isinstance(number, bool) or not 0 < number < 1e3:
+    for limit in numbers:
+        if not isinstance(limit, int | float) or isinstance(limit, bool) or not 0 < limit < 1e3:
             raise ValueError("not a limit")
     if not all(isinstance(each, int) for each in (limits.count, limits.images)):
         raise ValueError("not a number of files")

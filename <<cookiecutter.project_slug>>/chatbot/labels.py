@@ -9,11 +9,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from chatbot import conversations
-from chatbot.journals import Journal, open_journal
-from chatbot.records import Delete, Record, Value
+from chatbot.journals import open_journal
+from chatbot.values import Values
 
 TITLE_LENGTH = 100  # characters of a title that a person gives
 ENDING = ".label.jsonl"
@@ -37,20 +36,8 @@ class Label:
     deletion: str = ""
 
 
-class LabelFile(Journal):
-    """A chat's label: the last value of a name counts."""
-
-    def clear(self) -> None:
-        self.values: dict[str, Any] = {}
-
-    def apply(self, record: Record) -> None:
-        match record:
-            case Value(name, value):
-                self.values[name] = value
-            case Delete():
-                self.clear()
-            case _:
-                raise TypeError("a record of another kind of file")
+class LabelFile(Values):
+    """A chat's label."""
 
     @property
     def label(self) -> Label:

@@ -15,9 +15,9 @@ from typing import Any
 
 from chatbot import attachments, conversations, deletions, labels, usage
 from chatbot.conversations import Conversation, is_conversation_id, title_of
-from chatbot.journals import DeletedError, Journal, open_journal
+from chatbot.journals import DeletedError, open_journal
 from chatbot.labels import Label
-from chatbot.records import Delete, Record, Value, to_line
+from chatbot.records import Value, to_line
 from chatbot.storage import (
     StorageError,
     list_files,
@@ -25,6 +25,7 @@ from chatbot.storage import (
     require_root,
     storage_errors,
 )
+from chatbot.values import Values
 
 log = logging.getLogger(__name__)
 
@@ -37,22 +38,6 @@ _HASH = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _OTHERS = (VALUES_FILE, SIGN_OUTS_FILE, usage.FILE, attachments.FOLDER)
 _CHATS = re.compile(f"{conversations.FILE.pattern}|{labels.FILE.pattern}")
 _USED = re.compile("|".join([_CHATS.pattern, *map(re.escape, _OTHERS)]))
-
-
-class Values(Journal):
-    """A session's own small values: the last record of a name counts."""
-
-    def clear(self) -> None:
-        self.values: dict[str, Any] = {}
-
-    def apply(self, record: Record) -> None:
-        match record:
-            case Value(name, value):
-                self.values[name] = value
-            case Delete():
-                self.clear()
-            case _:
-                raise TypeError("a record of another kind of file")
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from chatbot.conversations import Conversation, new_conversation_id
 from chatbot.identity import session_folder
 from chatbot.journals import TAIL
 from chatbot.records import Prompt
-from chatbot.sessions import Session, Values
+from chatbot.sessions import Session
 from chatbot.settings import ROOT
 from chatbot.storage import StorageError, lock
+from chatbot.values import Values
 
 
 @pytest.mark.parametrize(

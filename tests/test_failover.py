@@ -71,6 +71,10 @@ def cluster(balanced: Cluster) -> Cluster:
     return balanced
 
 
+# Only without stickiness, which is harder, for what does not depend on who comes back where.
+in_turns = pytest.mark.parametrize("balanced", ["round robin"], indirect=True)
+
+
 @pytest.fixture
 def bedrock(tasks: tuple[Cluster, Any]) -> Any:
     _, running = tasks
@@ -161,6 +165,7 @@ def test_a_message_that_a_dying_task_has_not_read_goes_back_into_the_input(
     expect(prompt_box(page)).to_have_value("")
 
 
+@in_turns
 def test_a_message_that_is_too_long_is_told_by_the_task_that_takes_over(
     cluster: Cluster, visitor: BrowserContext
 ) -> None:
@@ -228,6 +233,7 @@ def test_a_task_that_was_only_frozen_does_no_harm(
         assert text_of(answer(page)) == "Once upon a time."
 
 
+@in_turns
 def test_an_answer_goes_on_without_the_tab_and_is_seen_everywhere(
     cluster: Cluster, browser: Browser, visitor: BrowserContext, bedrock: Any
 ) -> None:
@@ -253,6 +259,7 @@ def test_an_answer_goes_on_without_the_tab_and_is_seen_everywhere(
     assert len(bedrock.requests) == 1
 
 
+@in_turns
 def test_an_answer_that_nobody_watched_is_completed_when_somebody_looks(
     cluster: Cluster, visitor: BrowserContext, bedrock: Any
 ) -> None:
@@ -267,6 +274,7 @@ def test_an_answer_that_nobody_watched_is_completed_when_somebody_looks(
     expect(answer(open_page(visitor, address))).to_contain_text("Once upon a time.")
 
 
+@in_turns
 def test_stop_works_from_a_device_on_the_other_task(
     cluster: Cluster, browser: Browser, visitor: BrowserContext, bedrock: Any
 ) -> None:
@@ -287,6 +295,7 @@ def test_stop_works_from_a_device_on_the_other_task(
         expect(answer(each)).not_to_contain_text("not that")
 
 
+@in_turns
 def test_a_second_message_from_the_other_task_stops_the_answer(
     cluster: Cluster, browser: Browser, visitor: BrowserContext, bedrock: Any
 ) -> None:
@@ -310,6 +319,7 @@ def test_a_second_message_from_the_other_task_stops_the_answer(
         expect(messages(each).nth(2)).to_contain_text("No, tell me that")
 
 
+@in_turns
 def test_both_tasks_take_messages_at_once(
     cluster: Cluster, browser: Browser, visitor: BrowserContext
 ) -> None:
@@ -333,6 +343,7 @@ def test_both_tasks_take_messages_at_once(
     assert sorted(orders[0]) == [f"Message {number}" for number in range(9)]
 
 
+@in_turns
 def test_chats_are_downloaded_from_either_task(cluster: Cluster, visitor: BrowserContext) -> None:
     page = open_page(visitor, cluster.address)
     say(page, "Keep this")
@@ -348,6 +359,7 @@ def test_chats_are_downloaded_from_either_task(cluster: Cluster, visitor: Browse
     assert names[0] == names[1] != []
 
 
+@in_turns
 def test_both_tasks_delete(cluster: Cluster, browser: Browser, visitor: BrowserContext) -> None:
     page = open_page(visitor, cluster.address)
     for title in ("First", "Second"):
@@ -366,6 +378,7 @@ def test_both_tasks_delete(cluster: Cluster, browser: Browser, visitor: BrowserC
         expect(each.get_by_text("storage")).to_have_count(0)
 
 
+@in_turns
 def test_a_message_to_a_chat_that_was_deleted_elsewhere_begins_a_new_one(
     cluster: Cluster, browser: Browser, visitor: BrowserContext
 ) -> None:
@@ -382,6 +395,7 @@ def test_a_message_to_a_chat_that_was_deleted_elsewhere_begins_a_new_one(
     expect(titles(page)).to_have_text(["But not this"])
 
 
+@in_turns
 def test_everything_is_deleted_on_both_tasks(
     cluster: Cluster, browser: Browser, visitor: BrowserContext
 ) -> None:
@@ -415,6 +429,7 @@ def test_either_is_enough_on_both_tasks(
         expect(messages(page).nth(0)).to_contain_text("Remember me")
 
 
+@in_turns
 @pytest.mark.parametrize("cleared", ["cookies", "local storage"])
 def test_either_is_enough_to_reload_a_chat_by_its_address(
     cluster: Cluster, visitor: BrowserContext, cleared: str
@@ -439,6 +454,7 @@ def test_either_is_enough_to_reload_a_chat_by_its_address(
         assert page.url.startswith(address)
 
 
+@in_turns
 def test_large_cookies_of_other_applications_are_no_obstacle(
     cluster: Cluster, visitor: BrowserContext
 ) -> None:

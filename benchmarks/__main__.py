@@ -52,8 +52,11 @@ def make_baseline_environment(project: Project) -> None:
 
 
 def packages_of_baseline(project: Project) -> list[str]:
-    """Return the packages that the reference project installs, in this project's versions."""
-    wanted = ("streamlit", "streamlit-local-storage", "boto3")
+    """Return the packages that the reference project installs, in this project's versions.
+
+    The demo model, which both apps use, needs markdown-it-py.
+    """
+    wanted = ("streamlit", "streamlit-local-storage", "boto3", "markdown-it-py")
     lines = project.read("requirements.in").splitlines()
     return [line.split()[0] for line in lines if line.split("==")[0] in wanted]
 

@@ -405,7 +405,7 @@ def _events(steps: tuple[Step, ...], usage: dict[str, int]) -> Iterator[bytes]:
                 pass
             case threading.Event():
                 step.wait(30)
-            case float():
+            case int() | float():
                 time.sleep(step)
     yield _event("contentBlockStop", {"contentBlockIndex": block})
     yield _event("messageStop", {"stopReason": reason})

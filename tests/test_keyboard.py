@@ -104,6 +104,10 @@ def test_the_keyboard_alone_is_enough(address: str, visitor: BrowserContext, rep
     page.keyboard.press("Control+/")
     page.keyboard.press("Control+/")
     expect(help_).to_have_count(0)
+    page.evaluate(SHOW_CLOSE_SHOW)
+    expect(help_).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(help_).to_have_count(0)
     prompt_box(page).focus()
     page.keyboard.type("Second chat")
     page.keyboard.press("Enter")
@@ -113,6 +117,14 @@ def test_the_keyboard_alone_is_enough(address: str, visitor: BrowserContext, rep
     page.keyboard.press("Enter")
     expect(messages(page).first).to_contain_text("First chat")
     expect_focus_in_input(page)
+
+
+# Before the browser says that the list was closed.
+SHOW_CLOSE_SHOW = """() => {
+  const press = () => document.activeElement.dispatchEvent(
+    new KeyboardEvent("keydown", { key: "/", ctrlKey: true, bubbles: true }));
+  [1, 2, 3].forEach(press);
+}"""
 
 
 def test_focus_is_never_lost(address: str, visitor: BrowserContext, replies: Any) -> None:

@@ -23,7 +23,8 @@ const listenToKeys = () => {
   };
   const showShortcuts = () => {
     const [words] = find("[data-words]");
-    if (find("#shortcuts").length) return document.getElementById("shortcuts").close() ?? true;
+    const [shown] = find("#shortcuts[open]"); // one that is closed is removed a moment later
+    if (shown) return shown.close() ?? true;
     if (!words || find(DIALOGS).length) return false;
     const dialog = document.createElement("dialog");
     dialog.id = "shortcuts";

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from chatbot.records import Prompt, to_line
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect
 
 from support.browsing import (
     LONG,
@@ -270,6 +270,40 @@ def test_the_first_tab_leads_to_the_input_however_many_chats_there_are(
     expect(page.get_by_role("link", name="Skip to the message box")).to_be_in_viewport()
     page.keyboard.press("Enter")
     expect_focus_in_input(page)
+
+
+def test_who_moves_the_focus_while_a_chat_is_still_opening_keeps_it(
+    address: str, visitor: BrowserContext
+) -> None:
+    page = open_page(visitor, address)
+    say(page, "A question")
+    expect(messages(page).last).to_contain_text("An answer.")
+    on_the_way: list[tuple[WebSocketRoute, str | bytes]] = []
+    is_slow = Event()
+    is_slow.set()
+
+    def relay(to_page: WebSocketRoute) -> None:
+        def pass_on(message: str | bytes) -> None:
+            names_the_chat = isinstance(message, bytes) and b"chat=2" in message
+            if is_slow.is_set() and (on_the_way or names_the_chat):
+                on_the_way.append((to_page, message))
+            else:
+                to_page.send(message)
+
+        to_page.connect_to_server().on_message(pass_on)
+
+    page.route_web_socket("**", relay)
+    page.goto(address)
+    expect_focus_in_input(page)
+    page.keyboard.press("Shift+Tab")
+    expect(prompt_box(page)).not_to_be_focused()
+    is_slow.clear()
+    for to_page, message in on_the_way:
+        to_page.send(message)
+    page.wait_for_url("**chat=2*")
+    expect(messages(page).last).to_contain_text("An answer.")
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+    expect(prompt_box(page)).not_to_be_focused()
 
 
 def test_a_phone_keeps_its_keyboard_closed_and_escape_closes_the_list(

@@ -4,6 +4,7 @@ const showFocus = () => {
   let last = null; // what had the focus, unless a person took it away
   let chat = null; // the one that has had the focus in its input
   let edited = ""; // the class of the field in which a message is edited
+  let isMoving = false; // whether the last key was Tab: who moves the focus themselves, keeps it
   const canHaveFocus = (element) =>
     element.isConnected && !element.disabled && element.checkVisibility({ visibilityProperty: true });
   const isLost = () => [null, document.body].includes(document.activeElement);
@@ -32,11 +33,14 @@ const showFocus = () => {
     enterEditor();
     if (chat !== location.search) {
       const isTyping = document.activeElement?.matches("input, textarea");
-      if (isDesktop() && !isTyping && !find(DIALOGS).length) input().focus({ preventScroll: true });
+      const isFree = !isMoving && !isTyping && !find(DIALOGS).length;
+      if (isDesktop() && isFree) input().focus({ preventScroll: true });
       chat = location.search;
     }
     if (last && isLost() && !canHaveFocus(last)) give();
   };
+  addEventListener("keydown", ({ key }) => { isMoving = key === "Tab"; });
+  addEventListener("pointerdown", () => { isMoving = false; });
   addEventListener("focusin", ({ target }) => { last = target; });
   // The browser says the same of an element that is being removed, so look a moment later.
   addEventListener("focusout", ({ target }) => setTimeout(() => {

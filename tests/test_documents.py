@@ -27,6 +27,7 @@ from support.options import CONTEXT, NOTHING_BY_DEFAULT, SIGN_INS
 from support.paths import ROOT
 from support.projects import Project, clean_environment
 from support.rendering import Bake, InfrastructureRenderer
+from support.yaml_reading import read_yaml
 
 IN_TEMPLATE = ("*.md", ".github/*.md", "docs/*.md")
 IN_PROJECT = ("**/*.md",)
@@ -265,6 +266,16 @@ def total(project: Project) -> list[float]:
     """Return what the project's document says that it costs, with one task and with two."""
     [row] = re.findall(r"^\| total \|(.*)\|$", project.read("docs/costs.md"), re.MULTILINE)
     return [float(each) for each in row.split("|")]
+
+
+def test_the_cluster_of_containers_takes_every_setting(rendered: list[Project]) -> None:
+    """But for the folder, which is the image's, and for the hostname, of which each one has its own."""
+    for project in rendered:
+        told = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", project.read("docs/settings.md")))
+        task = read_yaml(project.read("compose.yaml"))["services"]["task"]
+        own = {"CHATBOT_SESSIONS_DIR", "CHATBOT_HOSTNAME"}
+        assert told - own <= task["environment"].keys(), project.path.name
+        assert len(told) > 10
 
 
 def test_the_costs_are_the_sum_of_their_rows(rendered: list[Project]) -> None:

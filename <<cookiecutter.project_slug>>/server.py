@@ -26,6 +26,7 @@ from chatbot.web.gate import Gate
 from chatbot.web.headers import SecurityHeaders
 from chatbot.web.index import Index, inline_scripts
 from chatbot.web.language import ReadersLanguage
+from chatbot.web.leaving import Leaving
 from chatbot.web.shutdown import BalancerHealth, Shutdown
 from chatbot.web.static_files import StaticFiles
 from chatbot.web.uploads import Uploads
@@ -114,6 +115,7 @@ app = st.App(
             colors=variables(),
             is_framed=bool(settings.frame_ancestors),
         ),
+        Middleware(Leaving),
         Middleware(BalancerHealth, shutdown),
     ],
 )

@@ -269,7 +269,7 @@ def total(project: Project) -> list[float]:
 
 
 def test_the_cluster_of_containers_takes_every_setting(rendered: list[Project]) -> None:
-    """But for the folder, which is the image's, and for the hostname, of which each one has its own."""
+    """But for the folder, which is the image's, and the hostname: each container has its own."""
     for project in rendered:
         told = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", project.read("docs/settings.md")))
         task = read_yaml(project.read("compose.yaml"))["services"]["task"]

@@ -12,7 +12,7 @@ import pytest
 from chatbot.conversations import new_conversation_id
 from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from support.browsing import (
     SCREENSHOTS,

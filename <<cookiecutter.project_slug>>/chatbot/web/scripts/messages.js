@@ -4,6 +4,7 @@ const keepPlace = () => {
   const NEAR = 40; // pixels from the end, where it is followed again
   const PATIENCE = 10000; // milliseconds until earlier messages have come
   const SETTLING = 2000; // milliseconds in which what has come may still grow
+  const GLIDING = 3000; // milliseconds for which the page may scroll on after a person's act
   const ACTS = ["wheel", "touchmove", "pointerdown", "keydown"]; // of a person who goes elsewhere
   const { get, set } = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop");
   let isHeld = false; // by a person: Streamlit may not scroll
@@ -12,6 +13,7 @@ const keepPlace = () => {
   let stop = null; // ends to keep in place what is below earlier messages
   let last = { top: 0, height: 0 };
   let end = Infinity; // of the text, when a person last scrolled: it may have grown since
+  let lowered = -Infinity; // when a person last scrolled down: else the page did, as it was drawn anew
   let chat = "";
   const notice = ({ target }) => {
     if (target !== main()) return;
@@ -19,7 +21,8 @@ const keepPlace = () => {
     if (!stop && hasScrolled && top < last.top - 1 && height >= last.height) {
       [isHeld, isFollowed] = [true, false];
     }
-    const isBack = top > last.top && top + target.clientHeight > Math.min(height, end) - NEAR;
+    const isPersons = performance.now() < lowered + GLIDING;
+    const isBack = isPersons && top > last.top && top + target.clientHeight > Math.min(height, end) - NEAR;
     if (!stop && isHeld && isBack) {
       [isHeld, isFollowed] = [false, true];
       set.call(target, height); // it has grown meanwhile
@@ -42,8 +45,15 @@ const keepPlace = () => {
     if (type === "keydown") return ["ArrowUp", "PageUp", "Home", " "].includes(key);
     return type !== "pointerdown" || target === main(); // its scroll bar
   };
+  const scrollsDown = ({ key, target, type, deltaY }) => {
+    if (type === "wheel") return deltaY > 0;
+    if (type === "keydown") return ["ArrowDown", "PageDown", "End", " "].includes(key);
+    return type !== "pointerdown" || target === main();
+  };
   const noticeAct = (event) => {
     hasScrolled ||= scrolls(event);
+    const isLong = event.type === "pointerdown"; // the scroll bar may be held
+    lowered = scrollsDown(event) ? isLong ? Infinity : performance.now() : -Infinity;
     end = main()?.scrollHeight ?? Infinity;
   };
   ACTS.forEach((act) => addEventListener(act, noticeAct, { capture: true, passive: true }));

@@ -320,8 +320,7 @@ def test_stop_ends_the_request_of_a_model_that_has_said_nothing(
 ) -> None:
     bedrock.reply(Silence(threading.Event()))
     turn = assistant.ask(conversation, "Hello", MODEL)
-    while not bedrock.silent:
-        pass
+    bedrock.wait_for(lambda: bedrock.silent > 0)
     writers = [each for each in threading.enumerate() if each.name.endswith(turn)]
     assert len(writers) == 2
     assistant.stop(conversation, turn)

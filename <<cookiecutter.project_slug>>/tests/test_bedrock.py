@@ -283,8 +283,7 @@ def stop_when_asked(bedrock: BedrockStandIn, backend: Bedrock, count: int) -> No
     ]
     for thread in threads:
         thread.start()
-    while bedrock.silent < count:
-        pass
+    bedrock.wait_for(lambda: bedrock.silent == count)
     for cancellation in cancellations:
         cancellation.cancel()
     for thread in threads:
@@ -301,8 +300,7 @@ def test_a_request_is_broken_off_before_the_response_begins(
     assert listen(backend)[0] == "An answer."
     assert (len(bedrock.requests), bedrock.connected) == (51, 51)  # none was tried again
     backend._client.close()
-    while bedrock.connections:
-        pass
+    bedrock.wait_for(lambda: bedrock.connections == 0)
 
 
 def test_a_connection_that_was_used_before_can_be_broken_off(bedrock: BedrockStandIn) -> None:
@@ -332,8 +330,7 @@ def test_a_late_stop_does_not_break_off_the_next_request(bedrock: BedrockStandIn
     answers: list[str] = []
     asking = threading.Thread(target=lambda: answers.append(listen(backend)[0]))
     asking.start()
-    while not bedrock.silent:
-        pass
+    bedrock.wait_for(lambda: bedrock.silent > 0)
     late.cancel()
     begin.set()
     asking.join()

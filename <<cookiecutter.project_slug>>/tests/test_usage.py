@@ -137,8 +137,7 @@ def test_an_answer_that_is_stopped_before_its_first_word_counts_what_was_sent(
 ) -> None:
     bedrock.reply(Silence(threading.Event()))
     turn = assistant.ask(conversation, "y" * 3000, CHEAP)
-    while not bedrock.silent:
-        pass
+    bedrock.wait_for(lambda: bedrock.silent > 0)
     assistant.stop(conversation, turn)
     wait(assistant)
     [row] = rows(session)

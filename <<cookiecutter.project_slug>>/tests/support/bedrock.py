@@ -14,7 +14,7 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -106,6 +106,7 @@ class BedrockStandIn:
         self.connected = 0  # connections so far
         self.silent = 0  # requests that were met with silence
         self.strangers = {"unknown-model"}  # ids that do not exist
+        self._changed = threading.Condition()  # one of the counts
         self._cache: set[str] = set()
         self._replies: deque[Refuse | tuple[Step, ...]] = deque()
 
@@ -118,6 +119,18 @@ class BedrockStandIn:
             self._replies.append(steps[0])
         else:
             self._replies.append(tuple(step for step in steps if not isinstance(step, Refuse)))
+
+    def count(self, **changes: int) -> None:
+        """Add to the counts of these names."""
+        with self._changed:
+            for name, change in changes.items():
+                setattr(self, name, getattr(self, name) + change)
+            self._changed.notify_all()
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait until the counts are as the condition wants them; fail after half a minute."""
+        with self._changed:
+            assert self._changed.wait_for(condition, 30)
 
     def forget(self) -> None:
         """Forget what was queued, and what was asked."""
@@ -272,12 +285,11 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
         protocol_version = "HTTP/1.1"
 
         def handle(self) -> None:
-            stand_in.connections += 1
-            stand_in.connected += 1
+            stand_in.count(connections=1, connected=1)
             try:
                 super().handle()
             finally:
-                stand_in.connections -= 1
+                stand_in.count(connections=-1)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -311,7 +323,7 @@ def bedrock_stand_in(host: str = "127.0.0.1", port: int = 0) -> Iterator[Bedrock
 
         def _stream(self, steps: tuple[Step, ...], usage: dict[str, int]) -> None:
             if isinstance(steps[0], Silence):
-                stand_in.silent += 1
+                stand_in.count(silent=1)
                 # A client that goes away ends it as well.
                 while not steps[0].until.is_set() and not self._has_gone():
                     time.sleep(0.01)

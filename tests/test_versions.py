@@ -261,6 +261,7 @@ def test_what_a_person_reads_stays_in_place_while_they_page_an_early_prompt(
     keep(page, chatbot, b"".join(map(to_line, [*lines, *edited, Shown("t3")])))
     prompt = messages(page).nth(6)
     expect(messages(page)).to_have_count(16)
+    page.evaluate(AT_REST, 6)  # Streamlit goes to the end of what it has just drawn
     prompt.evaluate("message => message.scrollIntoView({ block: 'start' })")
     page.mouse.move(700, 400)
     page.mouse.wheel(0, -100)  # a person's own, who wants the header not to cover it

@@ -5,6 +5,7 @@ const keepPlace = () => {
   const PATIENCE = 10000; // milliseconds until earlier messages have come
   const SETTLING = 2000; // milliseconds in which what has come may still grow
   const GLIDING = 3000; // milliseconds for which the page may scroll on after a person's act
+  const PAGERS = ["previous", "next"].map((each) => `[class*="st-key-${each}-"] button`).join();
   const ACTS = ["wheel", "touchmove", "pointerdown", "keydown"]; // of a person who goes elsewhere
   const { get, set } = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop");
   let isHeld = false; // by a person: Streamlit may not scroll
@@ -67,14 +68,12 @@ const keepPlace = () => {
     if (event.target.closest?.('[data-testid="stChatInputSubmitButton"]')) goToEnd();
   }, true);
 
-  // Earlier messages come above the others, which Streamlit draws anew, in its own time; the page is
-  // short meanwhile.
-  const keepBelow = () => {
+  // Earlier messages come above the others, and another version replaces what follows it. Streamlit
+  // draws all of this anew, in its own time; the page is short meanwhile.
+  const keep = (select) => {
     stop?.();
-    const answers = find('[class*="st-key-answer-"]'); // a name that stays, unlike the element
-    const kept = answers.find((each) => each.getBoundingClientRect().bottom > 0);
+    const kept = select();
     if (!kept) return;
-    const name = [...kept.classList].find((each) => each.startsWith("st-key-answer-"));
     const { top } = kept.getBoundingClientRect();
     const until = performance.now() + PATIENCE;
     let came = Infinity;
@@ -90,7 +89,7 @@ const keepPlace = () => {
       const now = performance.now();
       if (now > until || now > came + SETTLING) return finish();
       requestAnimationFrame(look);
-      const [element] = document.getElementsByClassName(name);
+      const element = select();
       if (!element) return;
       if (element !== kept) came = Math.min(came, now);
       const moved = element.getBoundingClientRect().top - top;
@@ -98,8 +97,23 @@ const keepPlace = () => {
     };
     requestAnimationFrame(look);
   };
-  addEventListener("click", (event) => {
-    if (event.target.closest?.(".st-key-earlier button")) keepBelow();
+  const keepBelow = () => {
+    const answers = find('[class*="st-key-answer-"]'); // a name that stays, unlike the element
+    const kept = answers.find((each) => each.getBoundingClientRect().bottom > 0);
+    const name = [...(kept?.classList ?? [])].find((each) => each.startsWith("st-key-answer-"));
+    if (name) keep(() => document.getElementsByClassName(name)[0]);
+  };
+  const keepMessageOf = (button) => { // of the row below it, or within it
+    const messages = () => find('[data-testid="stChatMessage"]');
+    const { DOCUMENT_POSITION_FOLLOWING } = Node; // also of what is within
+    const isAbove = (each) => each.compareDocumentPosition(button) & DOCUMENT_POSITION_FOLLOWING;
+    const number = messages().findLastIndex(isAbove);
+    if (number >= 0) keep(() => messages()[number]);
+  };
+  addEventListener("click", ({ target }) => {
+    if (target.closest?.(".st-key-earlier button")) keepBelow();
+    const pager = target.closest?.(PAGERS);
+    if (pager) keepMessageOf(pager);
   }, true);
 };
 keepPlace();

@@ -11,7 +11,7 @@ const keepPlace = () => {
   let isHeld = false; // by a person: Streamlit may not scroll
   let hasScrolled = false; // since the last message: else the page moved, as what is in it was replaced
   let isFollowed = false; // the end, since a person came back to it: Streamlit may have lost it
-  let stop = null; // ends to keep in place what is below earlier messages
+  let stop = null; // ends to keep a message in place
   let last = { top: 0, height: 0 };
   let end = Infinity; // of the text, when a person last scrolled: it may have grown since
   let lowered = -Infinity; // when a person last scrolled down: else the page did, as it was drawn anew
@@ -80,7 +80,9 @@ const keepPlace = () => {
     const finish = (event) => {
       if (event && !event.isTrusted) return;
       ACTS.forEach((act) => removeEventListener(act, finish, true));
-      [stop, isHeld] = [null, true];
+      const { clientHeight = 0, scrollHeight = 0 } = main() ?? {};
+      const isAtEnd = main() && get.call(main()) + clientHeight > scrollHeight - NEAR;
+      [stop, isHeld] = [null, !isAtEnd];
     };
     ACTS.forEach((act) => addEventListener(act, finish, true));
     stop = finish;
@@ -103,9 +105,9 @@ const keepPlace = () => {
     const name = [...(kept?.classList ?? [])].find((each) => each.startsWith("st-key-answer-"));
     if (name) keep(() => document.getElementsByClassName(name)[0]);
   };
-  const keepMessageOf = (button) => { // of the row below it, or within it
+  const keepMessageOf = (button) => { // which is in the message, or in the row below it
     const messages = () => find('[data-testid="stChatMessage"]');
-    const { DOCUMENT_POSITION_FOLLOWING } = Node; // also of what is within
+    const { DOCUMENT_POSITION_FOLLOWING } = Node; // what is within counts as well
     const isAbove = (each) => each.compareDocumentPosition(button) & DOCUMENT_POSITION_FOLLOWING;
     const number = messages().findLastIndex(isAbove);
     if (number >= 0) keep(() => messages()[number]);

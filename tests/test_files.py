@@ -3,12 +3,14 @@
 import base64
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
@@ -164,6 +166,104 @@ def test_what_can_not_be_taken_is_said_and_nothing_else_is_lost(
     prompt_box(page).press("Enter")
     expect(messages(page).nth(3)).to_contain_text("An answer.")
     assert documents(bedrock.requests[-1]) == ["good", "report"]
+
+
+@contextmanager
+def slow_uploads(page: Page) -> Iterator[list[Route]]:
+    """Hold back what is uploaded until the end."""
+    held: list[Route] = []
+    is_slow = threading.Event()
+    is_slow.set()
+
+    def pass_on(route: Route) -> None:
+        if is_slow.is_set():
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/upload_file/**", pass_on)
+    yield held
+    is_slow.clear()
+    for each in held:
+        each.continue_()
+
+
+PASTE_AND_SEND = """(input, content) => {
+    const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
+    const clipboardData = new DataTransfer();
+    clipboardData.items.add(new File([bytes], "photo.png", {type: "image/png"}));
+    const how = {bubbles: true, cancelable: true};
+    input.dispatchEvent(new ClipboardEvent("paste", {...how, clipboardData}));
+    input.dispatchEvent(new KeyboardEvent("keydown", {...how, key: "Enter", keyCode: 13}));
+}"""
+
+
+@pytest.mark.parametrize("how", ["Enter", "at once"])
+def test_a_message_that_is_sent_before_its_files_are_uploaded_takes_them_along(
+    address: str, visitor: BrowserContext, bedrock: Any, how: str
+) -> None:
+    page = open_page(visitor, address)
+    prompt_box(page).fill("Look")
+    with slow_uploads(page) as held:
+        if how == "Enter":
+            choose(page, file("photo.png", uploads.png()))
+            expect(page.get_by_test_id("stFileChipIconSpinner")).to_be_visible()
+            prompt_box(page).press("Enter")
+        else:  # before Streamlit shows the file
+            content = base64.b64encode(uploads.png()).decode()
+            prompt_box(page).evaluate(PASTE_AND_SEND, content)
+        notice = page.get_by_role("alert").filter(has_text="will be sent when its files")
+        expect(notice).to_be_visible()
+        expect(prompt_box(page)).to_have_value("Look")
+        page.screenshot(path=SCREENSHOTS / "files-uploading.png")
+        assert held
+        assert not bedrock.requests
+    expect(messages(page).nth(1)).to_contain_text("An answer.")
+    expect(notice).to_be_hidden()
+    expect(files_of(messages(page).nth(0))).to_have_count(1)
+    expect(messages(page).nth(0)).to_contain_text("Look")
+    expect(prompt_box(page)).to_have_value("")
+    assert len(bedrock.requests) == 1
+
+
+def test_who_writes_on_while_files_are_uploaded_sends_it_themselves(
+    address: str, visitor: BrowserContext, bedrock: Any
+) -> None:
+    page = open_page(visitor, address)
+    with slow_uploads(page):
+        choose(page, file("report.pdf"))
+        expect(chips(page)).to_have_count(1)
+        say(page, "Look at page")
+        notice = page.get_by_role("alert").filter(has_text="will be sent when its files")
+        expect(notice).to_be_visible()
+        prompt_box(page).press_sequentially(" 5")
+        expect(notice).to_be_hidden()
+    expect_uploaded(page, 1)
+    expect(prompt_box(page)).to_have_value("Look at page 5")
+    prompt_box(page).press("Enter")
+    expect(messages(page).nth(1)).to_contain_text("An answer.")
+    expect(messages(page).nth(0)).to_contain_text("Look at page 5")
+    assert len(bedrock.requests) == 1
+
+
+def test_an_upload_that_fails_while_its_message_waits_is_said(
+    address: str, visitor: BrowserContext, bedrock: Any
+) -> None:
+    page = open_page(visitor, address)
+    with slow_uploads(page) as held:
+        choose(page, file("report.pdf"))
+        expect(chips(page)).to_have_count(1)
+        say(page, "Look")
+        expect(page.get_by_role("alert").filter(has_text="will be sent")).to_be_visible()
+        held.pop().abort()
+        notice = page.get_by_role("alert").filter(has_text="Not sent")
+        expect(notice).to_contain_text("report.pdf")
+        expect(prompt_box(page)).to_have_value("Look")
+        page.get_by_test_id("stFileChipIconError").click()  # once more
+        prompt_box(page).press("Enter")
+        expect(page.get_by_role("alert").filter(has_text="will be sent")).to_be_visible()
+    expect(messages(page).nth(1)).to_contain_text("An answer.")
+    expect(files_of(messages(page).nth(0))).to_have_count(1)
 
 
 def test_a_file_is_a_message_of_its_own(

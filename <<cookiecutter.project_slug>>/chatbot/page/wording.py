@@ -694,6 +694,11 @@ def files_not_ready() -> str:
     )
 
 
+def files_uploading() -> str:
+    """Return the sentence about a message that waits for its files."""
+    return say("Your message will be sent when its files are uploaded.")
+
+
 def files_need_cookies() -> str:
     """Return the sentence about files in a browser that keeps no cookies, so it can't send any."""
     return say(

@@ -118,7 +118,8 @@ class Index:
             told = {"name": COOKIE, "key": key, "known": "yes" if known else "", "cookie": kept}
         told |= {"start": self._start, "lost": wording.nothing_kept()}
         told |= {"unready": wording.files_not_ready(), "again": wording.files_lost()}
-        told |= {"blocked": wording.files_need_cookies(), "xsrf": sign_in.XSRF_COOKIE}
+        told |= {"uploading": wording.files_uploading(), "blocked": wording.files_need_cookies()}
+        told |= {"xsrf": sign_in.XSRF_COOKIE}
         script = _element("script", told, SCRIPT)
         sight = await self._first_sight(folder, request.query_params.get("chat", ""))
         language = current()

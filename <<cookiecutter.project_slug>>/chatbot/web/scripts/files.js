@@ -1,12 +1,13 @@
 // Files in the input. Streamlit would send a message without the files that did not reach the task,
-// and drop without a word those that only an earlier task has. So a message waits until its files are
-// there, and after a lost connection they are attached again, or named. Files may also be dropped
-// anywhere, and pasted wherever no text is being written.
+// send nothing while one is being uploaded, and drop without a word those that only an earlier task
+// has. So a message waits until its files are there, and after a lost connection they are attached
+// again, or named. Files may also be dropped anywhere, and pasted wherever no text is being written.
 const watchFiles = () => {
-  const { unready, again, blocked, xsrf } = document.currentScript.dataset;
+  const { unready, again, blocked, uploading, xsrf } = document.currentScript.dataset;
   const ACCEPTED = '[data-testid="stChatInputFileUploadButton"] input[type="file"]';
   const box = () => document.querySelector('[data-testid="stChatInput"]');
   const chips = () => [...(box()?.querySelectorAll('[data-testid="stFileChip"]') ?? [])];
+  const SPINNER = '[data-testid="stFileChipIconSpinner"]';
   const nameOf = (chip) => chip.querySelector('[data-testid="stFileChipName"]').title;
   const known = new Map(); // the browser's files by their names
   const notice = document.createElement("p");
@@ -49,38 +50,98 @@ const watchFiles = () => {
     if (absent.length) tell(`${again} ${absent.join(", ")}`);
   };
 
-  // Who sends, with a file that is not there?
+  // Streamlit shows a file only when the task has answered. One that it will not show is not awaited
+  // for long.
+  const SHOWN_WITHIN = 10000; // milliseconds
+  const shown = new WeakSet(); // the input's files
+  let coming = 0; // files that it does not show yet
+  let expires = 0;
+  const count = () => {
+    const fresh = chips().filter((chip) => !shown.has(chip));
+    fresh.forEach((chip) => shown.add(chip));
+    coming = Math.max(0, coming - fresh.length);
+  };
+  const expect = (list) => {
+    count();
+    coming += list.length;
+    clearTimeout(expires);
+    expires = setTimeout(() => { coming = 0; }, SHOWN_WITHIN);
+  };
+  whenChanged.push(count);
+
+  // Who sends, with a file that is not there? What is only on its way is awaited, and then sent.
+  const EVERY = 200; // milliseconds between two looks
+  let pending = null; // what a person has sent, and what looks after it
+  const here = () => [input()?.value.trim(), new URLSearchParams(location.search).get("chat")].join();
+  const forget = () => {
+    if (!pending) return;
+    clearInterval(pending.looking);
+    pending = null;
+    tell("");
+  };
+  const isUploading = () => { count(); return coming || box()?.querySelector(SPINNER); };
+  const sendLater = () => {
+    if (!pending) return;
+    const button = box()?.querySelector('[data-testid="stChatInputSubmitButton"]');
+    if (pending.place !== here()) {
+      forget(); // it is another chat's input, or the words are gone
+    } else if (!isUploading() && button && !button.disabled) {
+      forget();
+      button.click();
+    }
+  };
+  whenChanged.push(sendLater);
   const holdBack = (event) => {
+    forget();
     const failed = chips().filter((chip) => chip.getAttribute("aria-invalid") === "true");
     const why = (chip) => chip.querySelector('[role="alert"]')?.textContent.replace(/^Error: /, "");
     const told = failed.map((chip) => `${nameOf(chip)} (${why(chip) ?? ""})`).join(", ");
     tell(failed.length ? canUpload() ? `${unready} ${told}` : blocked : "");
-    if (!failed.length) return;
+    if (!failed.length && !isUploading()) return;
     event.preventDefault();
     event.stopImmediatePropagation();
+    if (failed.length) return;
+    const looking = setInterval(() => {
+      sendLater();
+      if (pending && !notice.textContent) tell(uploading);
+    }, EVERY);
+    pending = { place: here(), looking };
   };
+  // Who goes on writing has not finished.
+  addEventListener("input", ({ isTrusted, target }) => {
+    if (isTrusted && target === input()) forget();
+  }, true);
   addEventListener("keydown", (event) => {
     const sends = event.key === "Enter" && !event.shiftKey && !event.isComposing;
     if (sends && event.target === input()) holdBack(event);
   }, true);
   addEventListener("click", (event) => {
+    const chip = event.target.closest?.('[data-testid="stFileChip"]');
     if (event.target.closest?.('[data-testid="stChatInputSubmitButton"]')) holdBack(event);
-    else if (event.target.closest?.('[data-testid="stFileChip"]')) tell("");
+    if (!chip) return;
+    forget();
+    tell("");
+    const isRemoved = event.target.closest('[data-testid="stFileChipDeleteBtn"]');
+    if (!isRemoved && chip.getAttribute("aria-invalid") === "true") expect([chip]); // tried again
   }, true);
 
   // Which files are there?
   addEventListener("change", (event) => {
-    if (event.target.matches?.(ACCEPTED)) remember(event.target.files);
+    if (!event.target.matches?.(ACCEPTED)) return;
+    remember(event.target.files);
+    expect(event.target.files);
   }, true);
   addEventListener("paste", (event) => {
     const pasted = event.clipboardData?.files ?? [];
     remember(pasted);
     const writes = event.target.closest?.("input, textarea, [contenteditable]");
     if (pasted.length && !writes) attach([...pasted]);
+    else if (event.target === input()) expect(pasted);
   }, true);
   addEventListener("drop", (event) => {
     const dropped = event.dataTransfer?.files ?? [];
     remember(dropped);
+    if (box()?.contains(event.target)) expect(dropped);
     if (!dropped.length || box()?.contains(event.target)) return;
     event.preventDefault();
     attach([...dropped]);
@@ -103,6 +164,8 @@ const watchFiles = () => {
   };
   const observer = new MutationObserver(look);
   whenLost.push(() => {
+    forget();
+    coming = 0;
     missing = [...new Set([...missing, ...files.names()])];
     if (!missing.length) return;
     const attributeFilter = ["data-test-script-state", "data-test-connection-state"];

@@ -60,8 +60,12 @@ def project(bake: Bake) -> Project:
 
 @pytest.fixture(scope="session")
 def projects(bake_to_keep: Bake) -> list[Project]:
-    """Every combination of options, rendered once."""
-    with compile_once():
+    """Every combination of options, rendered once.
+
+    There is no git, as a repository in each would take longer than the rest.
+    """
+    with compile_once(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")
         return [bake_to_keep(**options) for options in combine_all()]
 
 

@@ -1,6 +1,7 @@
 """What happens to a server that is told to end: to its health check, its pages and its process."""
 
 import os
+import random
 import re
 import signal
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Protocol
@@ -21,13 +22,20 @@ BALANCER = "/_stcore/health?balancer"
 ENDS = 30  # seconds until a test gives up; a server ends in less than one, unless a test says so
 
 
+def free_port() -> int:
+    """Return a free port below those that connections get, which others may take meanwhile."""
+    while True:
+        port = random.randrange(20_000, 30_000)  # noqa: S311
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Server:
     """A server on a port of its own."""
 
     def __init__(self, drain_seconds: int) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         address = ["--server.address=127.0.0.1", f"--server.port={self.port}"]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "server.py", *address],

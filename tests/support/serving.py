@@ -40,13 +40,14 @@ class Chatbot:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)
 
 
 def free_ports(count: int) -> int:
-    """Return the first of so many free ports in a row, below those that connections get."""
+    """Return the first of so many free ports in a row, below those that connections get.
+
+    One of those may be another process's by the time a server begins.
+    """
     while True:
         first = random.randrange(20_000, 30_000)  # noqa: S311
         try:

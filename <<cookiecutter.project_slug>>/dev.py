@@ -15,7 +15,7 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,21 +41,64 @@ def make_environment(folder: Path, *requirements: Path) -> Path:
     """Make a virtual environment with the packages in the requirements files; return its Python.
 
     An environment that was made with the same files, and still has all that was installed, is used
-    as it is: other tools, such as `uv sync`, may have emptied it. Raises DevError.
+    as it is: other tools, such as `uv sync`, may have emptied it. Of two processes that make one at
+    once, the second waits, and uses that of the first. Raises DevError.
     """
     python = folder / "bin" / "python"
     stamp = folder / "requirements.sha256"  # written last, when the environment is complete
     checksum = hashlib.sha256(b"\0".join(file.read_bytes() for file in requirements)).hexdigest()
-    if python.exists() and stamp.exists() and stamp.read_text() == contents(folder, checksum):
+
+    def is_complete() -> bool:
+        words = stamp.read_text() if python.exists() and stamp.exists() else ""
+        return words == contents(folder, checksum)
+
+    if is_complete():
         return python
     if not importlib.util.find_spec("ensurepip") or not importlib.util.find_spec("venv"):
         raise DevError(
             "This Python can't make virtual environments. On Debian and Ubuntu:\n"
             "  sudo apt install python3-venv"
         )
+    with alone_in(folder):
+        if not is_complete():
+            fill(folder, python, requirements)
+            stamp.write_text(contents(folder, checksum))
+    return python
+
+
+def contents(folder: Path, checksum: str) -> str:
+    """Return what tells a complete environment: its requirements, and how many packages it has."""
+    packages = folder.glob("lib/python3*/site-packages/*.dist-info")
+    return f"{checksum} {len(list(packages))}"
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make the folder, and wait until no other process is in this block with it.
+
+    Does not wait where the file system has no such locks, as some of the network have none for
+    folders. Raises DevError.
+    """
+    import fcntl  # Windows has none, and is told so above
+
+    try:
+        folder.resolve().mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise DevError(f"The virtual environment could not be made: {error}.") from error
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def fill(folder: Path, python: Path, requirements: Sequence[Path]) -> None:
+    """Make the environment, and install what the files say. Raises DevError."""
     say(f"Making the virtual environment {os.path.relpath(folder)}")
     try:
-        stamp.unlink(missing_ok=True)
+        (folder / "requirements.sha256").unlink(missing_ok=True)
         result = subprocess.run(
             # The folder may be a symbolic link, which venv would refuse.
             [sys.executable, "-m", "venv", "--clear", folder.resolve()],
@@ -68,14 +111,6 @@ def make_environment(folder: Path, *requirements: Path) -> Path:
     if result.returncode:
         raise DevError(f"The virtual environment could not be made:\n{last_lines(result.stdout)}")
     install(python, requirements)
-    stamp.write_text(contents(folder, checksum))
-    return python
-
-
-def contents(folder: Path, checksum: str) -> str:
-    """Return what tells a complete environment: its requirements, and how many packages it has."""
-    packages = folder.glob("lib/python3*/site-packages/*.dist-info")
-    return f"{checksum} {len(list(packages))}"
 
 
 def install(python: Path, requirements: Sequence[Path]) -> None:

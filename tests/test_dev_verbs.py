@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
@@ -113,6 +114,19 @@ def test_an_environment_that_another_tool_has_emptied_is_made_again(
         [installed] = (project.path / "environment").glob("lib/*/site-packages/tiny-1.0.dist-info")
         if not made_again:  # as `uv sync` does with what it does not know
             shutil.rmtree(installed)
+
+
+def test_two_that_make_an_environment_at_once_both_get_it(bake: Bake) -> None:
+    project = bake()
+    (project.path / "tiny.txt").write_text("")
+    command = (sys.executable, "-c", MAKE)
+    with ThreadPoolExecutor() as pool:
+        both = [pool.submit(project.run, *command) for _ in range(2)]
+    said = ""
+    for done in (each.result() for each in both):
+        assert done.returncode == 0, done.stdout + done.stderr
+        said += done.stdout
+    assert said.count("Making the virtual environment") == 1
 
 
 def test_what_pip_can_not_use_is_not_taken_for_a_network_that_is_down(bake: Bake) -> None:

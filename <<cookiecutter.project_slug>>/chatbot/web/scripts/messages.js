@@ -2,6 +2,7 @@
 // person has scrolled up, as it takes each scroll for its own while the text grows.
 const keepPlace = () => {
   const NEAR = 40; // pixels from the end, where it is followed again
+  const BEHIND = 1000; // milliseconds by which what a slow browser shows may be behind the page
   const PATIENCE = 10000; // milliseconds until earlier messages have come
   const SETTLING = 2000; // milliseconds in which what has come may still grow
   const GLIDING = 3000; // milliseconds for which the page may scroll on after a person's act
@@ -13,7 +14,8 @@ const keepPlace = () => {
   let isFollowed = false; // the end, since a person came back to it: Streamlit may have lost it
   let stop = null; // ends to keep a message in place
   let last = { top: 0, height: 0 };
-  let end = Infinity; // of the text, when a person last scrolled: it may have grown since
+  let end = Infinity; // of the text, as a person saw it when they last scrolled: it may have grown
+  let heights = []; // of the page while it is held, and when it got them
   let lowered = -Infinity; // when a person last scrolled down: else the page did, as it was drawn anew
   let chat = "";
   const notice = ({ target }) => {
@@ -21,6 +23,7 @@ const keepPlace = () => {
     const [top, height] = [get.call(target), target.scrollHeight];
     if (!stop && hasScrolled && top < last.top - 1 && height >= last.height) {
       [isHeld, isFollowed] = [true, false];
+      heights = [[performance.now(), height]];
     }
     const isPersons = performance.now() < lowered + GLIDING;
     const isBack = isPersons && top > last.top && top + target.clientHeight > Math.min(height, end) - NEAR;
@@ -30,9 +33,17 @@ const keepPlace = () => {
     }
     last = { top, height };
   };
+  // The last of these that a person has seen is kept, and all that came after it.
+  const noteHeight = () => {
+    const now = performance.now();
+    heights.push([now, main().scrollHeight]);
+    const seen = heights.findLastIndex(([time]) => time < now - BEHIND);
+    if (seen > 0) heights.splice(0, seen);
+  };
   const take = () => {
     if (chat !== location.search) [chat, isHeld, isFollowed] = [location.search, false, false];
     if (isFollowed && main()) set.call(main(), main().scrollHeight);
+    if (isHeld && main()) noteHeight();
     if (!main() || Object.hasOwn(main(), "scrollTop")) return;
     const scroll = function (top) { if (!isHeld && !stop) set.call(this, top); };
     Object.defineProperty(main(), "scrollTop", { get, set: scroll, configurable: true });
@@ -55,7 +66,8 @@ const keepPlace = () => {
     hasScrolled ||= scrolls(event);
     const isLong = event.type === "pointerdown"; // the scroll bar may be held
     lowered = scrollsDown(event) ? isLong ? Infinity : performance.now() : -Infinity;
-    end = main()?.scrollHeight ?? Infinity;
+    if (main()) noteHeight();
+    end = heights.length ? heights[0][1] : Infinity;
   };
   ACTS.forEach((act) => addEventListener(act, noticeAct, { capture: true, passive: true }));
   addEventListener("scroll", notice, { capture: true, passive: true });
@@ -82,7 +94,7 @@ const keepPlace = () => {
       ACTS.forEach((act) => removeEventListener(act, finish, true));
       const { clientHeight = 0, scrollHeight = 0 } = main() ?? {};
       const isAtEnd = main() && get.call(main()) + clientHeight > scrollHeight - NEAR;
-      [stop, isHeld] = [null, !isAtEnd];
+      [stop, isHeld, heights] = [null, !isAtEnd, []];
     };
     ACTS.forEach((act) => addEventListener(act, finish, true));
     stop = finish;

@@ -12,6 +12,7 @@ const keepPlace = () => {
   let isHeld = false; // by a person: Streamlit may not scroll
   let hasScrolled = false; // since the last message: else the page moved, as what is in it was replaced
   let isFollowed = false; // the end, since a person came back to it: Streamlit may have lost it
+  let isSent = false; // a message, and nothing was done since: Streamlit may have lost the end as well
   let stop = null; // ends to keep a message in place
   let last = { top: 0, height: 0 };
   let end = Infinity; // of the text, as a person saw it when they last scrolled: it may have grown
@@ -42,7 +43,7 @@ const keepPlace = () => {
   };
   const take = () => {
     if (chat !== location.search) [chat, isHeld, isFollowed] = [location.search, false, false];
-    if (isFollowed && main()) set.call(main(), main().scrollHeight);
+    if ((isFollowed || isSent) && main()) set.call(main(), main().scrollHeight);
     if (isHeld && main()) noteHeight();
     if (!main() || Object.hasOwn(main(), "scrollTop")) return;
     const scroll = function (top) { if (!isHeld && !stop) set.call(this, top); };
@@ -51,6 +52,7 @@ const keepPlace = () => {
   const goToEnd = () => {
     stop?.();
     isHeld = hasScrolled = isFollowed = false;
+    isSent = true;
     if (main()) set.call(main(), main().scrollHeight);
   };
   const scrolls = ({ key, target, type }) => {
@@ -63,6 +65,7 @@ const keepPlace = () => {
     return type !== "pointerdown" || target === main();
   };
   const noticeAct = (event) => {
+    isSent = false;
     hasScrolled ||= scrolls(event);
     const isLong = event.type === "pointerdown"; // the scroll bar may be held
     lowered = scrollsDown(event) ? isLong ? Infinity : performance.now() : -Infinity;

@@ -354,4 +354,84 @@ def test_who_scrolls_up_while_an_answer_grows_stays_there_until_they_come_back(
     expect(newest).to_be_in_viewport()
 
 
+def test_a_finger_scrolls_up_while_an_answer_grows_and_back(
+    address: str, browser: Browser, replies: Any
+) -> None:
+    phone = browser.new_context(
+        viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True
+    )
+    phone.set_default_timeout(LONG)
+    page = open_page(phone, address)
+    lines = [step for number in range(100) for step in (f"Line {number}.\n\n", 0.03)]
+    more = Event()
+    replies.reply(*lines, more, *lines, "The end.")
+    say(page, "Tell me")
+    answer = messages(page).last
+    expect(answer).to_contain_text("Line 30.")
+    place = swipe(page, range(150, 650, 50))
+    newest = answer.get_by_text("Line ").last
+    expect(newest).not_to_be_in_viewport()
+    expect(answer).to_contain_text("Line 99.")
+    assert page.evaluate(PLACE) == place
+    before = place
+    while (place := swipe(page, range(650, 50, -100))) > before:
+        before = place
+    more.set()
+    expect(answer).to_contain_text("The end.")
+    expect(answer.get_by_text("The end.")).to_be_in_viewport()
+    phone.close()
+
+
+def swipe(page: Page, places: range) -> float:
+    """Move a finger over these pixels from the top, and return where the page comes to rest."""
+    screen = page.context.new_cdp_session(page)
+    for number, place in enumerate(places):
+        touch = {
+            "type": "touchMove" if number else "touchStart",
+            "touchPoints": [{"x": 180, "y": place}],
+        }
+        screen.send("Input.dispatchTouchEvent", touch)
+    screen.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    return float(page.evaluate(AT_REST))
+
+
+PLACE = """document.querySelector('[data-testid="stAppScrollToBottomContainer"]').scrollTop"""
+AT_REST = f"""async () => {{
+    const place = () => {PLACE};
+    for (let [last, same] = [place(), 0]; same < 10; last = place()) {{
+        await new Promise(requestAnimationFrame);
+        same = place() === last ? same + 1 : 0;
+    }}
+    return place();
+}}"""
+
+
+def test_who_came_back_to_the_end_is_at_it_also_when_the_page_is_drawn_anew(
+    address: str, visitor: BrowserContext, replies: Any
+) -> None:
+    page = open_page(visitor, address)
+    replies.reply("".join(f"Line {number}.\n\n" for number in range(100)), Event(), "Last.")
+    say(page, "Tell me")
+    answer = messages(page).last
+    newest = answer.get_by_text("Line 99.")
+    expect(newest).to_be_in_viewport()
+    page.mouse.move(700, 300)
+    page.mouse.wheel(0, -1_000)
+    expect(newest).not_to_be_in_viewport()
+    page.mouse.wheel(0, 2_000)
+    expect(newest).to_be_in_viewport()
+    page.get_by_role("button", name="Stop").click()
+    expect(answer).to_contain_text("Stopped.")
+    page.evaluate(DRAW_ANEW)
+    expect(newest).to_be_in_viewport()
+
+
+# What a browser does when the last message is taken away and comes back before the next frame.
+DRAW_ANEW = """() => {
+    const message = [...document.querySelectorAll('[data-testid="stChatMessage"]')].at(-1);
+    message.style.display = "none";
+    message.parentElement.getBoundingClientRect(); // the page is laid out while it is short
+    message.style.display = "";
+    document.body.append(document.createElement("span"));
+}"""
 TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"

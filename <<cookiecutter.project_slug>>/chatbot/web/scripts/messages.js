@@ -8,27 +8,30 @@ const keepPlace = () => {
   const GLIDING = 3000; // milliseconds for which the page may scroll on after a person's act
   const PAGERS = ["previous", "next"].map((each) => `[class*="st-key-${each}-"] button`).join();
   const ACTS = ["wheel", "touchmove", "pointerdown", "keydown"]; // of a person who goes elsewhere
+  const FIELDS = "input, textarea";
+  const CARET = ["ArrowUp", "ArrowDown", "Home", "End", " "]; // keys that stay in a field
   const { get, set } = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop");
   let isHeld = false; // by a person: Streamlit may not scroll
-  let hasScrolled = false; // since the last message: else the page moved, as what is in it was replaced
-  let isFollowed = false; // the end, since a person came back to it: Streamlit may have lost it
-  let isSent = false; // a message, and nothing was done since: Streamlit may have lost the end as well
+  let isFollowed = false; // the end, for a person who sent a message or came back: Streamlit may lose it
   let stop = null; // ends to keep a message in place
   let last = { top: 0, height: 0 };
   let end = Infinity; // of the text, as a person saw it when they last scrolled: it may have grown
   let heights = []; // of the page while it is held, and when it got them
-  let lowered = -Infinity; // when a person last scrolled down: else the page did, as it was drawn anew
+  // When a person last did what scrolls up or down, and when the page last changed. What moves a page
+  // that changes was done by nobody, else: it was drawn anew, and was shorter for a moment.
+  let [raised, lowered, drawn] = [-Infinity, -Infinity, -Infinity];
   let chat = "";
+  const isAtEnd = () => get.call(main()) + main().clientHeight > main().scrollHeight - NEAR;
   const notice = ({ target }) => {
     if (target !== main()) return;
-    const [top, height] = [get.call(target), target.scrollHeight];
-    if (!stop && hasScrolled && top < last.top - 1 && height >= last.height) {
+    const [top, height, now] = [get.call(target), target.scrollHeight, performance.now()];
+    const isHigher = top < last.top - 1 && height >= last.height && top + target.clientHeight < height - 1;
+    if (!stop && isHigher && (now < raised + GLIDING || now > drawn + BEHIND)) {
       [isHeld, isFollowed] = [true, false];
-      heights = [[performance.now(), height]];
+      heights = [[now, height]];
     }
-    const isPersons = performance.now() < lowered + GLIDING;
-    const isBack = isPersons && top > last.top && top + target.clientHeight > Math.min(height, end) - NEAR;
-    if (!stop && isHeld && isBack) {
+    const isLower = top > last.top && top + target.clientHeight > Math.min(height, end) - NEAR;
+    if (!stop && isHeld && isLower && now < lowered + GLIDING) {
       [isHeld, isFollowed] = [false, true];
       set.call(target, height); // it has grown meanwhile
     }
@@ -42,33 +45,37 @@ const keepPlace = () => {
     if (seen > 0) heights.splice(0, seen);
   };
   const take = () => {
-    if (chat !== location.search) [chat, isHeld, isFollowed] = [location.search, false, false];
-    if ((isFollowed || isSent) && main()) set.call(main(), main().scrollHeight);
-    if (isHeld && main()) noteHeight();
-    if (!main() || Object.hasOwn(main(), "scrollTop")) return;
+    drawn = performance.now();
+    if (chat && chat !== location.search) [isHeld, isFollowed] = [false, false];
+    chat = location.search; // a new chat gets its address late
+    if (!main()) return;
+    if (isFollowed && !stop) set.call(main(), main().scrollHeight);
+    if (isHeld) noteHeight();
+    if (Object.hasOwn(main(), "scrollTop")) return;
     const scroll = function (top) { if (!isHeld && !stop) set.call(this, top); };
     Object.defineProperty(main(), "scrollTop", { get, set: scroll, configurable: true });
   };
   const goToEnd = () => {
     stop?.();
-    isHeld = hasScrolled = isFollowed = false;
-    isSent = true;
+    [isHeld, isFollowed, raised] = [false, true, -Infinity];
     if (main()) set.call(main(), main().scrollHeight);
   };
-  const scrolls = ({ key, target, type }) => {
-    if (type === "keydown") return ["ArrowUp", "PageUp", "Home", " "].includes(key);
-    return type !== "pointerdown" || target === main(); // its scroll bar
+  const scrolls = ({ target, type, key }, keys, isThatWay) => {
+    if (type === "keydown") return keys.includes(key) && !(target.matches?.(FIELDS) && CARET.includes(key));
+    if (type === "pointerdown") return target === main(); // its scroll bar
+    return isThatWay && main()?.contains(target);
   };
-  const scrollsDown = ({ key, target, type, deltaY }) => {
-    if (type === "wheel") return deltaY > 0;
-    if (type === "keydown") return ["ArrowDown", "PageDown", "End", " "].includes(key);
-    return type !== "pointerdown" || target === main();
-  };
+  let finger = 0; // where it was last, in pixels from the top of the window
   const noticeAct = (event) => {
-    isSent = false;
-    hasScrolled ||= scrolls(event);
-    const isLong = event.type === "pointerdown"; // the scroll bar may be held
-    lowered = scrollsDown(event) ? isLong ? Infinity : performance.now() : -Infinity;
+    const { type, touches, clientY, deltaY } = event;
+    const y = touches?.[0]?.clientY ?? clientY;
+    const delta = type === "touchmove" ? finger - y : deltaY;
+    finger = y;
+    const time = type === "pointerdown" ? Infinity : performance.now(); // the scroll bar may be held
+    const isUp = scrolls(event, ["ArrowUp", "PageUp", "Home", " ", "Tab"], delta < 0);
+    const isDown = scrolls(event, ["ArrowDown", "PageDown", "End", " ", "Tab"], delta > 0);
+    [raised, lowered] = [isUp ? time : -Infinity, isDown ? time : -Infinity];
+    isFollowed &&= !isUp;
     if (main()) noteHeight();
     end = heights.length ? heights[0][1] : Infinity;
   };
@@ -95,9 +102,9 @@ const keepPlace = () => {
     const finish = (event) => {
       if (event && !event.isTrusted) return;
       ACTS.forEach((act) => removeEventListener(act, finish, true));
-      const { clientHeight = 0, scrollHeight = 0 } = main() ?? {};
-      const isAtEnd = main() && get.call(main()) + clientHeight > scrollHeight - NEAR;
-      [stop, isHeld, heights] = [null, !isAtEnd, []];
+      [stop, heights] = [null, []];
+      isHeld = !main() || !isAtEnd();
+      isFollowed &&= !isHeld;
     };
     ACTS.forEach((act) => addEventListener(act, finish, true));
     stop = finish;

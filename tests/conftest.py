@@ -1,5 +1,6 @@
 """Fixtures that tests of several files use, and how pytest runs them."""
 
+import os
 import re
 import signal
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 from pytest_cookies.plugin import Cookies
 
 from support.aws_emulator import command_line
@@ -128,11 +129,20 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     chromium.close()
 
 
+def slow_down(page: Page) -> None:
+    """Make a page as many times slower as SLOW_BROWSER says, to find faults of slow browsers."""
+    rate = int(os.environ.get("SLOW_BROWSER", "1"))
+    if rate > 1:
+        session = page.context.new_cdp_session(page)
+        session.send("Emulation.setCPUThrottlingRate", {"rate": rate})
+
+
 @pytest.fixture
 def visitor(browser: Browser) -> Iterator[BrowserContext]:
     """A browser of its own, with empty cookies and local storage; asks nobody but the chatbot."""
     context = browser.new_context(viewport={"width": 1200, "height": 800})
     context.set_default_timeout(LONG)
+    context.on("page", slow_down)
     asked: list[str] = []
     context.on("request", lambda request: asked.append(request.url))
     yield context

@@ -213,6 +213,12 @@ addEventListener("keydown", ({ key }) => {
   pause = (pause + 2) % 12;
 });"""
 
+STATE = """() => JSON.stringify([
+  {...document.querySelector('[data-testid="stApp"]').dataset},
+  sessionStorage.getItem("chatbot_sent"),
+  document.body.innerText,
+])"""
+
 
 @pytest.mark.parametrize("together", [1, 2])
 def test_what_is_sent_while_the_page_looks_again_is_saved_or_back_in_the_input(
@@ -225,7 +231,11 @@ def test_what_is_sent_while_the_page_looks_again_is_saved_or_back_in_the_input(
             say(page, "yes")
             expect(prompt_box(page)).to_have_value("")
         while saved(page) < number:
-            wait_until(partial(has_come, page, number), "it is saved, or back in the input")
+            wait_until(
+                partial(has_come, page, number),
+                f"{number} are saved, or one is back in the input",
+                explain=partial(page.evaluate, STATE),
+            )
             if prompt_box(page).input_value():
                 prompt_box(page).press("Enter")
                 expect(prompt_box(page)).to_have_value("")

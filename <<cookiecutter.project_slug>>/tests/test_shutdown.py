@@ -23,7 +23,7 @@ ENDS = 30  # seconds until a test gives up; a server ends in less than one, unle
 
 
 def free_port() -> int:
-    """Return a free port below those that connections get, which others may take meanwhile."""
+    """Return a free port that no connection of another process gets meanwhile."""
     while True:
         port = random.randrange(20_000, 30_000)  # noqa: S311
         with socket.socket() as probe, suppress(OSError):

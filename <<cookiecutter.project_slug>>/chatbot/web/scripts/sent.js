@@ -56,6 +56,7 @@ const keepSent = () => {
     observer.observe(document, { subtree: true, attributeFilter });
   };
   const look = () => {
+    learn();
     const [app] = find('[data-testid="stApp"]');
     const { testConnectionState, testScriptState } = app?.dataset ?? {};
     const rests = testConnectionState === "CONNECTED" && testScriptState === "notRunning";

@@ -60,9 +60,9 @@ const keepPlace = () => {
     [isHeld, isFollowed, raised] = [false, true, -Infinity];
     if (main()) set.call(main(), main().scrollHeight);
   };
-  const scrolls = ({ target, type, key }, keys, isThatWay) => {
+  const scrolls = ({ target, type, key, button }, keys, isThatWay) => {
     if (type === "keydown") return keys.includes(key) && !(target.matches?.(FIELDS) && CARET.includes(key));
-    if (type === "pointerdown") return target === main(); // its scroll bar
+    if (type === "pointerdown") return target === main() || button === 1; // its scroll bar, or the wheel
     return isThatWay && main()?.contains(target);
   };
   let finger = 0; // where it was last, in pixels from the top of the window
@@ -71,7 +71,7 @@ const keepPlace = () => {
     const y = touches?.[0]?.clientY ?? clientY;
     const delta = type === "touchmove" ? finger - y : deltaY;
     finger = y;
-    const time = type === "pointerdown" ? Infinity : performance.now(); // the scroll bar may be held
+    const time = type === "pointerdown" ? Infinity : performance.now(); // it may be held
     const isUp = scrolls(event, ["ArrowUp", "PageUp", "Home", " ", "Tab"], delta < 0);
     const isDown = scrolls(event, ["ArrowDown", "PageDown", "End", " ", "Tab"], delta > 0);
     [raised, lowered] = [isUp ? time : -Infinity, isDown ? time : -Infinity];

@@ -17,13 +17,13 @@ from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     LONG,
     add_cookies_of_other_applications,
+    expect_texts,
     hostname_of,
     messages,
     needs_browser,
     open_page,
     say,
     sidebar,
-    text_of,
 )
 from support.containers import CPUS, MEMORY, compose, inspect, podman
 from support.projects import Project
@@ -307,8 +307,7 @@ def test_a_task_ends_while_it_answers_and_the_other_completes_the_turn(
         never.set()
         page.reload()
         expect(messages(page)).to_have_count(4)
-        said = [text_of(message) for message in messages(page).all()]
-        assert said == ["Before", "An answer.", "Tell me", "Once upon a time."]
+        expect_texts(messages(page), "Before", "An answer.", "Tell me", "Once upon a time.")
         assert len(bedrock.requests) == 3
 
 

@@ -102,6 +102,7 @@ def test_an_answer_survives_the_death_of_the_task_whose_number_is_typed(
     expect(sidebar(page)).to_contain_text(other)
     page.reload()
     expect(messages(page)).to_have_count(2)
+    expect(messages(page).nth(1)).to_contain_text("To get real answers")
     said = text_of(messages(page).nth(1))
     assert said.count("This is the demo model") == said.count("To get real answers") == 1
     terminal.type(number)

@@ -14,13 +14,13 @@ from playwright.sync_api import Browser, BrowserContext, Response, expect
 from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
     LONG,
+    expect_texts,
     hostname_of,
     messages,
     needs_browser,
     open_page,
     say,
     sidebar,
-    text_of,
 )
 from support.cluster import HAPROXY, Cluster
 from support.rendering import Bake, InfrastructureRenderer
@@ -100,6 +100,6 @@ def test_nobody_notices_that_a_task_ends(
 
         expect(answer).to_contain_text("three.")
         expect(sidebar(page)).to_contain_text(other)
-        assert text_of(answer) == "One, two, three."
+        expect_texts(answer, "One, two, three.")
         assert len(bedrock.requests) == 2
         assert errors == []

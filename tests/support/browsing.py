@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 from chatbot.identity import session_folder
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from support.paths import BUILD
 
@@ -79,6 +79,12 @@ def messages(page: Page) -> Any:
 def text_of(message: Any) -> str:
     """Return what a message says, without its picture."""
     return str(message.get_by_test_id("stChatMessageContent").inner_text()).strip()
+
+
+def expect_texts(messages: Locator, *texts: str) -> None:
+    """Wait until these messages say just that, as an answer does once it has ended."""
+    content = messages.get_by_test_id("stChatMessageContent")
+    expect(content).to_have_text(list(texts), use_inner_text=True)
 
 
 def sidebar(page: Page) -> Any:

@@ -29,6 +29,7 @@ from support.cluster import HAPROXY, Cluster
 from support.own_python import load
 from support.rendering import Bake
 from support.serving import Chatbot
+from support.waiting import wait_until
 
 pytestmark = needs_browser
 uploads = load("tests/support/uploads.py")
@@ -216,7 +217,8 @@ def test_a_message_that_is_sent_before_its_files_are_uploaded_takes_them_along(
         expect(notice).to_be_visible()
         expect(prompt_box(page)).to_have_value("Look")
         page.screenshot(path=SCREENSHOTS / "files-uploading.png")
-        assert held
+        # Playwright hands out a request only while it is asked something.
+        wait_until(lambda: page.title() and held, "the upload has begun")
         assert not bedrock.requests
     expect(messages(page).nth(1)).to_contain_text("An answer.")
     expect(notice).to_be_hidden()

@@ -54,7 +54,8 @@ def expect_language(page: Page, code: str, direction: str, new_chat: str) -> Non
 def choose(page: Page, label: str, language: str) -> None:
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     section = open_about(page)
-    section.evaluate("each => Promise.all(each.getAnimations().map((one) => one.finished))")
+    # What is drawn anew meanwhile has an animation that never finishes.
+    section.evaluate("each => Promise.allSettled(each.getAnimations().map((one) => one.finished))")
     box = sidebar(page).get_by_role("combobox", name=label)
     box.scroll_into_view_if_needed()  # a list closes when the page scrolls below it
     expect(box).to_be_in_viewport(ratio=1)

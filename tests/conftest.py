@@ -130,7 +130,10 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 def slow_down(page: Page) -> None:
-    """Make a page as many times slower as SLOW_BROWSER says, to find faults of slow browsers."""
+    """Slow a page's scripts and drawing down by the factor SLOW_BROWSER, to find faults.
+
+    Only pages of `visitor` are slowed, not those of contexts that a test opens itself.
+    """
     rate = int(os.environ.get("SLOW_BROWSER", "1"))
     if rate > 1:
         session = page.context.new_cdp_session(page)

@@ -54,7 +54,7 @@ def expect_language(page: Page, code: str, direction: str, new_chat: str) -> Non
 def choose(page: Page, label: str, language: str) -> None:
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     section = open_about(page)
-    # What is drawn anew meanwhile has an animation that never finishes.
+    # An animation is called off if its element is replaced meanwhile.
     section.evaluate("each => Promise.allSettled(each.getAnimations().map((one) => one.finished))")
     box = sidebar(page).get_by_role("combobox", name=label)
     box.scroll_into_view_if_needed()  # a list closes when the page scrolls below it

@@ -17,8 +17,8 @@ const keepPlace = () => {
   let last = { top: 0, height: 0 };
   let end = Infinity; // of the text, as a person saw it when they last scrolled: it may have grown
   let heights = []; // of the page while it is held, and when it got them
-  // When a person last did what scrolls up or down, and when the page last changed. What moves a page
-  // that changes was done by nobody, else: it was drawn anew, and was shorter for a moment.
+  // When a person last did something that scrolls up or down, and when the page last changed. A page
+  // that is drawn anew is shorter for a moment, so it moves although nobody has scrolled.
   let [raised, lowered, drawn] = [-Infinity, -Infinity, -Infinity];
   let chat = "";
   const isAtEnd = () => get.call(main()) + main().clientHeight > main().scrollHeight - NEAR;

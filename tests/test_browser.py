@@ -18,6 +18,7 @@ from support.browsing import (
     LONG,
     NO_STORAGE,
     SCREENSHOTS,
+    TWO_FRAMES,
     about,
     add_cookies_of_other_applications,
     block_cookies,
@@ -563,9 +564,6 @@ def scroll_up_to(page: Page, place: Locator) -> None:
     while (place.bounding_box() or {"y": -1})["y"] < 0:
         page.mouse.wheel(0, -400)
         page.evaluate(TWO_FRAMES)  # Playwright does not wait until the page has moved
-
-
-TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 def question_and_answer(number: int, answer: str = "") -> list[Record]:

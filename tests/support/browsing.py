@@ -156,3 +156,21 @@ def cookie(visitor: BrowserContext) -> str:
 def files_of(visitor: BrowserContext, folder: Path) -> Path:
     """Return the folder of the visitor's session, among everybody's."""
     return session_folder(folder, cookie(visitor))
+
+
+# Where the page stands, in pixels from its top, and how much of it is out of sight below.
+PLACE = """document.querySelector('[data-testid="stAppScrollToBottomContainer"]').scrollTop"""
+BELOW = """(() => {
+    const page = document.querySelector('[data-testid="stAppScrollToBottomContainer"]');
+    return page.scrollHeight - page.clientHeight - page.scrollTop;
+})()"""
+# The same place, once the page has stood still for ten frames.
+AT_REST = f"""async () => {{
+    const place = () => {PLACE};
+    for (let [last, same] = [place(), 0]; same < 10; last = place()) {{
+        await new Promise(requestAnimationFrame);
+        same = place() === last ? same + 1 : 0;
+    }}
+    return place();
+}}"""
+TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"

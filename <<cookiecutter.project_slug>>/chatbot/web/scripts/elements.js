@@ -30,7 +30,9 @@ const isDesktop = () => innerWidth >= 768 && matchMedia("(pointer: fine)").match
 const DIALOGS = '[role="dialog"], dialog[open]'; // what covers the page
 const whenChanged = []; // is called soon after elements have come or gone
 let changed = 0;
+let lastChange = -Infinity; // when elements last came or went, in milliseconds
 const noteChange = () => {
+  lastChange = performance.now();
   changed ||= setTimeout(() => { changed = 0; whenChanged.forEach((action) => action()); }, 30);
 };
 addEventListener("DOMContentLoaded", () => {

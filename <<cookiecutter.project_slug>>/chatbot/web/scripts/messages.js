@@ -8,32 +8,33 @@ const keepPlace = () => {
   const GLIDING = 3000; // milliseconds for which the page may scroll on after a person's act
   const PAGERS = ["previous", "next"].map((each) => `[class*="st-key-${each}-"] button`).join();
   const ACTS = ["wheel", "touchmove", "pointerdown", "keydown"]; // of a person who goes elsewhere
+  const WHEEL = 1; // the button; to press it once may scroll until it is pressed again
   const FIELDS = "input, textarea";
   const CARET = ["ArrowUp", "ArrowDown", "Home", "End", " "]; // keys that stay in a field
   const { get, set } = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop");
   let isHeld = false; // by a person: Streamlit may not scroll
-  let isFollowed = false; // the end, for a person who sent a message or came back: Streamlit may lose it
+  // The end, from when a chat opens, or a person sends a message or comes back: Streamlit may lose it.
+  let isFollowed = false;
   let stop = null; // ends to keep a message in place
   let last = { top: 0, height: 0 };
   let end = Infinity; // of the text, as a person saw it when they last scrolled: it may have grown
   let heights = []; // of the page while it is held, and when it got them
-  // When a person last did something that scrolls up or down, and when the page last changed. A page
-  // that is drawn anew is shorter for a moment, so it moves although nobody has scrolled.
-  let [raised, lowered, drawn] = [-Infinity, -Infinity, -Infinity];
-  let chat = "";
+  // When a person last did something that scrolls up or down. A page that is drawn anew is shorter for
+  // a moment, so it also moves although nobody has scrolled.
+  let [raised, lowered] = [-Infinity, -Infinity];
+  let chat = null; // its address, once the page is there
   const isAtEnd = () => get.call(main()) + main().clientHeight > main().scrollHeight - NEAR;
-  const notice = ({ target }) => {
-    if (target !== main()) return;
-    const [top, height, now] = [get.call(target), target.scrollHeight, performance.now()];
-    const isHigher = top < last.top - 1 && height >= last.height && top + target.clientHeight < height - 1;
-    if (!stop && isHigher && (now < raised + GLIDING || now > drawn + BEHIND)) {
+  const notice = () => {
+    const [top, height, now] = [get.call(main()), main().scrollHeight, performance.now()];
+    const isHigher = top < last.top - 1 && height >= last.height && top + main().clientHeight < height - 1;
+    if (!stop && isHigher && (now < raised + GLIDING || now > lastChange + BEHIND)) {
       [isHeld, isFollowed] = [true, false];
       heights = [[now, height]];
     }
-    const isLower = top > last.top && top + target.clientHeight > Math.min(height, end) - NEAR;
+    const isLower = top > last.top && top + main().clientHeight > Math.min(height, end) - NEAR;
     if (!stop && isHeld && isLower && now < lowered + GLIDING) {
       [isHeld, isFollowed] = [false, true];
-      set.call(target, height); // it has grown meanwhile
+      set.call(main(), height); // it has grown meanwhile
     }
     last = { top, height };
   };
@@ -45,14 +46,18 @@ const keepPlace = () => {
     if (seen > 0) heights.splice(0, seen);
   };
   const take = () => {
-    drawn = performance.now();
-    if (chat && chat !== location.search) [isHeld, isFollowed] = [false, false];
-    chat = location.search; // a new chat gets its address late
     if (!main()) return;
+    const isOpened = chat === null || (chat && chat !== location.search); // a new chat gets its address late
+    if (isOpened) [isHeld, isFollowed] = [false, true];
+    chat = location.search;
+    notice(); // the browser tells late of what a person has scrolled
     if (isFollowed && !stop) set.call(main(), main().scrollHeight);
     if (isHeld) noteHeight();
     if (Object.hasOwn(main(), "scrollTop")) return;
-    const scroll = function (top) { if (!isHeld && !stop) set.call(this, top); };
+    const scroll = function (top) {
+      notice();
+      if (!isHeld && !stop) set.call(this, top);
+    };
     Object.defineProperty(main(), "scrollTop", { get, set: scroll, configurable: true });
   };
   const goToEnd = () => {
@@ -60,10 +65,15 @@ const keepPlace = () => {
     [isHeld, isFollowed, raised] = [false, true, -Infinity];
     if (main()) set.call(main(), main().scrollHeight);
   };
-  const scrolls = ({ target, type, key, button }, keys, isThatWay) => {
+  const scrolls = ({ target, type, key }, keys, isThatWay) => {
     if (type === "keydown") return keys.includes(key) && !(target.matches?.(FIELDS) && CARET.includes(key));
-    if (type === "pointerdown") return target === main() || button === 1; // its scroll bar, or the wheel
     return isThatWay && main()?.contains(target);
+  };
+  // What goes on after the act, either way: the scroll bar, a selection or the wheel, while it is pressed;
+  // the browser's own search for words.
+  const goesOn = ({ target, type, key, button, ctrlKey, metaKey }) => {
+    if (type === "pointerdown") return button === WHEEL || main()?.contains(target);
+    return type === "keydown" && (key === "F3" || (/^[fg]$/i.test(key) && (ctrlKey || metaKey)));
   };
   let finger = 0; // where it was last, in pixels from the top of the window
   const noticeAct = (event) => {
@@ -71,16 +81,22 @@ const keepPlace = () => {
     const y = touches?.[0]?.clientY ?? clientY;
     const delta = type === "touchmove" ? finger - y : deltaY;
     finger = y;
-    const time = type === "pointerdown" ? Infinity : performance.now(); // it may be held
+    const until = goesOn(event) ? Infinity : performance.now();
     const isUp = scrolls(event, ["ArrowUp", "PageUp", "Home", " ", "Tab"], delta < 0);
     const isDown = scrolls(event, ["ArrowDown", "PageDown", "End", " ", "Tab"], delta > 0);
-    [raised, lowered] = [isUp ? time : -Infinity, isDown ? time : -Infinity];
+    raised = isUp || until === Infinity ? until : -Infinity;
+    lowered = isDown || until === Infinity ? until : -Infinity;
     isFollowed &&= !isUp;
     if (main()) noteHeight();
     end = heights.length ? heights[0][1] : Infinity;
   };
   ACTS.forEach((act) => addEventListener(act, noticeAct, { capture: true, passive: true }));
-  addEventListener("scroll", notice, { capture: true, passive: true });
+  const letGo = ({ button }) => {
+    if (raised === Infinity && button !== WHEEL) [raised, lowered] = [-Infinity, -Infinity];
+  };
+  ["pointerup", "pointercancel"].forEach((act) => addEventListener(act, letGo, true));
+  const noticeScroll = ({ target }) => { if (target === main()) notice(); };
+  addEventListener("scroll", noticeScroll, { capture: true, passive: true });
   whenChanged.push(take);
   addEventListener("keydown", (event) => {
     const sends = event.key === "Enter" && !event.shiftKey && !event.isComposing;

@@ -266,9 +266,9 @@ def test_what_a_person_reads_stays_in_place_while_they_page_an_early_prompt(
     prompt = messages(page).nth(6)
     expect(messages(page)).to_have_count(16)
     page.evaluate(AT_REST, 6)  # Streamlit goes to the end of what it has just drawn
+    prompt.evaluate("message => message.scrollIntoView({ block: 'start' })")
     page.mouse.move(700, 400)
-    while page.evaluate(AT_REST, 6) < 100:  # so that the header does not cover it
-        page.mouse.wheel(0, -300)
+    page.mouse.wheel(0, -100)  # a person's own, who wants the header not to cover it
     expect(prompt).to_contain_text("Prompt 3")
     place = page.evaluate(AT_REST, 6)
     for name, text, count in (("Next", "Edited", 8), ("Previous", "Prompt 3", 16)) * 2:

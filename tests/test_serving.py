@@ -32,6 +32,7 @@ from support.waiting import wait_until
 pytestmark = needs_browser
 
 STRANGER = "http://stranger.invalid/"
+DIAGRAM = "```mermaid\ngraph TD\n  A --> B\n```"
 ANSWER = """# A heading
 
 A paragraph with **bold** text, `code` and [a link](https://example.com).
@@ -62,10 +63,15 @@ def site(project: Project) -> Iterator[str]:
 
 def keep_conversation(project: Project, key: str, answers: list[str]) -> None:
     """Write a conversation with these answers into the session of that key."""
+    keep(project, key, turns(*answers))
+
+
+def turns(*answers: str) -> list[Record]:
+    """Return the records of a conversation with these answers."""
     lines: list[Record] = []
     for number, answer in enumerate(answers):
         lines += turn(Prompt(f"t{number}", f"Question {number}\nof some lines"), answer)
-    keep(project, key, lines)
+    return lines
 
 
 def turn(prompt: Prompt, answer: str, *thoughts: str) -> list[Record]:
@@ -129,24 +135,23 @@ requestAnimationFrame(watch);
 
 @pytest.mark.parametrize("width", [1200, 390])
 @pytest.mark.parametrize(
-    "answers",
+    "lines",
     [
-        ["Short.", "The newest words."],
-        [ANSWER],
-        ["Many words. " * 60] * 30 + ["The newest words."],
-        ["```mermaid\ngraph TD\n  A --> B\n```", *["Many words. " * 60] * 3, "The newest words."],
-        [],
+        turns("Short.", "The newest words."),
+        turns(ANSWER),
+        turns(*["Many words. " * 60] * 30, "The newest words."),
+        turns(DIAGRAM, *["Many words. " * 60] * 3, "The newest words."),
+        turn(Prompt("a", "One", assistant="code"), "The newest words."),
+        turn(Prompt("a", "One", assistant="gone"), "The newest words."),
+        MANIFOLD,
     ],
-    ids=["short", "formatted", "long", "diagram out of sight", "manifold"],
+    ids=["short", "formatted", "long", "diagram out of sight", "other", "gone", "manifold"],
 )
 def test_the_page_takes_over_from_the_first_sight_without_a_jump(
-    site: str, project: Project, visitor: BrowserContext, answers: list[str], width: int
+    site: str, project: Project, visitor: BrowserContext, lines: list[Record], width: int
 ) -> None:
     key = new_key()
-    if answers:
-        keep_conversation(project, key, answers)
-    else:
-        keep(project, key, MANIFOLD)
+    keep(project, key, lines)
     page = return_to(visitor, site, key)
     page.set_viewport_size({"width": width, "height": 800})
     page.add_init_script(WATCH)

@@ -1,5 +1,6 @@
 """What a person chooses, and keeps: the assistant, the model, instructions of their own."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -47,11 +48,24 @@ def _named_assistant(tab: Tab) -> str:
 
 def draw_assistant(tab: Tab, assistant: Assistant) -> None:
     """Say which assistant the open chat is with, if it is not the default one."""
-    persona, named = chosen_assistant(tab, assistant), _named_assistant(tab)
+    icon, words = other_assistant(tab.conversation.turns, assistant)
+    if words:
+        st.caption(f"{icon} {as_text(words)}".strip())
+
+
+def other_assistant(turns: Sequence[Turn], assistant: Assistant) -> tuple[str, str]:
+    """Return the icon and the name of the assistant that a chat of these turns is with.
+
+    If it is no longer offered, a sentence takes the place of its name; both are "" for the default
+    one.
+    """
+    named = assistant_of(turns)
+    persona = assistant.persona(named)
     if persona and named and named != persona.key:
-        st.caption(as_text(wording.assistant_gone(persona.name)))
-    elif persona and persona != assistant.persona(""):
-        st.caption(_label(persona))
+        return "", wording.assistant_gone(persona.name)
+    if persona and persona != assistant.persona(""):
+        return persona.icon, persona.name
+    return "", ""
 
 
 def draw_assistants(tab: Tab, assistant: Assistant) -> None:

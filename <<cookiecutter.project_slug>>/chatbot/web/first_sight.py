@@ -11,12 +11,14 @@ from pathlib import Path
 
 from markdown_it.token import Token
 
+from chatbot import service
 from chatbot.conversations import Conversation, Turn, is_conversation_id
 from chatbot.file_kinds import File, size_of
 from chatbot.languages import say
-from chatbot.page import wording
+from chatbot.page import choices, wording
 from chatbot.page.state import TURNS_SHOWN
 from chatbot.sessions import Session
+from chatbot.settings import SettingsError
 from chatbot.storage import StorageError
 from chatbot.syntax import parse
 
@@ -51,13 +53,14 @@ def draw(folder: Path, chat: str) -> Sight:
     """
     session = Session(folder)
     try:
+        assistant = service.start().assistant
         if not is_conversation_id(chat):
             chat = session.newest_conversation()
         conversation = session.conversation(chat)
         if session.is_removed(chat):
             return Sight()
         conversation.refresh()
-    except (StorageError, ValueError):
+    except (StorageError, ValueError, SettingsError):
         return Sight()
     _recent.append(conversation)
     drawn: list[str] = []
@@ -66,7 +69,15 @@ def draw(folder: Path, chat: str) -> Sight:
         if sum(map(len, drawn)) > LENGTH:
             break
         drawn.append(_turn(conversation, turn))
+    if len(drawn) == len(conversation.turns):
+        drawn.append(_other_assistant(*choices.other_assistant(conversation.turns, assistant)))
     return Sight("".join(reversed(drawn)), 2 * len(shown))
+
+
+def _other_assistant(icon: str, name: str) -> str:
+    """Return the line above the first turn, with an empty place for an icon that the page draws."""
+    place = "<i></i> " if icon.startswith(":") else f"{escape(icon)} " if icon else ""
+    return f'<p class="assistant">{place}{escape(name)}</p>' if name else ""
 
 
 def _turn(conversation: Conversation, turn: Turn) -> str:

@@ -150,6 +150,24 @@ requestAnimationFrame(watch);
 def test_the_page_takes_over_from_the_first_sight_without_a_jump(
     site: str, project: Project, visitor: BrowserContext, lines: list[Record], width: int
 ) -> None:
+    expect_no_jump(site, project, visitor, lines, width)
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_the_first_sight_leaves_room_for_a_footer_of_many_lines(
+    project: Project, visitor: BrowserContext, width: int
+) -> None:
+    with serve(
+        project, free_port(), CHATBOT_FOOTER="Only for <our> & *your* staff. " * 9
+    ) as server:
+        lines = turns(*["Many words. " * 60] * 3, "The newest words.")
+        expect_no_jump(server.address, project, visitor, lines, width)
+
+
+def expect_no_jump(
+    site: str, project: Project, visitor: BrowserContext, lines: list[Record], width: int
+) -> None:
+    """Expect that the newest words stand in one place from when they are first seen."""
     key = new_key()
     keep(project, key, lines)
     page = return_to(visitor, site, key)

@@ -38,10 +38,12 @@ class Sight:
     """What there is to see.
 
     turns: the newest ones as HTML, the content of an element; "" if there are none.
+    footer: the line below the input, as HTML.
     messages: how many the page is going to draw; these may be more.
     """
 
     turns: str = ""
+    footer: str = ""
     messages: int = 0
 
 
@@ -53,7 +55,7 @@ def draw(folder: Path, chat: str) -> Sight:
     """
     session = Session(folder)
     try:
-        assistant = service.start().assistant
+        shared = service.start()
         if not is_conversation_id(chat):
             chat = session.newest_conversation()
         conversation = session.conversation(chat)
@@ -70,8 +72,11 @@ def draw(folder: Path, chat: str) -> Sight:
             break
         drawn.append(_turn(conversation, turn))
     if len(drawn) == len(conversation.turns):
-        drawn.append(_other_assistant(*choices.other_assistant(conversation.turns, assistant)))
-    return Sight("".join(reversed(drawn)), 2 * len(shown))
+        drawn.append(
+            _other_assistant(*choices.other_assistant(conversation.turns, shared.assistant))
+        )
+    footer = wording.footer(shared.settings.footer, shared.settings.retention_days)
+    return Sight("".join(reversed(drawn)), escape(footer), 2 * len(shown))
 
 
 def _other_assistant(icon: str, name: str) -> str:

@@ -160,7 +160,8 @@ class Index:
         if not sight.turns:
             return ""
         told = {"messages": str(sight.messages)}
-        return _element("div", told, f'<div class="turns">{sight.turns}</div>', 'id="first-sight"')
+        parts = f'<footer>{sight.footer}</footer><div class="turns">{sight.turns}</div>'
+        return _element("div", told, parts, 'id="first-sight"')
 
 
 def late_files(folder: Path, html: str) -> list[str]:

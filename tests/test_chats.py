@@ -12,7 +12,7 @@ import pytest
 from chatbot.conversations import new_conversation_id
 from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 
 from support.browsing import (
     SCREENSHOTS,
@@ -249,6 +249,55 @@ def saved(page: Page) -> int:
 
 def has_come(page: Page, number: int) -> bool:
     return saved(page) >= number or bool(prompt_box(page).input_value())
+
+
+def test_what_a_slow_connection_still_carries_does_not_come_back_to_the_input(
+    address: str, visitor: BrowserContext
+) -> None:
+    page = visitor.new_page()
+    page.clock.install()
+    connection = SlowConnection(page)
+    page.goto(address)
+    say(page, "One")
+    expect(messages(page).last).to_contain_text("An answer.")
+    wait_until(lambda: page.evaluate(NOTHING_IS_SENT), "the page has found the message")
+    page.clock.fast_forward(60_000)
+    connection.is_held.set()
+    say(page, "Two")
+    page.clock.run_for(3_000)
+    expect(prompt_box(page)).to_have_value("")
+    connection.pass_all_on()
+    expect(messages(page).nth(3)).to_contain_text("An answer.")
+    expect(prompt_box(page)).to_have_value("")
+
+
+NOTHING_IS_SENT = "sessionStorage.getItem('chatbot_sent') === null"
+
+
+class SlowConnection:
+    """What the page and the server tell each other waits while it is held."""
+
+    def __init__(self, page: Page) -> None:
+        self.is_held = Event()
+        self._waiting: list[tuple[WebSocketRoute, str | bytes]] = []
+        page.route_web_socket("**", self._relay)
+
+    def _relay(self, page: WebSocketRoute) -> None:
+        server = page.connect_to_server()
+        page.on_message(partial(self._pass_on, server))
+        server.on_message(partial(self._pass_on, page))
+
+    def _pass_on(self, to: WebSocketRoute, message: str | bytes) -> None:
+        if self.is_held.is_set():
+            self._waiting.append((to, message))
+        else:
+            to.send(message)
+
+    def pass_all_on(self) -> None:
+        self.is_held.clear()
+        for to, message in self._waiting:
+            to.send(message)
+        self._waiting.clear()
 
 
 def test_a_draft_stays_with_its_chat(

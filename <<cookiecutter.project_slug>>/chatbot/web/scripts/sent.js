@@ -98,6 +98,8 @@ const keepSent = () => {
     const names = files.names();
     if (text === undefined || !(text || names.length)) return;
     if (!sent.length) lost = false;
+    rested = 0; // the page may have rested for long before that
+    sent.forEach((each) => { each.cleared = false; }); // the same words are in the input once more
     learn();
     const before = [...known];
     const fresh = { cleared: false, unsent: false, hasRun: false };

@@ -4,6 +4,9 @@ from threading import Event
 from typing import Any
 
 import pytest
+from chatbot.conversations import new_conversation_id
+from chatbot.records import Claim, End, Prompt, Record, Text, Thought
+from chatbot.sessions import Session
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from support.browsing import (
@@ -12,6 +15,7 @@ from support.browsing import (
     LONG,
     PLACE,
     TWO_FRAMES,
+    files_of,
     messages,
     needs_browser,
     open_page,
@@ -189,3 +193,44 @@ def test_who_looks_for_words_or_selects_some_is_not_moved_to_the_end_by_an_answe
     assert page.evaluate(PLACE) == place
     assert page.evaluate("getSelection().toString()")
     page.mouse.up()
+
+
+def test_what_a_person_unfolds_or_edits_stays_where_it_is(
+    address: str, visitor: BrowserContext, chatbot: Chatbot, replies: Any
+) -> None:
+    page = open_page(visitor, address)
+    session = Session(files_of(visitor, chatbot.folder))
+    thought = "".join(f"Thought {number}.\n\n" for number in range(40))
+    records: list[Record] = [
+        *(Prompt("t1", "A question"), Claim("t1", 1, "w", "m")),
+        *(Text("t1", 1, "Words.\n\n" * 9), End("t1", 1, "complete")),
+        *(Prompt("t2", "Think"), Claim("t2", 1, "w", "m"), Thought("t2", 1, thought, 3.0)),
+        *(Text("t2", 1, "The answer."), End("t2", 1, "complete")),
+    ]
+    session.conversation(new_conversation_id()).update(lambda: records, create=True)
+    page.reload()
+    expect(page.locator("#first-sight")).to_have_count(0)
+    heading = messages(page).last.locator("summary")
+    expect(heading).to_be_in_viewport()
+    assert page.evaluate(AT_REST) > 100
+    place = heading.bounding_box()
+    heading.click()
+    expect(page.get_by_text("Thought 1.")).to_be_in_viewport()
+    page.evaluate(AT_REST)
+    assert heading.bounding_box() == place
+    heading.click()
+    expect(page.get_by_text("Thought 1.")).not_to_be_visible()
+    page.mouse.move(700, 300)
+    page.mouse.wheel(0, 10_000)
+    page.evaluate(AT_REST)
+    place = messages(page).nth(2).bounding_box()
+    page.get_by_role("button", name="Edit").last.click()
+    field = page.get_by_role("textbox", name="Edit your message")
+    expect(field).to_be_focused()
+    page.evaluate(AT_REST)
+    now = messages(page).nth(2).bounding_box()
+    assert now and place and now["y"] == pytest.approx(place["y"], abs=1)
+    replies.reply("".join(f"Line {number}.\n\n" for number in range(100)))
+    field.fill("Think again")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(messages(page).last.get_by_text("Line 99.")).to_be_in_viewport()

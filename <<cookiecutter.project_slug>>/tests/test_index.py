@@ -61,7 +61,7 @@ def site(serve: Serve) -> Site:
 
 
 class Sight(HTMLParser):
-    """The first sight in a page: its text, and the tags and attributes in it."""
+    """The turns in the first sight of a page: their text, and the tags and attributes in them."""
 
     def __init__(self, page: Answer) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Sight(HTMLParser):
         if self._inside:
             self.tags.add(tag)
             self.attributes |= {name for name, _ in attrs}
-        if (self._inside or ("id", "first-sight") in attrs) and tag not in ("br", "hr"):
+        if (self._inside or ("class", "turns") in attrs) and tag not in ("br", "hr"):
             self._inside += 1
 
     def handle_endtag(self, tag: str) -> None:

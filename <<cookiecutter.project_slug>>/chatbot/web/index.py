@@ -160,7 +160,7 @@ class Index:
         if not sight.turns:
             return ""
         told = {"messages": str(sight.messages)}
-        parts = f'<footer>{sight.footer}</footer><div class="turns">{sight.turns}</div>'
+        parts = f'<div class="turns">{sight.turns}</div><footer>{sight.footer}</footer>'
         return _element("div", told, parts, 'id="first-sight"')
 
 

@@ -6,7 +6,8 @@ const keepPlace = () => {
   const PATIENCE = 10000; // milliseconds until earlier messages have come
   const SETTLING = 2000; // milliseconds in which what has come may still grow
   const GLIDING = 3000; // milliseconds for which the page may scroll on after a person's act
-  const PAGERS = ["previous", "next"].map((each) => `[class*="st-key-${each}-"] button`).join();
+  const REDRAWN = ["previous", "next", "edit"].map((each) => `[class*="st-key-${each}-"] button`).join();
+  const SENDING = '[data-testid="stChatInputSubmitButton"], [class*="st-key-send-"] button';
   const ACTS = ["wheel", "touchmove", "pointerdown", "keydown"]; // of a person who goes elsewhere
   const WHEEL = 1; // the button; to press it once may scroll until it is pressed again
   const FIELDS = "input, textarea";
@@ -103,17 +104,18 @@ const keepPlace = () => {
     if (sends && event.target === input() && input().value.trim()) goToEnd();
   }, true);
   addEventListener("click", (event) => {
-    if (event.target.closest?.('[data-testid="stChatInputSubmitButton"]')) goToEnd();
+    if (event.target.closest?.(SENDING)) goToEnd();
   }, true);
 
   // Earlier messages come above the others, and another version replaces what follows it. Streamlit
-  // draws all of this anew, in its own time; the page is short meanwhile.
-  const keep = (select) => {
+  // draws all of this anew, in its own time; the page is short meanwhile. And from what a person unfolds
+  // or edits, Streamlit would go to the end, as the page has grown.
+  const keep = (select, patience = PATIENCE) => {
     stop?.();
     const kept = select();
     if (!kept) return;
     const { top } = kept.getBoundingClientRect();
-    const until = performance.now() + PATIENCE;
+    const until = performance.now() + patience;
     let came = Infinity;
     const finish = (event) => {
       if (event && !event.isTrusted) return;
@@ -152,8 +154,10 @@ const keepPlace = () => {
   };
   addEventListener("click", ({ target }) => {
     if (target.closest?.(".st-key-earlier button")) keepBelow();
-    const pager = target.closest?.(PAGERS);
-    if (pager) keepMessageOf(pager);
+    const button = target.closest?.(REDRAWN);
+    if (button) keepMessageOf(button);
+    const heading = target.closest?.("summary");
+    if (main()?.contains(heading)) keep(() => heading.isConnected && heading, SETTLING);
   }, true);
 };
 keepPlace();

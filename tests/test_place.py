@@ -7,7 +7,7 @@ import pytest
 from chatbot.conversations import new_conversation_id
 from chatbot.records import Claim, End, Prompt, Record, Text, Thought
 from chatbot.sessions import Session
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from support.browsing import (
     AT_REST,
@@ -234,3 +234,38 @@ def test_what_a_person_unfolds_or_edits_stays_where_it_is(
     field.fill("Think again")
     page.get_by_role("button", name="Send", exact=True).click()
     expect(messages(page).last.get_by_text("Line 99.")).to_be_in_viewport()
+
+
+def test_what_a_person_reads_stays_at_the_top_when_the_window_gets_another_width(
+    address: str, visitor: BrowserContext, chatbot: Chatbot
+) -> None:
+    page = open_page(visitor, address)
+    session = Session(files_of(visitor, chatbot.folder))
+    records: list[Record] = []
+    for number in range(12):
+        turn = f"t{number}"
+        records += [
+            *(Prompt(turn, f"Question {number}. " * 20), Claim(turn, 1, "w", "m")),
+            *(Text(turn, 1, "Words and words. " * 60), End(turn, 1, "complete")),
+        ]
+    session.conversation(new_conversation_id()).update(lambda: records, create=True)
+    page.reload()
+    expect(messages(page)).to_have_count(24)
+    expect(page.locator("#first-sight")).to_have_count(0)
+    page.mouse.move(700, 300)
+    page.mouse.wheel(0, -1_450)
+    page.evaluate(AT_REST)
+    prompt = messages(page).nth(16)
+    before = part_above(prompt)
+    assert 0 < before < 1
+    for width, height in ((800, 390), (390, 800), (1200, 800)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate(AT_REST)
+        assert part_above(prompt) == pytest.approx(before, abs=0.05), width
+
+
+def part_above(message: Locator) -> float:
+    """Return how much of a message is above the end of the page's header, as a fraction."""
+    box = message.bounding_box()
+    assert box
+    return (80 - box["y"]) / box["height"]

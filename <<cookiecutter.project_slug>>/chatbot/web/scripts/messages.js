@@ -8,6 +8,7 @@ const keepPlace = () => {
   const GLIDING = 3000; // milliseconds for which the page may scroll on after a person's act
   const REDRAWN = ["previous", "next", "edit"].map((each) => `[class*="st-key-${each}-"] button`).join();
   const SENDING = '[data-testid="stChatInputSubmitButton"], [class*="st-key-send-"] button';
+  const HEADER = 80; // pixels from the top of the window, which the model's name covers
   const ACTS = ["wheel", "touchmove", "pointerdown", "keydown"]; // of a person who goes elsewhere
   const WHEEL = 1; // the button; to press it once may scroll until it is pressed again
   const FIELDS = "input, textarea";
@@ -46,6 +47,24 @@ const keepPlace = () => {
     const seen = heights.findLastIndex(([time]) => time < now - BEHIND);
     if (seen > 0) heights.splice(0, seen);
   };
+  // In a page of another width, as when a phone is turned, lines break elsewhere: what is at the top
+  // stays there.
+  let seen = null; // the number of the message at the top, and the part of it that is above
+  let width = 0;
+  const messages = () => find('[data-testid="stChatMessage"]');
+  const noteSeen = () => {
+    const number = messages().findIndex((each) => each.getBoundingClientRect().bottom > HEADER);
+    const { top, height } = messages()[number]?.getBoundingClientRect() ?? {};
+    seen = height ? { number, part: (HEADER - top) / height } : null;
+  };
+  const sizes = new ResizeObserver(() => {
+    const isOther = main() && main().clientWidth !== width;
+    width = main()?.clientWidth;
+    const message = seen && messages()[seen.number];
+    if (!isOther || !isHeld || stop || !message) return;
+    const { top, height } = message.getBoundingClientRect();
+    set.call(main(), get.call(main()) + top + seen.part * height - HEADER);
+  });
   const take = () => {
     if (!main()) return;
     const isOpened = chat === null || (chat && chat !== location.search); // a new chat gets its address late
@@ -60,6 +79,7 @@ const keepPlace = () => {
       if (!isHeld && !stop) set.call(this, top);
     };
     Object.defineProperty(main(), "scrollTop", { get, set: scroll, configurable: true });
+    sizes.observe(main());
   };
   const goToEnd = () => {
     stop?.();
@@ -96,7 +116,11 @@ const keepPlace = () => {
     if (raised === Infinity && button !== WHEEL) [raised, lowered] = [-Infinity, -Infinity];
   };
   ["pointerup", "pointercancel"].forEach((act) => addEventListener(act, letGo, true));
-  const noticeScroll = ({ target }) => { if (target === main()) notice(); };
+  const noticeScroll = ({ target }) => {
+    if (target !== main()) return;
+    notice();
+    if (isHeld && main().clientWidth === width) noteSeen();
+  };
   addEventListener("scroll", noticeScroll, { capture: true, passive: true });
   whenChanged.push(take);
   addEventListener("keydown", (event) => {
@@ -146,7 +170,6 @@ const keepPlace = () => {
     if (name) keep(() => document.getElementsByClassName(name)[0]);
   };
   const keepMessageOf = (button) => { // which is in the message, or in the row below it
-    const messages = () => find('[data-testid="stChatMessage"]');
     const { DOCUMENT_POSITION_FOLLOWING } = Node; // what is within counts as well
     const isAbove = (each) => each.compareDocumentPosition(button) & DOCUMENT_POSITION_FOLLOWING;
     const number = messages().findLastIndex(isAbove);

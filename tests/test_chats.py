@@ -7,6 +7,7 @@ import zipfile
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from chatbot.conversations import new_conversation_id
@@ -298,6 +299,22 @@ class SlowConnection:
         for to, message in self._waiting:
             to.send(message)
         self._waiting.clear()
+
+
+@pytest.mark.parametrize("way", [{"modifiers": ["ControlOrMeta"]}, {"button": "middle"}])
+def test_a_chat_opens_in_a_tab_of_its_own_as_a_link_would(
+    address: str, visitor: BrowserContext, session: Session, way: dict[str, Any]
+) -> None:
+    dogs = write_chat(session, "About dogs")
+    write_chat(session, "About cats")
+    page = open_page(visitor, address)
+    expect(messages(page).nth(0)).to_contain_text("About cats")
+    with visitor.expect_page() as opened:
+        titles(page).nth(1).click(**way)
+    expect(opened.value).to_have_url(re.compile(rf"\?chat={dogs}$"))
+    expect(messages(opened.value).nth(0)).to_contain_text("About dogs")
+    expect(messages(page).nth(0)).to_contain_text("About cats")
+    assert dogs not in page.url
 
 
 def test_a_draft_stays_with_its_chat(

@@ -1,5 +1,6 @@
-// What Streamlit can't do for the list of chats. A screen reader hears which one is open; where a
-// dialog closes, the focus goes back to what has opened it, or to what undoes a deletion.
+// What Streamlit can't do for the list of chats. A screen reader hears which one is open; one opens in
+// a tab of its own, as a link would; where a dialog closes, the focus goes back to what has opened it,
+// or to what undoes a deletion.
 const tendChats = () => {
   const EVERY = 200; // milliseconds
   const COVERS = `${DIALOGS}, [role="menu"]`;
@@ -13,6 +14,18 @@ const tendChats = () => {
       else button.removeAttribute("aria-current");
     }
   };
+  const noteClick = (event) => {
+    const { target, type, button, ctrlKey, metaKey } = event;
+    const place = target.closest?.('.st-key-chats [class*="st-key-open-"]');
+    const isWheel = button === 1;
+    if (!place || !(isWheel || ctrlKey || metaKey)) return;
+    event.preventDefault(); // else the wheel would begin to scroll the list
+    if (type === "mousedown") return;
+    event.stopImmediatePropagation();
+    const [, chat] = place.className.match(/st-key-open-(\S+)/);
+    open(`?chat=${encodeURIComponent(chat)}`, "_blank", "noopener");
+  };
+  ["mousedown", "click", "auxclick"].forEach((type) => addEventListener(type, noteClick, true));
   chats.openers = () =>
     opener ? [...find(`.${opener} button`), ...find(".st-key-undo button")] : [];
   const focus = () => {

@@ -122,8 +122,10 @@ def sign_out_a_copy(visitor: BrowserContext, cluster: Cluster, other: BrowserCon
 
 
 def sign_out(page: Page) -> None:
+    """Sign out in all tabs; Chromium would never close one that is about to load itself again."""
     open_about(page).get_by_role("button", name="Sign out").click()
-    expect_sign_in(page)
+    for tab in page.context.pages:
+        expect_sign_in(tab)
 
 
 def answered(page: Page, count: int) -> None:

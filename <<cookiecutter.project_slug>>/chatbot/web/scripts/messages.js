@@ -53,6 +53,7 @@ const keepPlace = () => {
   let width = 0;
   const messages = () => find('[data-testid="stChatMessage"]');
   const noteSeen = () => {
+    if (!isHeld || main().clientWidth !== width) return;
     const number = messages().findIndex((each) => each.getBoundingClientRect().bottom > HEADER);
     const { top, height } = messages()[number]?.getBoundingClientRect() ?? {};
     seen = height ? { number, part: (HEADER - top) / height } : null;
@@ -119,7 +120,7 @@ const keepPlace = () => {
   const noticeScroll = ({ target }) => {
     if (target !== main()) return;
     notice();
-    if (isHeld && main().clientWidth === width) noteSeen();
+    noteSeen();
   };
   addEventListener("scroll", noticeScroll, { capture: true, passive: true });
   whenChanged.push(take);
@@ -147,6 +148,7 @@ const keepPlace = () => {
       [stop, heights] = [null, []];
       isHeld = !main() || !isAtEnd();
       isFollowed &&= !isHeld;
+      if (main()) noteSeen();
     };
     ACTS.forEach((act) => addEventListener(act, finish, true));
     stop = finish;

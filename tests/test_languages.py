@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from support.browsing import (
     LONG,
+    STANDS_STILL,
     messages,
     needs_browser,
     open_about,
@@ -53,11 +54,10 @@ def expect_language(page: Page, code: str, direction: str, new_chat: str) -> Non
 
 def choose(page: Page, label: str, language: str) -> None:
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    section = open_about(page)
-    # An animation is called off if its element is replaced meanwhile.
-    section.evaluate("each => Promise.allSettled(each.getAnimations().map((one) => one.finished))")
+    open_about(page)
     box = sidebar(page).get_by_role("combobox", name=label)
-    box.scroll_into_view_if_needed()  # a list closes when the page scrolls below it
+    box.scroll_into_view_if_needed()
+    box.evaluate(STANDS_STILL)  # a list closes when what it hangs on moves
     expect(box).to_be_in_viewport(ratio=1)
     box.click()
     page.get_by_role("option", name=language).click()

@@ -174,3 +174,14 @@ AT_REST = f"""async () => {{
     return place();
 }}"""
 TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+# Waits until an element has stood at one place for thirty frames.
+STANDS_STILL = """element => new Promise(done => {
+    let [place, frames] = ["", 0];
+    const look = () => {
+        const { x, y, width, height } = element.getBoundingClientRect();
+        const now = [x, y, width, height].join();
+        [place, frames] = [now, now === place ? frames + 1 : 0];
+        frames < 30 ? requestAnimationFrame(look) : done();
+    };
+    look();
+})"""

@@ -158,6 +158,18 @@ def test_a_chat_that_has_just_opened_stays_at_its_end(
         page.evaluate(DRAW_ANEW)
         page.evaluate(AT_REST)
         assert page.evaluate(BELOW) < 2
+    assert page.evaluate(GROW) < 2
+
+
+# Makes the newest message higher, as a picture or a font that comes late does: no element comes or
+# goes. Returns how much of the page is out of sight below in the frame that shows it.
+GROW = f"""async () => {{
+    const newest = [...document.querySelectorAll('[data-testid="stChatMessage"]')].at(-1);
+    await new Promise(requestAnimationFrame);
+    newest.style.paddingBottom = "96px";
+    await new Promise(requestAnimationFrame);
+    return {BELOW};
+}}"""
 
 
 # What the browser's own search does, which no test can open.

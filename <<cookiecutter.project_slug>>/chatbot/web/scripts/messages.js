@@ -58,13 +58,21 @@ const keepPlace = () => {
     const { top, height } = messages()[number]?.getBoundingClientRect() ?? {};
     seen = height ? { number, part: (HEADER - top) / height } : null;
   };
-  const sizes = new ResizeObserver(() => {
-    const isOther = main() && main().clientWidth !== width;
-    width = main()?.clientWidth;
+  const keepSeen = () => {
+    const isOther = main().clientWidth !== width;
+    width = main().clientWidth;
     const message = seen && messages()[seen.number];
     if (!isOther || !isHeld || stop || !message) return;
     const { top, height } = message.getBoundingClientRect();
     set.call(main(), get.call(main()) + top + seen.part * height - HEADER);
+  };
+  // Before a frame is shown in which the page, or what is in it, has another size.
+  const sizes = new ResizeObserver(() => {
+    if (!main()) return;
+    keepSeen();
+    if (!isFollowed || stop) return;
+    set.call(main(), main().scrollHeight);
+    last = { top: get.call(main()), height: main().scrollHeight };
   });
   const take = () => {
     if (!main()) return;
@@ -80,7 +88,7 @@ const keepPlace = () => {
       if (!isHeld && !stop) set.call(this, top);
     };
     Object.defineProperty(main(), "scrollTop", { get, set: scroll, configurable: true });
-    sizes.observe(main());
+    [main(), ...main().children].forEach((each) => sizes.observe(each));
   };
   const goToEnd = () => {
     stop?.();

@@ -26,6 +26,7 @@ from support.browsing import (
     stored,
 )
 from support.projects import Project
+from support.rendering import Bake
 from support.serving import free_port, serve
 from support.waiting import wait_until
 
@@ -54,7 +55,12 @@ print("<b>code</b>")
 The newest words."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def project(bake_to_keep: Bake) -> Project:
+    return bake_to_keep(models="both")
+
+
+@pytest.fixture(scope="module")
 def site(project: Project) -> Iterator[str]:
     """Serve the project with the demo model; the address."""
     with serve(project, free_port()) as server:

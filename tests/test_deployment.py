@@ -69,6 +69,9 @@ def history(
         sandbox.git("init", "--quiet")
         tags = [sandbox.commit()]
         first = sandbox.deploy()
+        # The emulator dates images by the second: two that were pushed in one are in no order.
+        pushed = int(time.time())
+        wait_until(lambda: int(time.time()) > pushed, "the next second")
         (sandbox.project / "streamlit_app.py").write_text("# another page\n")
         tags.append(sandbox.commit())
         second = sandbox.deploy()

@@ -265,10 +265,9 @@ def test_what_a_person_reads_stays_in_place_while_they_page_an_early_prompt(
     keep(page, chatbot, b"".join(map(to_line, [*lines, *edited, Shown("t3")])))
     prompt = messages(page).nth(6)
     expect(messages(page)).to_have_count(16)
-    page.evaluate(AT_REST, 6)  # Streamlit goes to the end of what it has just drawn
-    prompt.evaluate("message => message.scrollIntoView({ block: 'start' })")
+    top = page.evaluate(AT_REST, 6)  # Streamlit goes to the end of what it has just drawn
     page.mouse.move(700, 400)
-    page.mouse.wheel(0, -100)  # a person's own, who wants the header not to cover it
+    page.mouse.wheel(0, top - 100)  # the header would cover it at the top
     expect(prompt).to_contain_text("Prompt 3")
     place = page.evaluate(AT_REST, 6)
     for name, text, count in (("Next", "Edited", 8), ("Previous", "Prompt 3", 16)) * 2:

@@ -26,14 +26,16 @@ RENDER_EACH = """
 import json, sys
 from cookiecutter.exceptions import FailedHookException
 from cookiecutter.main import cookiecutter
+from support.rendering import compile_once
 
 template, folder = sys.argv[1:]
-for number, options in enumerate(json.load(sys.stdin)):
-    settings = {"no_input": True, "default_config": True, "extra_context": options}
-    try:
-        cookiecutter(template, output_dir=f"{folder}/{number}", **settings)
-    except FailedHookException as refusal:
-        print(refusal)
+with compile_once():
+    for number, options in enumerate(json.load(sys.stdin)):
+        settings = {"no_input": True, "default_config": True, "extra_context": options}
+        try:
+            cookiecutter(template, output_dir=f"{folder}/{number}", **settings)
+        except FailedHookException as refusal:
+            print(refusal)
 """
 CRUFT = "from cruft.__main__ import app; app()"
 IDENTITY = ("-c", "user.name=Team", "-c", "user.email=team@localhost")
@@ -59,8 +61,15 @@ def contexts() -> Iterator[dict[str, object]]:
 
 def render_each(distribution: Path, folder: Path, contexts: list[dict[str, object]]) -> str:
     command = [sys.executable, "-P", "-c", RENDER_EACH, str(distribution), str(folder)]
+    # A git repository in each would take longer than the rest.
+    environment = os.environ | {"PATH": "", "PYTHONPATH": str(ROOT / "tests")}
     done = subprocess.run(
-        command, input=json.dumps(contexts), cwd=folder, capture_output=True, text=True
+        command,
+        input=json.dumps(contexts),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -73,7 +82,8 @@ def test_it_renders_the_same_byte_for_byte(
     chosen = [options | names for options in contexts()]
     assert len(chosen) >= CONTEXTS
     render_each(distribution, tmp_path, chosen)
-    with compile_once():
+    with compile_once(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")
         for number, options in enumerate(chosen):
             theirs = Project(tmp_path / str(number) / "team-uni", options)
             assert theirs.files() == bake_to_keep(**options).files(), options

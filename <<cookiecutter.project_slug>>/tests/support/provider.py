@@ -167,5 +167,7 @@ def provider(address: str) -> Iterator[Provider]:
     """Run a provider for the chatbot at that address until the block ends."""
     with Provider(address) as server:
         Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield server
-        server.shutdown()
+        try:
+            yield server
+        finally:
+            server.shutdown()

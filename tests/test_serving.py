@@ -12,11 +12,13 @@ from chatbot.conversations import new_conversation_id
 from chatbot.identity import new_key, session_folder
 from chatbot.records import Claim, End, Feedback, Prompt, Record, Text, Thought
 from chatbot.sessions import Session
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from support.browsing import (
+    FLAGS,
     LONG,
     SCREENSHOTS,
+    WHOLE_CHROMIUM,
     cookie,
     local_storage,
     messages,
@@ -370,9 +372,23 @@ def another_site(address: str) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+        Thread(target=server.serve_forever, args=(0.05,)).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@pytest.fixture
+def wary(playwright: Playwright) -> Iterator[BrowserContext]:
+    """A browser whose settings let other sites' frames keep nothing."""
+    if WHOLE_CHROMIUM is None:
+        pytest.skip("Debian's package chromium is not installed")
+    chromium = playwright.chromium.launch(executable_path=WHOLE_CHROMIUM, args=FLAGS)
+    context = chromium.new_context()
+    context.set_default_timeout(LONG)
+    yield context
+    chromium.close()
 
 
 def test_another_site_can_not_show_the_page_in_a_frame(site: str, hostile: BrowserContext) -> None:
@@ -386,16 +402,16 @@ def test_another_site_can_not_show_the_page_in_a_frame(site: str, hostile: Brows
 
 @pytest.mark.parametrize("protocol", ["http", "https"])
 def test_a_site_that_may_show_the_page_in_a_frame_does(
-    project: Project, hostile: BrowserContext, protocol: str
+    project: Project, wary: BrowserContext, protocol: str
 ) -> None:
     """Chromium keeps nothing for another site's frame, but a cookie of its own kind on https."""
-    hostile.set_extra_http_headers({"X-Forwarded-Proto": protocol})  # it trusts localhost as https
+    wary.set_extra_http_headers({"X-Forwarded-Proto": protocol})  # it trusts localhost as https
     port = free_port()
     with (
         another_site(f"http://localhost:{port}") as other,
         serve(project, port, CHATBOT_FRAME_ANCESTORS=f"https://a.example {other}"),
     ):
-        page = hostile.new_page()
+        page = wary.new_page()
         page.goto(other)
         inside = page.frame_locator("iframe")
         box = inside.get_by_test_id("stChatInputTextArea")

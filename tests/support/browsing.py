@@ -13,7 +13,9 @@ from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from support.paths import BUILD
 
-CHROMIUM = shutil.which("chromium")
+# Pages are the same in both. The shell has no windows, menus and settings, and so is much faster.
+WHOLE_CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which("chromium-headless-shell") or WHOLE_CHROMIUM
 needs_browser = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="Debian's package chromium is not installed"),

@@ -269,7 +269,7 @@ def deployed(
     project = bake_to_keep().path
     remove_what_is_lacking(project / "infra" / "template.yml")
     state = tmp_path_factory.mktemp("deployed") / "state"
-    with emulator(state) as port:
+    with emulator(state, is_kept=True) as port:
         sandbox = Sandbox(project, programs, port)
         sandbox.git("init", "--quiet")
         sandbox.commit()

@@ -64,7 +64,7 @@ def history(
 ) -> Iterator[History]:
     folder = tmp_path_factory.mktemp("history")
     shutil.copytree(rendered, folder / "project", symlinks=True)
-    with emulator(folder / "state") as port:
+    with emulator(folder / "state", is_kept=True) as port:
         sandbox = Sandbox(folder / "project", programs, port)
         sandbox.git("init", "--quiet")
         tags = [sandbox.commit()]

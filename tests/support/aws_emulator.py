@@ -130,8 +130,8 @@ def command_line(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def emulator(state: Path) -> Iterator[int]:
-    """AWS on a port; what there is, is read from the folder, and written there at the end."""
+def emulator(state: Path, is_kept: bool = False) -> Iterator[int]:
+    """AWS on a port, with what the folder holds; only if kept, changes are written there."""
     port = free_port()
     environment = clean_environment() | {
         "BIND_HOST": "127.0.0.1",
@@ -140,9 +140,11 @@ def emulator(state: Path) -> Iterator[int]:
         "PERSIST_STATE": "1",
         "STATE_DIR": str(state),
     }
-    with running([sys.executable, "-m", "ministack"], environment):
+    with running([sys.executable, "-m", "ministack"], environment) as process:
         wait_until(lambda: is_answering(port), "ministack")
         yield port
+        if not is_kept:
+            process.kill()
 
 
 def is_answering(port: int) -> bool:

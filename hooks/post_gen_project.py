@@ -17,6 +17,7 @@ def remove_unwanted(names: list[str]) -> None:
     """Remove what the template has written and the options leave out; the team's files stay."""
     for name in names:
         Path(name).unlink(missing_ok=True)
+    (ASIDE / ".rendering").unlink(missing_ok=True)
     for path in sorted(ASIDE.rglob("*")):
         if not path.is_dir() or path.is_symlink():
             own = path.relative_to(ASIDE)
@@ -55,7 +56,8 @@ def begin_repository() -> bool:
     """
     if "<< cookiecutter | begins_repository >>" != "True" or is_in_repository(PROJECT):
         return False
-    others = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")  # as a hook of git has them
+    kinds = ("COMMON_DIR", "DIR", "INDEX_FILE", "NAMESPACE", "OBJECT_DIRECTORY", "WORK_TREE")
+    others = {f"GIT_{kind}" for kind in kinds}  # of another repository, as in a hook of git
     environment = {name: text for name, text in os.environ.items() if name not in others}
     for words in (
         ("init", "--quiet"),

@@ -33,6 +33,16 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
+def copy_template(folder: Path) -> Path:
+    """Make a copy of the template that can be changed, but for the project's files."""
+    folder.mkdir()
+    for name in ("cookiecutter.json", "stateful_streamlit_chatbot_template.py"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "hooks", folder / "hooks")
+    (folder / "<<cookiecutter.project_slug>>").symlink_to(ROOT / "<<cookiecutter.project_slug>>")
+    return folder
+
+
 # Over a project
 
 
@@ -48,6 +58,22 @@ def test_the_files_of_a_team_stay(tmp_path: Path, how: list[str]) -> None:
     assert sorted(path.name for path in (project / ".github/workflows").iterdir()) == ["own.yml"]
     assert "Kept your infra/github.yml" in said
     assert not (project / ".before-rendering").exists()
+
+
+def test_the_files_of_a_team_stay_if_a_rendering_was_interrupted(tmp_path: Path) -> None:
+    """It was killed when it had written its own, and not yet removed them."""
+    render(tmp_path, "ci=none")
+    project = tmp_path / "team-chatbot"
+    (project / "infra" / "github.yml").write_text("ours\n")
+    template = copy_template(tmp_path / "template")
+    (template / "hooks" / "post_gen_project.py").write_text("raise SystemExit(1)\n")
+    done = run_cookiecutter(template, tmp_path, *QUIET, "-f", "ci=none")
+    assert done.returncode != 0
+    assert (project / "infra" / "github.yml").read_text() != "ours\n"
+    render(tmp_path, "-f", "ci=none")
+    assert (project / "infra" / "github.yml").read_text() == "ours\n"
+    assert not (project / ".before-rendering").exists()
+    assert not (project / ".github").exists()
 
 
 def test_what_is_left_out_leaves_no_folder(tmp_path: Path) -> None:
@@ -116,13 +142,7 @@ for number, source in enumerate(sys.argv[2:]):
 
 def test_two_versions_can_be_rendered_by_one_process(tmp_path: Path) -> None:
     """The second one has another default, and the first one is gone by then."""
-    first, second = tmp_path / "first", tmp_path / "second"
-    for copy in (first, second):
-        copy.mkdir()
-        for name in ("cookiecutter.json", "stateful_streamlit_chatbot_template.py"):
-            shutil.copy(ROOT / name, copy)
-        shutil.copytree(ROOT / "hooks", copy / "hooks")
-        (copy / "<<cookiecutter.project_slug>>").symlink_to(ROOT / "<<cookiecutter.project_slug>>")
+    first, second = map(copy_template, (tmp_path / "first", tmp_path / "second"))
     settings = second / "cookiecutter.json"
     settings.write_text(settings.read_text().replace("Team Chatbot", "Second Team"))
     command = [sys.executable, "-B", "-c", TWICE, str(tmp_path), str(first), str(second)]
@@ -185,6 +205,21 @@ def test_it_is_a_repository_on_the_branch_that_is_deployed(tmp_path: Path) -> No
     subprocess.run(command, check=True, env=os.environ | settings)
     for name in ("deployment.sh", "dev.py", "infra/haproxy.cfg"):
         assert b"\r" not in (copy / name).read_bytes(), name
+
+
+def test_a_hook_of_another_repository_can_render(tmp_path: Path) -> None:
+    """Git tells its hooks where their repository is, which the project's is not."""
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "--quiet")
+    before = sorted(other.rglob("*"))
+    (tmp_path / "output").mkdir()
+    own = other / ".git"
+    places = {"GIT_DIR": own, "GIT_COMMON_DIR": own, "GIT_WORK_TREE": other}
+    places |= {"GIT_INDEX_FILE": own / "index", "GIT_OBJECT_DIRECTORY": own / "objects"}
+    render(tmp_path / "output", **{name: str(place) for name, place in places.items()})
+    assert sorted(other.rglob("*")) == before
+    git(tmp_path / "output" / "team-chatbot", "commit", "--quiet", "--message=Begin")
 
 
 def test_in_a_repository_there_is_no_second_one(tmp_path: Path) -> None:

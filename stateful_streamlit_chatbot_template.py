@@ -264,6 +264,12 @@ def is_for_comparison(_: Options) -> bool:
     return "cruft" in sys.modules and "create" not in sys.argv
 
 
+def skips_files(_: Options) -> bool:
+    """Return whether Cookiecutter's command line says that existing files stay as they are."""
+    context = click.get_current_context(silent=True)
+    return bool(context and context.params.get("skip_if_file_exists"))
+
+
 def literal(value: object) -> str:
     """Return JSON that can stand between double quotes in Python."""
     return json.dumps(json.dumps(value))[1:-1]
@@ -302,6 +308,7 @@ class ChatbotTemplate(Extension):
             literal=literal,
             markdown=markdown,
             quoted=quoted,
+            skips_files=skips_files,
             slug_of=slug_of,
             tag=tag,
             unwanted=find_unwanted,

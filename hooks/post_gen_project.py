@@ -14,10 +14,18 @@ BRANCH = "main"  # which .github/workflows/deploy.yml deploys
 
 
 def remove_unwanted(names: list[str]) -> None:
-    """Remove what the template has written and the options leave out; the team's files stay."""
+    """Remove what the template has written and the options leave out."""
     for name in names:
         Path(name).unlink(missing_ok=True)
     (ASIDE / ".rendering").unlink(missing_ok=True)
+    folders = {folder for name in names for folder in Path(name).parents if folder.name}
+    for folder in sorted(folders, reverse=True):  # what is in a folder comes before it
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def bring_back() -> None:
+    """Put the team's files where they were."""
     for path in sorted(ASIDE.rglob("*")):
         if not path.is_dir() or path.is_symlink():
             own = path.relative_to(ASIDE)
@@ -25,10 +33,6 @@ def remove_unwanted(names: list[str]) -> None:
             path.rename(own)
             print(f"Kept your {own.as_posix()}, which these options leave out.")
     shutil.rmtree(ASIDE, ignore_errors=True)
-    folders = {folder for name in names for folder in Path(name).parents if folder.name}
-    for folder in sorted(folders, reverse=True):  # what is in a folder comes before it
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def set_modes(names: list[str]) -> None:
@@ -111,6 +115,7 @@ Your chatbot is in {folder}{" (a git repository without a commit)" if has_begun 
 
 remove_unwanted(json.loads("<< cookiecutter | unwanted | literal >>"))
 set_modes(json.loads("<< cookiecutter | files | literal >>"))
+bring_back()
 has_begun = begin_repository()
 if "<< cookiecutter | is_for_comparison >>" != "True":
     show_next_steps(has_begun)

@@ -76,6 +76,47 @@ def test_the_files_of_a_team_stay_if_a_rendering_was_interrupted(tmp_path: Path)
     assert not (project / ".github").exists()
 
 
+@pytest.mark.parametrize("name", ["LICENSE", "docs"])
+def test_nothing_is_written_through_a_link_out_of_the_project(tmp_path: Path, name: str) -> None:
+    render(tmp_path)
+    project, shared = tmp_path / "team-chatbot", tmp_path / "shared"
+    (project / name).rename(shared)
+    (project / name).symlink_to(shared)
+    changed = shared / "data.md" if shared.is_dir() else shared
+    changed.write_text("ours\n")
+    said = render(tmp_path, "-f")
+    assert f"Replaced the link {name}" in said
+    assert changed.read_text() == "ours\n"
+    assert not (project / name).is_symlink() and (project / name).exists()
+
+
+def test_a_link_stays_where_the_template_has_nothing(tmp_path: Path) -> None:
+    render(tmp_path, "ci=none")
+    project, shared = tmp_path / "team-chatbot", tmp_path / "shared"
+    (shared / "workflows").mkdir(parents=True)
+    own = shared / "workflows" / "test.yml"
+    own.write_text("ours\n")
+    own.chmod(0o600)
+    (project / ".github").symlink_to(shared)
+    said = render(tmp_path, "-f", "ci=none")
+    assert "Kept your .github" in said
+    assert (project / ".github").is_symlink()
+    assert [path for path in shared.rglob("*") if path.is_file()] == [own]
+    assert (own.read_text(), stat.S_IMODE(own.stat().st_mode)) == ("ours\n", 0o600)
+
+
+def test_a_link_stays_where_files_that_are_there_stay(tmp_path: Path) -> None:
+    render(tmp_path)
+    project, shared = tmp_path / "team-chatbot", tmp_path / "shared"
+    shared.write_text("ours\n")
+    (project / "LICENSE").unlink()
+    (project / "LICENSE").symlink_to(shared)
+    said = render(tmp_path, "-f", "-s")
+    assert "Replaced" not in said
+    assert (project / "LICENSE").is_symlink()
+    assert shared.read_text() == "ours\n"
+
+
 def test_what_is_left_out_leaves_no_folder(tmp_path: Path) -> None:
     render(tmp_path, "ci=none")
     render(tmp_path, "ci=none", "-f")

@@ -35,7 +35,7 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files whose tests take longest, so that two processors end together."""
-    longest = ("test_rendered_project.py", "test_infrastructure_linters.py")
+    longest = ("test_rendered_project.py", "test_infrastructure_linters.py", "test_keyboard.py")
     items.sort(key=lambda item: item.path.name not in longest)
 
 

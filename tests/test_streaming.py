@@ -61,11 +61,16 @@ def bedrock(chatbot: Chatbot) -> Any:
     return chatbot.bedrock
 
 
-def ask(page: Page) -> Any:
-    """Ask a question; the message that answers it, when it has ended."""
+def ask(page: Page, more: Event) -> Any:
+    """Ask a question; the message that answers it, when it has ended.
+
+    more: what the answer's last piece waits for. A browser that is kept busy by the others shows
+    its buttons as soon as it has time.
+    """
     say(page, "Tell me")
     answer = messages(page).nth(1)
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    more.set()
     wait_for_drawings(page, answer)
     return answer
 
@@ -81,11 +86,12 @@ def wait_for_drawings(page: Page, answer: Any) -> None:
 def test_an_answer_that_has_grown_looks_as_after_a_reload_and_as_one_element(
     address: str, visitor: BrowserContext, bedrock: Any
 ) -> None:
-    steps = [ANSWER[start : start + 100] for start in range(0, len(ANSWER), 100)]
-    bedrock.reply(*(step for text in steps for step in (text, 0.01)))
+    more = Event()
+    *steps, last = [ANSWER[start : start + 100] for start in range(0, len(ANSWER), 100)]
+    bedrock.reply(*(step for text in steps for step in (text, 0.01)), more, last)
     page = open_page(visitor, address)
     page.set_viewport_size({"width": 1200, "height": 25_000})  # diagrams out of sight are not drawn
-    answer = ask(page)
+    answer = ask(page, more)
     boxes, picture = answer.evaluate(BOXES), answer.screenshot()
     page.reload()
     wait_for_drawings(page, answer)

@@ -66,8 +66,14 @@ HAS_SCHEME = """scheme => {
 }"""
 
 
+# Axe keeps the page busy, which draws itself between two looks, or not yet.
+IDLE = """() => new Promise(done => requestIdleCallback(() => requestAnimationFrame(
+    () => requestIdleCallback(() => done()))))"""
+
+
 def violations(page: Page) -> list[tuple[str, str]]:
-    """Return the rules that are broken, each with the element."""
+    """Return the rules that are broken, each with the element, once the page has nothing to do."""
+    page.evaluate(IDLE)
     return [
         (each["id"], node["html"][:200])
         for each in Axe().run(page).response["violations"]

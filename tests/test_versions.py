@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from chatbot.records import Claim, End, Prompt, Record, Shown, Text, to_line
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, WebSocket, expect
 
 from support.bedrock import bedrock_environment
 from support.browsing import (
@@ -293,38 +293,40 @@ AT_REST = """number => new Promise(done => {
 def test_a_comment_that_is_being_typed_survives_a_run_of_the_page(
     address: str, visitor: BrowserContext, bedrock: Any
 ) -> None:
-    page = open_page(visitor, address)
+    page = visitor.new_page()
+    with page.expect_websocket() as opening:
+        page.goto(address)
     ask(page, bedrock, "Good?")
     page.get_by_role("radio", name="Thumbs up").click()
     comment = page.get_by_role("textbox", name="Comment")
     comment.press_sequentially("Half")
-    run(page, "Good?")
+    run(page, opening.value, "Good?")
     comment.press_sequentially(" and whole")
     expect(comment).to_have_value("Half and whole")
     comment.press("Enter")
-    run(page, "Good?")
+    run(page, opening.value, "Good?")
     page.reload()
     expect(comment).to_have_value("Half and whole")
 
 
-def run(page: Page, title: str) -> None:
-    """Have the page run, by a click on the chat that is open, without a change of the focus."""
+HAS_RUN = b"J\x00"  # Streamlit's message that the page's script runs no longer
+
+
+def run(page: Page, socket: WebSocket, title: str) -> None:
+    """Have the page run, by a click on the chat that is open, without a change of the focus.
+
+    A short run leaves no trace in the page, so this waits for what the server says of it.
+    """
     button = page.locator('[class*="st-key-open-"]').get_by_role("button", name=title)
     expect(button).to_be_visible()
-    page.evaluate(CLICK_AND_WAIT, title)
+    with socket.expect_event("framereceived", lambda message: message == HAS_RUN):
+        page.evaluate(CLICK, title)
 
 
 # The button is looked up at the click: one that Streamlit has replaced would do nothing.
-CLICK_AND_WAIT = """async title => {
-  const app = document.querySelector('[data-testid="stApp"]');
-  const ran = new Promise(done => new MutationObserver((_, self) => {
-    if (app.dataset.testScriptState !== "notRunning") return;
-    self.disconnect();
-    done();
-  }).observe(app, { attributes: true }));
+CLICK = """title => {
   const buttons = [...document.querySelectorAll('[class*="st-key-open-"] button')];
   buttons.find(each => each.textContent === title).click();
-  await ran;
 }"""
 
 

@@ -66,7 +66,7 @@ HAS_SCHEME = """scheme => {
 }"""
 
 
-# Axe keeps the page busy, which draws itself between two looks, or not yet.
+# Axe keeps the page busy: before each look, this gives it the time to draw itself.
 IDLE = """() => new Promise(done => requestIdleCallback(() => requestAnimationFrame(
     () => requestIdleCallback(() => done()))))"""
 

@@ -235,7 +235,7 @@ def test_the_aws_cli_accepts_its_command_lines(
             done = subprocess.run(
                 command, cwd=folder, env=environment, input="secret", capture_output=True, text=True
             )
-            # It asked AWS, or lacks what another command would have told, or a line only names it.
+            # It asked AWS; or another command's output is missing; or the line is only a name.
             known = "Could not connect|Invalid length for parameter|arguments are required"
             assert re.search(known, done.stderr), (words, done.stderr)
     assert len(lines) > 8

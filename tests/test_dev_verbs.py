@@ -27,6 +27,19 @@ def test_run_serves_the_page_until_it_is_stopped(bake: Bake, how: signal.Signals
     assert "Traceback" not in said
 
 
+def test_run_says_where_the_page_is_and_no_more(bake: Bake) -> None:
+    port = free_port()
+    with serve(bake(), port) as server:
+        server.process.terminate()
+        said, _ = server.process.communicate(timeout=20)
+    address = f"http://127.0.0.1:{port}"
+    assert [line.strip() for line in said.splitlines() if line.strip()] == [
+        f"> Serving on {address} with the demo model; Ctrl-C stops it",
+        "You can now view your Streamlit app in your browser.",
+        f"URL: {address}",
+    ]
+
+
 def test_run_lets_people_sign_in_with_the_settings_of_a_provider(bake: Bake) -> None:
     port = free_port()
     with stand_in.provider(f"http://127.0.0.1:{port}") as provider:

@@ -5,6 +5,7 @@ and local storage alike, so the key comes with the first request. If the browser
 the script says so in the address, and streamlit-local-storage asks for the key.
 """
 
+import logging
 import sys
 import time
 from importlib.util import find_spec
@@ -14,15 +15,29 @@ from typing import Any
 
 import streamlit as st
 from streamlit.runtime import get_instance
-from streamlit_local_storage import _st_local_storage as local_storage
+from streamlit.runtime.scriptrunner_utils import script_run_context
 
 from chatbot.identity import COOKIE, is_key, new_key
 from chatbot.page.state import Tab, current_tab
 
 TIMEOUT = 10.0  # seconds to wait for a local storage that may not answer; a phone may be slow
 
-# The component itself, not its class LocalStorage: the class blocks a thread of the server until
-# the browser answers.
+
+def _load_local_storage() -> Any:
+    """Return the component itself, not its class, which blocks a thread until the browser answers.
+
+    A component belongs to a page, so Streamlit warns when a server imports one at its start.
+    """
+    warnings = logging.getLogger(script_run_context.__name__)
+    warnings.disabled = True
+    try:
+        from streamlit_local_storage import _st_local_storage
+    finally:
+        warnings.disabled = False
+    return _st_local_storage
+
+
+local_storage = _load_local_storage()
 
 
 def serve_local_storage() -> None:

@@ -377,7 +377,7 @@ def test_a_web_acl_and_a_bucket_must_be_there(new_sandbox: NewSandbox) -> None:
         ({"Firewall": "yes"}, "has Firewall yes: enter enabled or disabled"),
         (
             {"AccessLogs": "enabled", "AccessLogBucket": "logs-of-the-team"},
-            "has both AccessLogs, which makes one, and AccessLogBucket: remove one of them",
+            "AccessLogs, which makes one, and infra/parameters.json has AccessLogBucket: remove",
         ),
         ({"MonthlyBudget": "0", "Firewall": "disabled", "RequestsPerAddress": "5000"}, ""),
     ],

@@ -97,6 +97,36 @@ def test_what_can_not_be_promoted_is_told(sandbox: Sandbox) -> None:
     assert stacks(sandbox) == {"team-chatbot-staging", "team-chatbot-registry"}
 
 
+def test_commands_that_are_shown_are_about_the_same_environment(sandbox: Sandbox) -> None:
+    for words in ("status --environment staging", "promote staging"):
+        told = sandbox.run(*words.split()).stderr
+        assert "To create it: ./deployment.sh deploy --environment=staging\n" in told
+    sandbox.deploy("--environment=staging")
+    words = "destroy --environment staging --delete-data"
+    asked = sandbox.run(*words.split())
+    assert asked.returncode == 1
+    assert f"If you are sure: ./deployment.sh {words} --yes\n" in asked.stderr
+
+
+def test_what_an_environment_left_behind_is_adopted_in_its_own_file(sandbox: Sandbox) -> None:
+    sandbox.deploy("--environment=staging")
+    done = sandbox.run("destroy", "--yes", "--environment=staging")
+    assert done.returncode == 0, done.stderr
+    file = sandbox.project / "infra" / "parameters.staging.json"
+    where = f"insert this in infra/{file.name}, right after the [, before you deploy:\n"
+    trial = ("deploy", "--environment=staging", "--dry-run", "--allow-dirty")
+    for before in (file.read_text(), "[]"):
+        file.write_text(before)
+        told = sandbox.run(*trial).stderr.partition(where)[2]
+        entries = "\n".join(line for line in told.splitlines() if line.startswith("  {"))
+        file.write_text(before.replace("[", f"[{entries}", 1))
+        names = {each["ParameterKey"] for each in json.loads(file.read_text())}
+        assert {"FileSystemId", "UserPoolId"} <= names
+        done = sandbox.run(*trial)
+        assert done.returncode == 0, done.stderr
+        assert "insert" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

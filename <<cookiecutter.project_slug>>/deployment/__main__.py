@@ -62,6 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     except UsageError as error:
         console.fail(str(error))
         return 2
+    console.remember(arguments, options.where)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         VERBS[options.verb](make_context(project, options))

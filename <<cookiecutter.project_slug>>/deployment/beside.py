@@ -8,8 +8,8 @@ from pathlib import Path
 from deployment.account import AwsError, sentence
 from deployment.console import say
 from deployment.context import Context
-from deployment.parameters import as_parameters, as_tags
-from deployment.project import ACCESS_LOGS, BUDGET, FIREWALL, PARAMETERS, PRIVATE, shown
+from deployment.parameters import as_parameters, as_tags, file_of
+from deployment.project import ACCESS_LOGS, BUDGET, FIREWALL, PRIVATE, shown
 from deployment.stacks import Stack, Stacks
 
 _CLOUDFRONTS_REGION = "us-east-1"
@@ -85,22 +85,24 @@ def names_taken() -> set[str]:
 
 def check(context: Context, given: Mapping[str, str], *, with_cloudfront: bool) -> list[str]:
     """Return what is wrong with the parameters and templates of the stacks that are wanted."""
-    file, lacks = shown(PARAMETERS), list[str]()
+    lacks, environment = list[str](), context.options.environment
     for part in parts_of(with_cloudfront=with_cloudfront):
-        value = given.get(part.switch, "")
+        value, file = given.get(part.switch, ""), file_of(part.switch, environment)
         if part.switch == "MonthlyBudget":
             if value and not re.fullmatch("0|[1-9][0-9]{0,8}", value):
                 lacks.append(f"{file} has MonthlyBudget {value}: enter whole US dollars, or 0")
             elif part.is_wanted(given) and not given.get("AlarmEmail"):
                 lacks.append(
-                    f"MonthlyBudget needs AlarmEmail, the address that is told: enter it in {file}"
+                    "MonthlyBudget needs AlarmEmail, the address that is told: enter it in"
+                    f" {file_of('AlarmEmail', environment)}"
                 )
         elif value not in ("", "disabled", "enabled"):
             lacks.append(f"{file} has {part.switch} {value}: enter enabled or disabled")
         if not part.is_wanted(given):
             continue
         lacks += [
-            f"{file} has both {part.switch}, which makes one, and {name}: remove one of them"
+            f"{file} has {part.switch}, which makes one, and {file_of(name, environment)} has"
+            f" {name}: remove one of them"
             for name in part.gives
             if given.get(name)
         ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from deployment import beside, commit, image, parameters
 from deployment.account import AwsError, sentence
 from deployment.certificate import check_certificate
+from deployment.console import command
 from deployment.context import Context
 from deployment.errors import DeploymentError
 from deployment.network import SUBNETS, check_network
@@ -108,15 +109,17 @@ def _check_files(context: Context, plan: Plan, lacks: list[str]) -> None:
         return
     _check_tags(stack, plan, taken, lacks)
     _check_boundary(context, stack, plan, lacks)
-    _check_values(plan.given, taken, lacks)
+    environment = context.options.environment
+    _check_values(plan.given, taken, environment, lacks)
     has_https = plan.with_cloudfront or plan.given.get("CertificateArn")
     if project.has_people and not has_https:
         lacks.append(
             "To sign in, browsers need HTTPS: enter DomainName and its certificate,"
-            f" CertificateArn, in {shown(PARAMETERS)}"
+            f" CertificateArn, in {parameters.file_of('CertificateArn', environment)}"
         )
     if "VpcId" in taken and all(plan.given.get(name) for name in ("VpcId", *SUBNETS)):
-        lacks += check_network(account, plan.given, with_cloudfront=plan.with_cloudfront)
+        file = parameters.file_of("VpcId", environment)
+        lacks += check_network(account, plan.given, file, with_cloudfront=plan.with_cloudfront)
     if plan.given.get("CertificateArn"):
         domain = plan.given.get("DomainName", "")
         lacks += check_certificate(account, plan.given["CertificateArn"], domain)
@@ -152,19 +155,21 @@ def _check_boundary(context: Context, stack: Stack, plan: Plan, lacks: list[str]
         lacks.append(
             f"The roles of the stack {stack.name} do not have the permissions boundary {wanted}"
             " yet, and only a person may give it to them. With your own credentials, deploy once:"
-            f" PERMISSIONS_BOUNDARY_ARN={wanted} ./deployment.sh deploy"
-            f"{f' --environment {options.environment}' if options.environment else ''}"
+            f" PERMISSIONS_BOUNDARY_ARN={wanted} {command('deploy')}"
         )
 
 
-def _check_values(given: dict[str, str], taken: Collection[str], lacks: list[str]) -> None:
+def _check_values(
+    given: dict[str, str], taken: Collection[str], environment: str, lacks: list[str]
+) -> None:
     """Check what CloudFormation would refuse only after the image was built."""
-    file = shown(PARAMETERS)
     for name in given:
+        file = parameters.file_of(name, environment)
         if name not in taken and name not in beside.names_taken():
             lacks.append(f"{file} has {name}, which {shown(TEMPLATE)} does not take")
         elif name in parameters.FOUND:
             lacks.append(f"{file} has {name}, which the deployment finds by itself")
     for name in parameters.NEEDED:
         if name in taken and not given.get(name):
+            file = parameters.file_of(name, environment)
             lacks.append(f"{file} must have a value for {name}")

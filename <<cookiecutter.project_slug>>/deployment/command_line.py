@@ -29,6 +29,7 @@ class Options:
     boundary_arn: the permissions boundary that the roles of the tasks get, or "".
     archive: of `restore`: a file, or the ARN of a recovery point, or "".
     poll_seconds: between two questions about the same thing.
+    where: the options, as they were given, that say which stack this is about.
     """
 
     verb: str
@@ -54,6 +55,7 @@ class Options:
     delete_data: bool
     with_deleted: bool
     poll_seconds: float
+    where: tuple[str, ...]
 
     def stack_of(self, environment: str) -> str:
         """Return the name of an environment's stack."""
@@ -267,7 +269,7 @@ def read_command_line(
         parser.exit()
     for name in _WITH_VALUE:
         if given.get(name) == "":
-            raise UsageError(f"--{name.replace('_', '-')} needs a value; --help shows how.")
+            raise UsageError(f"{_option(name)} needs a value; --help shows how.")
     verb = words.pop(0) if words else "deploy"
     if verb not in known:
         *names, last = known
@@ -302,21 +304,25 @@ def read_command_line(
             delete_data=given["delete_data"],
             with_deleted=given["with_deleted"],
             poll_seconds=_seconds(environment.get("POLL_SECONDS") or "5"),
+            where=tuple(f"{_option(name)}={given[name]}" for name in _WHERE if given[name]),
         ),
         project,
     )
 
 
-_WITH_VALUE = ["stack_name", "environment", "region", "profile", "role_arn"]
-_WITH_VALUE += ["group", "subject", "issuer"]
+_WHERE = ["stack_name", "environment", "region", "profile"]
+_WITH_VALUE = [*_WHERE, "role_arn", "group", "subject", "issuer"]
 _OF_SOME_VERBS = {"dry_run", "allow_dirty", "yes", "follow", "keep_data", "delete_data"}
 _OF_SOME_VERBS |= {"group", "subject", "issuer", "with_deleted"}
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _check_options(verb: str, known: Mapping[str, Verb], given: set[str]) -> None:
     for name in sorted(given & _OF_SOME_VERBS - known[verb].options):
-        option = f"--{name.replace('_', '-')}"
-        raise UsageError(f"{verb} has no option {option}; --help shows which verb has it.")
+        raise UsageError(f"{verb} has no option {_option(name)}; --help shows which verb has it.")
 
 
 def _read_operands(

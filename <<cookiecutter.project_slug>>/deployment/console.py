@@ -1,12 +1,16 @@
 """What people see: progress goes to stderr; stdout has only the result, such as the address."""
 
+import shlex
 import sys
+from collections.abc import Sequence
 
 from deployment.errors import DeploymentError
 
 NAME = "deployment.sh"
 
 _left = "Nothing was changed."
+_given: Sequence[str] = ()
+_where: Sequence[str] = ()
 
 
 def say(text: str) -> None:
@@ -17,6 +21,29 @@ def say(text: str) -> None:
 def detail(text: str) -> None:
     """Print a line that belongs to what was said before."""
     print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def remember(given: Sequence[str], where: Sequence[str]) -> None:
+    """Remember the command line, so that the commands people are shown are about the same stack.
+
+    where: those of its options that say which stack it is about.
+    """
+    global _given, _where
+    _given, _where = given, where
+
+
+def again(*more: str) -> str:
+    """Return the command that was given, with more words."""
+    return shlex.join([f"./{NAME}", *_given, *more])
+
+
+def command(*words: str, environment: str = "") -> str:
+    """Return another command, about the same stack, or that of another environment."""
+    where = _where
+    if environment:
+        others = [each for each in _where if not each.startswith("--environment=")]
+        where = [*others, f"--environment={environment}"]
+    return shlex.join([f"./{NAME}", *words, *where])
 
 
 def begin(text: str, left: str) -> None:
@@ -41,15 +68,11 @@ def fail(text: str) -> None:
     print(f"{NAME}: {text}", file=sys.stderr, flush=True)
 
 
-def confirm(name: str, command: str) -> None:
-    """Have a person type this name. Raises DeploymentError if they type anything else.
-
-    command: what to run where nobody can be asked.
-    """
+def confirm(name: str) -> None:
+    """Have a person type this name. Raises DeploymentError if they type anything else."""
     if not sys.stdin.isatty():
         raise DeploymentError(
-            "There is no terminal to ask for confirmation. If you are sure: "
-            f"./deployment.sh {command} --yes"
+            f"There is no terminal to ask for confirmation. If you are sure: {again('--yes')}"
         )
     print("Type the name of the stack to continue: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != name:

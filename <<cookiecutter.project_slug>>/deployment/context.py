@@ -6,6 +6,7 @@ from functools import partial
 from deployment import service
 from deployment.account import Account
 from deployment.command_line import Options
+from deployment.console import command
 from deployment.errors import DeploymentError
 from deployment.project import Project
 from deployment.stacks import Stack, Stacks
@@ -33,7 +34,7 @@ class Context:
     def require_stack(self) -> Stack:
         """Return the stack. Raises DeploymentError if there is none, or AWS lets nobody in."""
         self.account.sign_in()
-        return self.stacks.require(self.name)
+        return self.stacks.require(self.name, command("deploy"))
 
     def require_service(self) -> Stack:
         """Return the stack, which has tasks. Raises DeploymentError."""

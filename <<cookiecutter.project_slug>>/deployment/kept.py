@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from deployment.account import Account
 from deployment.console import detail, say
-from deployment.project import PARAMETERS, shown
+from deployment.parameters import ListError, read_own_parameters, read_parameters
+from deployment.project import parameters_of, shown
 
 
 @dataclass(frozen=True)
@@ -15,14 +16,22 @@ class Kept:
     files: Sequence[str]
     pools: Sequence[str]
 
-    def tell_how_to_adopt(self) -> None:
-        """Say how a new stack can use them again."""
-        if not self.files and not self.pools:
-            return
-        say(f"To use them again, add this to {shown(PARAMETERS)} before you deploy:")
-        for name, found in (("FileSystemId", self.files), ("UserPoolId", self.pools)):
-            for each in found[:1]:
-                detail(f'{{ "ParameterKey": "{name}", "ParameterValue": "{each}" }},')
+    def tell_how_to_adopt(self, environment: str) -> None:
+        """Say how a new stack of the environment can use them again."""
+        try:
+            given, own = read_parameters(environment), read_own_parameters(environment)
+        except ListError:  # which the next deployment tells
+            given, own = {}, {"": ""}
+        found = {"FileSystemId": self.files, "UserPoolId": self.pools}
+        entries = [
+            f'{{ "ParameterKey": "{name}", "ParameterValue": "{ids[0]}" }}'
+            for name, ids in found.items()
+            if ids and given.get(name) != ids[0]
+        ]
+        if entries:
+            file = shown(parameters_of(environment))
+            say(f"To use them again, insert this in {file}, right after the [, before you deploy:")
+            detail(",\n  ".join(entries) + ("," if own else ""))
 
 
 def find_kept_files(account: Account, stack_name: str) -> list[str]:

@@ -6,18 +6,18 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deployment.account import Account, sentence
-from deployment.project import PARAMETERS, shown
 from deployment.vpc_origins import UNREACHABLE_ZONES
 
 SUBNETS = ("LoadBalancerSubnetA", "LoadBalancerSubnetB", "TaskSubnetA", "TaskSubnetB")
 
 
 def check_network(
-    account: Account, given: Mapping[str, str], *, with_cloudfront: bool
+    account: Account, given: Mapping[str, str], file: str, *, with_cloudfront: bool
 ) -> list[str]:
-    """Return what is wrong with the VPC and the subnets in infra/parameters.json.
+    """Return what is wrong with the VPC and the subnets in the parameters.
 
     given: the parameters; all of the network's have a value.
+    file: where they are.
     """
     ec2 = account.client("ec2")
     try:
@@ -27,7 +27,7 @@ def check_network(
             for name in ("enableDnsSupport", "enableDnsHostnames")
         }
     except ClientError as error:
-        return [f"The network in {shown(PARAMETERS)} is not there: {sentence(error)}"]
+        return [f"The network in {file} is not there: {sentence(error)}"]
     found = {each["SubnetId"]: each for each in subnets["Subnets"]}
     by_name = {name: found[given[name]] for name in SUBNETS}
     lacks = [

@@ -8,7 +8,7 @@ from typing import Any
 from deployment import models
 from deployment.account import Account, AwsError, sentence
 from deployment.models import ModelsError
-from deployment.project import MODELS, PARAMETERS, TAGS, parameters_of, shown
+from deployment.project import MODELS, TAGS, parameters_of, shown
 from deployment.stacks import Stack
 from deployment.vpc_origins import REGIONS, UNREACHABLE_ZONES
 
@@ -39,10 +39,21 @@ class ListError(Exception):
 
 def read_parameters(environment: str) -> dict[str, str]:
     """Read infra/parameters.json, and what differs in the environment. Raises ListError."""
-    found = _read(PARAMETERS, "ParameterKey", "ParameterValue")
-    if environment:
-        found |= _read(parameters_of(environment), "ParameterKey", "ParameterValue")
-    return found
+    return read_own_parameters("") | read_own_parameters(environment)
+
+
+def read_own_parameters(environment: str) -> dict[str, str]:
+    """Read what differs in the environment; for "", what all have. Raises ListError."""
+    return _read(parameters_of(environment), "ParameterKey", "ParameterValue")
+
+
+def file_of(name: str, environment: str) -> str:
+    """Return the file in which an environment has a parameter, or else may have it.
+
+    Raises ListError.
+    """
+    is_shared = name in read_own_parameters("") and name not in read_own_parameters(environment)
+    return shown(parameters_of("" if is_shared else environment))
 
 
 def read_tags() -> dict[str, str]:

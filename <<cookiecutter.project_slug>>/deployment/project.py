@@ -24,8 +24,8 @@ _NAMES = ("stack-name", "region", "platform", "sign-in")
 
 
 def parameters_of(environment: str) -> Path:
-    """Return the file with what differs in an environment."""
-    return PARAMETERS.with_name(f"parameters.{environment}.json")
+    """Return the file with what differs in an environment; for "", the one with what all have."""
+    return PARAMETERS.with_name(f"parameters.{environment}.json") if environment else PARAMETERS
 
 
 def environments() -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployment.account import Account, AwsError
-from deployment.console import begin, detail, say
+from deployment.console import begin, command, detail, say
 from deployment.errors import DeploymentError
 from deployment.stacks import Stack
 
@@ -66,7 +66,7 @@ def wait_for_rollout(account: Account, stack: Stack, poll_seconds: float) -> Non
     short = wanted.rpartition("/")[2]
     begin(
         f"Waiting until all tasks run {short}",
-        "AWS continues the rollout; ./deployment.sh status shows the outcome.",
+        f"AWS continues the rollout. For the outcome: {command('status')}",
     )
     before: Rollout | None = None
     while True:

@@ -9,7 +9,7 @@ from typing import Any
 
 from deployment.account import Account, accepting
 from deployment.advice import advise
-from deployment.console import begin, detail, say
+from deployment.console import again, begin, command, detail, say
 from deployment.errors import DeletionError, DeploymentError
 
 # What holds something that can't be made again, by its name in the template.
@@ -107,12 +107,15 @@ class Stacks:
             )
         return Stack(name)
 
-    def require(self, name: str) -> Stack:
-        """Return a stack that is there. Raises DeploymentError."""
+    def require(self, name: str, creation: str) -> Stack:
+        """Return a stack that is there. Raises DeploymentError.
+
+        creation: the command that creates it.
+        """
         stack = self.look_up(name)
         if not stack.exists:
             raise DeploymentError(
-                f"There is no stack {name} in {self.region}. To create it: ./deployment.sh deploy"
+                f"There is no stack {name} in {self.region}. To create it: {creation}"
             )
         return stack
 
@@ -144,13 +147,13 @@ class Stacks:
             )
             return Stack(name)
         if stack.status == "UPDATE_ROLLBACK_FAILED":
-            command = f"--region {self.region} --stack-name {name}"
+            options = f"--region {self.region} --stack-name {name}"
             raise DeploymentError(
                 f"The stack {name} is {stack.status}: AWS could not roll back an earlier change."
                 " Its events, in the console of CloudFormation, say why. Fix the cause, then let"
-                ' AWS finish the rollback ("Continue update rollback" there), and run'
-                " ./deployment.sh again. With the AWS CLI:\n"
-                f"  aws cloudformation continue-update-rollback {command}"
+                ' AWS finish the rollback ("Continue update rollback" there), and run the same'
+                " command again. With the AWS CLI:\n"
+                f"  aws cloudformation continue-update-rollback {options}"
             )
         return stack
 
@@ -200,8 +203,7 @@ class Stacks:
         newest = self._newest_event(made["StackId"])
         begin(
             f"Changing the stack {stack.name}",
-            f"AWS continues to change the stack {stack.name}; ./deployment.sh status shows the"
-            " outcome.",
+            f"AWS continues to change the stack {stack.name}. For the outcome: {command('status')}",
         )
         self._cloudformation.execute_change_set(**names)
         status, reasons = self._follow(made["StackId"], newest)
@@ -255,8 +257,8 @@ class Stacks:
         if not allow_loss:
             self._cloudformation.delete_change_set(**names)
             raise DeploymentError(
-                f"This would replace {' and '.join(lost)}.\nNothing was changed. To deploy without"
-                " those conversations: ./deployment.sh deploy --yes"
+                f"This would replace {' and '.join(lost)}, so people would begin anew."
+                f"\nNothing was changed. If that is what you want: {again('--yes')}"
             )
         say(f"Replacing {' and '.join(lost)}, as --yes allows")
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from deployment.account import accepting
-from deployment.console import begin, say
+from deployment.console import begin, command, say
 from deployment.context import Context
 from deployment.errors import DeploymentError
 from deployment.stacks import Stack
@@ -52,7 +52,8 @@ def remove(context: Context) -> None:
         return
     context.account.client("cognito-idp").admin_delete_user(UserPoolId=pool, Username=email)
     say(f"{email} can sign in no more; who is signed in stays so for SignInHours at most.")
-    say(f"The chats are kept. To delete them: ./deployment.sh people erase --subject {subject}")
+    erase = command("people", "erase", "--subject", subject)
+    say(f"The chats are kept. To delete them: {erase}")
 
 
 def require_pool(stack: Stack) -> str:

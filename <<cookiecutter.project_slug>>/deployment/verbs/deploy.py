@@ -97,4 +97,4 @@ def _mention_kept_data(context: Context, plan: Plan) -> None:
             "An earlier stack's people, to whom its conversations belong, are kept in"
             f" {', '.join(pools)}, {without}"
         )
-    Kept(files, pools).tell_how_to_adopt()
+    Kept(files, pools).tell_how_to_adopt(context.options.environment)

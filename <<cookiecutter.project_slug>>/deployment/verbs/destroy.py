@@ -42,7 +42,7 @@ def destroy(context: Context) -> None:
         say("Nothing was changed")
         return
     if not options.yes:
-        confirm(context.name, "destroy")
+        confirm(context.name)
     for part, stacks, stack in parts:
         if part.inside:  # the chatbot's network could not be deleted around it
             beside.delete(stacks, stack)
@@ -61,7 +61,7 @@ def destroy(context: Context) -> None:
         say(f"The conversations are kept in {', '.join(found.files)}.")
     if found.pools:
         say(f"The people are kept in {', '.join(found.pools)}.")
-    found.tell_how_to_adopt()
+    found.tell_how_to_adopt(context.options.environment)
 
 
 def _find(context: Context) -> Kept:

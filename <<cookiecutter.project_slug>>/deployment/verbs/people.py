@@ -45,7 +45,7 @@ def people(context: Context) -> None:
         say(f"Would run a task that does this{who}; nothing was changed")
         return
     if action == "erase" and not options.yes:
-        confirm(stack.name, "people erase …")
+        confirm(stack.name)
     words = ["python", "-m", "chatbot", "people", action]
     words += [] if action == "list" else ["--issuer", issuer, "--subject", subject]
     words += ["--base64"] if action == "export" else []

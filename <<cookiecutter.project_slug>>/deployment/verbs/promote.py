@@ -1,7 +1,7 @@
 """Deploy the very image that runs in another environment, such as staging."""
 
 from deployment import beside, checks, image, service
-from deployment.console import say
+from deployment.console import command, say
 from deployment.context import Context
 from deployment.errors import DeploymentError
 from deployment.verbs.deploy import change, finish
@@ -11,7 +11,9 @@ def promote(context: Context) -> None:
     """Run the image of the environment FROM here, too; nothing is built."""
     options, stacks = context.options, context.stacks
     plan = checks.check(context, builds=False)
-    source = stacks.require(options.stack_of(options.source))
+    source = stacks.require(
+        options.stack_of(options.source), command("deploy", environment=options.source)
+    )
     if "Service" not in source.outputs:
         raise DeploymentError(f"The stack {source.name} has no tasks yet; it is {source.status}.")
     [now, *others] = service.rollouts(context.account, source)

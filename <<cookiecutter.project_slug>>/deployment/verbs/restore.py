@@ -88,7 +88,7 @@ def _announce(stack: Stack, source: str, context: Context) -> None:
 
 def _confirm(context: Context) -> None:
     if not context.options.yes:
-        confirm(context.options.stack_name, "restore …")
+        confirm(context.options.stack_name)
 
 
 def _words(context: Context, *source: str) -> list[str]:

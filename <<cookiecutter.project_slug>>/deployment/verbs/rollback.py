@@ -1,7 +1,7 @@
 """Go back to an image that was deployed before; nothing else changes."""
 
 from deployment import image
-from deployment.console import say
+from deployment.console import command, say
 from deployment.context import Context
 from deployment.errors import DeploymentError
 from deployment.verbs.deploy import finish
@@ -14,7 +14,7 @@ def rollback(context: Context) -> None:
     if stack.status != "CREATE_COMPLETE" and not stack.status.startswith("UPDATE_"):
         raise DeploymentError(
             f"The stack {context.name} is {stack.status or 'gone'}: there is nothing to roll back"
-            " to. Continue with: ./deployment.sh deploy"
+            f" to. Continue with: {command('deploy')}"
         )
     stack = context.stacks.settle(context.name)
     repository, _, running = stack.parameters["ImageUri"].rpartition(":")

@@ -83,11 +83,20 @@ def write(folder: Path, address: str = "") -> None:
 
     address: of the git repository that it will be in; its README has lines with it to copy. Without
     an address, they are for whoever is in the folder.
+
+    Raises FileExistsError if there is anything else than an earlier distribution.
     """
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file.")
     folder.mkdir(parents=True, exist_ok=True)
-    for each in folder.iterdir():
-        if each.name != ".git":
-            shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
+    before = [each for each in folder.iterdir() if each.name != ".git"]
+    if before and not (folder / convert(FOLDER)).is_dir():
+        raise FileExistsError(
+            f"{folder} has other files, which would be deleted. Name a new or an empty folder, or"
+            " one with an earlier distribution."
+        )
+    for each in before:
+        shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
     for path in sorted((ROOT / FOLDER).rglob("*")):
         target = folder / convert(path.relative_to(ROOT).as_posix())
         if path.is_dir():
@@ -132,4 +141,7 @@ FROM_ANYWHERE = (*IN_FOLDER, "cruft create")
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), *sys.argv[2:])
+    try:
+        write(Path(sys.argv[1]), *sys.argv[2:])
+    except FileExistsError as error:
+        sys.exit(f"Nothing was written: {error}")

@@ -108,11 +108,24 @@ def test_it_refuses_what_jinja_would_render(distribution: Path, tmp_path: Path) 
 def test_writing_it_again_replaces_what_is_no_longer_there(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "kept").write_text("")
+    write(tmp_path)
     (tmp_path / "gone").mkdir()
     write(tmp_path)
     assert (tmp_path / ".git" / "kept").exists()
     assert not (tmp_path / "gone").exists()
     assert "version 0." in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["", "notes.txt"])
+def test_it_replaces_nothing_but_a_distribution(tmp_path: Path, name: str) -> None:
+    own = tmp_path / "notes.txt"
+    own.write_text("ours\n")
+    command = [sys.executable, "distribution.py", str(tmp_path / name)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Nothing was written:" in done.stderr and "Traceback" not in done.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
+    assert own.read_text() == "ours\n"
 
 
 class Repository:
@@ -172,6 +185,9 @@ def test_cruft_updates_a_project_that_its_team_has_changed(
     template.begin()
     template.commit("v1")
     create = ("create", str(template.folder), "--no-input", "--checkout=v1")
+    done = Repository(tmp_path).cruft(*create, "--extra-context", '{"use_cloudfron": "no"}')
+    assert done.returncode == 1
+    assert "did you mean use_cloudfront?" in " ".join(done.stderr.split())
     answers = json.dumps({"project_name": "Ask Legal", "use_cloudfront": "no"})
     done = Repository(tmp_path).cruft(*create, "--extra-context", answers)
     assert done.returncode == 0, done.stdout + done.stderr

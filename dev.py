@@ -2,10 +2,11 @@
 """Try, test, measure and release this template: `python3 dev.py demo`, `… test`, and others.
 
 It needs only Python 3.11 or newer and its standard library. Everything else goes to the virtual
-environment .venv and the folder build.
+environment .venv and the folder build, but for what `benchmark` and `pictures` write to docs/.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -37,11 +38,12 @@ def render(python: Path) -> Path:
     project_dev.say(f"Rendering a project in {DEMO.relative_to(ROOT)}")
     config = DEMO / "cookiecutter.yaml"  # writes nothing to the user's home folder
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(f'replay_dir: "{DEMO / "replay"}"\n', encoding="utf-8")
+    # Within that folder, as cookiecutter would expand a "$" in the path of this one.
+    config.write_text(json.dumps({"replay_dir": "replay"}), encoding="utf-8")
     command = [str(python), "-m", "cookiecutter", str(ROOT), "--no-input"]
     command += ["--config-file", str(config)]
     command += ["--overwrite-if-exists", "--output-dir", str(DEMO)]
-    rendered = subprocess.run(command, capture_output=True, text=True)
+    rendered = subprocess.run(command, cwd=DEMO, capture_output=True, text=True)
     if rendered.returncode:
         lines = project_dev.last_lines(rendered.stdout + rendered.stderr)
         raise project_dev.DevError(f"The project could not be rendered:\n{lines}")
@@ -71,7 +73,7 @@ def test(options: argparse.Namespace) -> None:
 
 
 def benchmark(options: argparse.Namespace) -> None:
-    """Compare the rendered project with a baseline; write docs/benchmarks.* or docs/image.*."""
+    """Compare the rendered project with a baseline; write docs/benchmarks.*, or docs/SUBJECT.*."""
     python = project_dev.make_environment(ROOT / ".venv", REQUIREMENTS)
     module = "benchmarks" if options.subject == "page" else f"benchmarks.{options.subject}"
     command = [python, "-B", "-m", module, *(["--quick"] if options.quick else [])]

@@ -13,7 +13,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import click
 from cookiecutter.config import get_user_config
 from cookiecutter.exceptions import FailedHookException
 from cookiecutter.prompt import YesNoPrompt
@@ -189,17 +188,29 @@ def check_command_line() -> None:
     Cookiecutter tells a template of an answer only if it knows its name. It does not tell where the
     answers come from, either, so this asks Click; other programs that call Cookiecutter have none.
     """
-    context = click.get_current_context(silent=True)
+    context = current_command()
     told = context.params if context else {}
-    if "extra_context" not in told:
+    if "extra_context" not in told or __name__ in context.meta:
         return
+    # Once is enough. Later, in the project's folder, the file's name may lead nowhere.
+    context.meta[__name__] = True
     entered = told["extra_context"] or {}
     if isinstance(entered, str):  # cruft, which has this option, too, takes JSON
         entered = json.loads(entered)
     refuse(find_errors_in_words(entered, unknown=True))
     if not told.get("replay"):
         config = get_user_config(told.get("config_file"), bool(told.get("default_config")))
-        refuse(find_errors_in_words(config["default_context"], unknown=False))
+        refuse(find_errors_in_words(config["default_context"] or {}, unknown=False))
+
+
+def current_command() -> Any:
+    """Return what Click knows of the command line, or None; Typer, and so cruft, has its own."""
+    for name in ("click", "typer._click.globals"):
+        module = sys.modules.get(name)
+        context = module.get_current_context(silent=True) if module else None
+        if context:
+            return context
+    return None
 
 
 def accept(options: dict[str, Any]) -> str:
@@ -208,9 +219,16 @@ def accept(options: dict[str, Any]) -> str:
     A replay file also brings the private settings of the version that wrote it: these are replaced
     by this version's. Raises FailedHookException with all errors.
     """
+    rendered = Path(options.get("_repo_dir") or ROOT)
+    if (rendered / "cookiecutter.json").is_file() and rendered.resolve() != ROOT:
+        raise FailedHookException(
+            f"The project was not created: Python finds the template in {ROOT} first. Run the"
+            " command in another folder."
+        )
     refuse(find_errors(options))
     for name in ("_copy_without_render", "_jinja2_env_vars", "_extensions", "_template_version"):
         options[name] = SETTINGS[name]
+    options.pop("_new_lines", None)
     return ""
 
 
@@ -266,7 +284,7 @@ def is_for_comparison(_: Options) -> bool:
 
 def skips_files(_: Options) -> bool:
     """Return whether Cookiecutter's command line says that existing files stay as they are."""
-    context = click.get_current_context(silent=True)
+    context = current_command()
     return bool(context and context.params.get("skip_if_file_exists"))
 
 
@@ -311,6 +329,7 @@ class ChatbotTemplate(Extension):
             skips_files=skips_files,
             slug_of=slug_of,
             tag=tag,
+            template_folder=lambda _: str(ROOT),
             unwanted=find_unwanted,
         )
         self._own = {value for value in SETTINGS.values() if isinstance(value, str)}
@@ -323,7 +342,7 @@ class ChatbotTemplate(Extension):
             return source
         start = self.environment.variable_start_string
         end = self.environment.variable_end_string
-        if source == TEMPLATE.name:
+        if source == f"{start}cookiecutter.project_slug{end}":
             return f"{start} cookiecutter | accept {end}{source}"
         return f"{start} {source!a} {end}" if has_delimiter(source) else source
 

@@ -6,33 +6,75 @@ import runpy
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 PROJECT = Path.cwd()
 ASIDE = Path(".before-rendering")  # files of the team's that pre_gen_project.py has put there
+MARK = ASIDE / ".rendering"  # what that says of them
 BRANCH = "main"  # which .github/workflows/deploy.yml deploys
 
 
-def remove_unwanted(names: list[str]) -> None:
-    """Remove what the template has written and the options leave out."""
+def say(text: str) -> None:
+    """Print what nobody has to read: a project that is complete must not be undone for it."""
+    try:
+        print(text.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding), flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def drop_leftovers(names: list[str]) -> None:
+    """Forget what was put aside if an interrupted rendering had written it, just as this one did.
+
+    What differs may be the team's.
+    """
     for name in names:
+        kept, written = ASIDE / name, Path(name)
+        while os.path.lexists(kept):
+            following = kept.with_name(f"{kept.name}.interrupted")
+            is_own = kept.is_symlink() or not written.is_file()
+            if not is_own and kept.read_bytes() == written.read_bytes():
+                kept.unlink()
+            kept = following
+
+
+def make_way(unwanted: list[str], written: list[str]) -> None:
+    """Remove what the template has written, if the options leave it out or the team had its own."""
+    was_there = [name for name in written if os.path.lexists(ASIDE / name)]
+    for name in {*unwanted, *was_there}:
         Path(name).unlink(missing_ok=True)
-    (ASIDE / ".rendering").unlink(missing_ok=True)
-    folders = {folder for name in names for folder in Path(name).parents if folder.name}
+    folders = {folder for name in unwanted for folder in Path(name).parents if folder.name}
     for folder in sorted(folders, reverse=True):  # what is in a folder comes before it
-        if folder.is_dir() and not any(folder.iterdir()):
+        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
 
 
-def bring_back() -> None:
-    """Put the team's files where they were."""
+def bring_back(unwanted: list[str]) -> None:
+    """Put the team's files where they were, or beside what is there by now."""
+    MARK.unlink(missing_ok=True)
+    left_out = {
+        *unwanted,
+        *(folder.as_posix() for name in unwanted for folder in Path(name).parents),
+    }
     for path in sorted(ASIDE.rglob("*")):
-        if not path.is_dir() or path.is_symlink():
-            own = path.relative_to(ASIDE)
-            own.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(own)
-            print(f"Kept your {own.as_posix()}, which these options leave out.")
-    shutil.rmtree(ASIDE, ignore_errors=True)
+        if path.is_dir() and not path.is_symlink():
+            continue
+        own = place = path.relative_to(ASIDE)
+        while os.path.lexists(place):
+            place = place.with_name(f"{place.name}.interrupted")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(place)
+        except OSError as error:
+            say(f"Your {own.as_posix()} is in {path.as_posix()}: {error.strerror}.")
+            continue
+        if place.name.endswith(".interrupted"):
+            say(f"Kept {place.as_posix()}, as a rendering before this one was interrupted.")
+        elif own.as_posix() in left_out:
+            say(f"Kept your {own.as_posix()}, which these options leave out.")
+    for folder in (*sorted(ASIDE.rglob("*"), reverse=True), ASIDE):
+        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def set_modes(names: list[str]) -> None:
@@ -73,9 +115,11 @@ def begin_repository() -> bool:
             subprocess.run(
                 ("git", *words), env=environment, check=True, capture_output=True, text=True
             )
-        except (OSError, subprocess.CalledProcessError):
+        except BaseException as error:  # an interruption, too, must leave none that is half made
             shutil.rmtree(".git", ignore_errors=True)
-            return False
+            if isinstance(error, OSError | subprocess.CalledProcessError):
+                return False
+            raise
     return True
 
 
@@ -90,7 +134,7 @@ def folder_from_here() -> str:
 def warn_of_region(region: str) -> None:
     """Say so if CloudFront may not reach a load balancer in the region."""
     if region not in runpy.run_path("deployment/vpc_origins.py")["REGIONS"]:
-        print(f"""
+        say(f"""
 CloudFront may not reach load balancers in {region}. AWS says whether it does in "Restrict access
 with VPC origins". If so, add the region to deployment/vpc_origins.py; if not, start again with
 another region, or without CloudFront.""")
@@ -98,13 +142,16 @@ another region, or without CloudFront.""")
 
 def show_next_steps(has_begun: bool) -> None:
     """Say what was made, and what to do next."""
-    if is_in_repository(PROJECT.parent) and Path(".github").exists():
-        print("GitHub reads .github only at the top of a repository, so move it there.")
+    if PROJECT.is_relative_to(json.loads("<< cookiecutter | template_folder | literal >>")):
+        say("This is inside the template's own repository: move the folder out before you go on.")
+    elif is_in_repository(PROJECT.parent) and Path(".github").exists():
+        say("GitHub reads .github only at the top of a repository: move it there, and name this")
+        say("folder in its workflows, which run each command at the top.")
     if "<< cookiecutter.use_cloudfront >>" == "True":
         warn_of_region("<< cookiecutter.aws_region >>")
     folder = folder_from_here()
     begin = "" if is_in_repository(PROJECT) else f"git init -b {BRANCH} && "
-    print(f"""
+    say(f"""
 Your chatbot is in {folder}{" (a git repository without a commit)" if has_begun else ""}.
   Try it in the browser:  cd {folder} && python3 dev.py run
   Keep what you have:     {begin}git add --all && git commit -m 'Begin'
@@ -113,9 +160,12 @@ Your chatbot is in {folder}{" (a git repository without a commit)" if has_begun 
 """)
 
 
-remove_unwanted(json.loads("<< cookiecutter | unwanted | literal >>"))
+unwanted = json.loads("<< cookiecutter | unwanted | literal >>")
+mark = json.loads(MARK.read_text(encoding="utf-8")) if MARK.exists() else {}
+drop_leftovers(mark.get("interrupted", []))
+make_way(unwanted, mark.get("written", []))
 set_modes(json.loads("<< cookiecutter | files | literal >>"))
-bring_back()
+bring_back(unwanted)
 has_begun = begin_repository()
 if "<< cookiecutter | is_for_comparison >>" != "True":
     show_next_steps(has_begun)

@@ -183,6 +183,15 @@ def test_a_persons_defaults_are_checked_too(tmp_path: Path, line: str, told: str
         assert "eu-west-3" in (output / "team-chatbot" / "README.md").read_text()
 
 
+def test_a_file_with_defaults_may_be_empty_and_beside_the_person(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("default_context:\n")
+    words = ("--no-input", "--config-file", "config.yaml")
+    done = run_cookiecutter(
+        ROOT, tmp_path, *words, cwd=tmp_path, env=os.environ | {"HOME": str(tmp_path)}
+    )
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize(
     ("region", "use_cloudfront", "warns"),
     [("ap-southeast-6", "y", True), ("ap-southeast-6", "n", False), ("eu-central-1", "y", False)],

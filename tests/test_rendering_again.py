@@ -76,6 +76,73 @@ def test_the_files_of_a_team_stay_if_a_rendering_was_interrupted(tmp_path: Path)
     assert not (project / ".github").exists()
 
 
+def interrupt(template: Path, folder: Path, *words: str) -> None:
+    """Render until all files are written, and no longer."""
+    template = copy_template(template)
+    (template / "hooks" / "post_gen_project.py").write_text("raise SystemExit(1)\n")
+    assert run_cookiecutter(template, folder, *QUIET, "-f", *words).returncode != 0
+
+
+def test_a_file_that_an_interrupted_rendering_did_not_write_stays(tmp_path: Path) -> None:
+    render(tmp_path, "ci=none", "network=existing VPC")
+    project = tmp_path / "team-chatbot"
+    interrupt(tmp_path / "template", tmp_path, "ci=none")
+    own = project / ".github" / "workflows" / "test.yml"
+    own.write_text("ours\n")
+    (project / "infra" / "private.yml").write_text("ours\n")
+    said = render(tmp_path, "-f", "ci=none", "network=existing VPC")
+    assert own.read_text() == (project / "infra" / "private.yml").read_text() == "ours\n"
+    assert "Kept your infra/private.yml" in said
+    assert [path for path in (project / ".github").rglob("*") if path.is_file()] == [own]
+    assert not (project / "docs" / "github.md").exists()
+    assert not (project / ".before-rendering").exists()
+
+
+def test_what_was_aside_and_has_no_place_any_more_is_put_beside(tmp_path: Path) -> None:
+    render(tmp_path, "ci=none")
+    project = tmp_path / "team-chatbot"
+    (project / "infra" / "github.yml").write_text("ours\n")
+    (project / ".github").symlink_to("../shared")
+    interrupt(tmp_path / "template", tmp_path, "ci=none")
+    said = render(tmp_path, "-f", "ci=GitHub Actions")
+    assert (project / "infra" / "github.yml.interrupted").read_text() == "ours\n"
+    assert str((project / ".github.interrupted").readlink()) == "../shared"
+    assert (project / "infra" / "github.yml").read_text() != "ours\n"
+    assert "Kept infra/github.yml.interrupted" in said
+    assert not (project / ".before-rendering").exists()
+
+
+def test_a_link_within_the_project_stays(tmp_path: Path) -> None:
+    render(tmp_path, "ci=none")
+    project = tmp_path / "team-chatbot"
+    own = project / "ci" / "workflows" / "test.yml"
+    own.parent.mkdir(parents=True)
+    own.write_text("ours\n")
+    (project / ".github").symlink_to("ci")
+    render(tmp_path, "-f", "ci=none")
+    assert own.read_text() == "ours\n"
+    assert str((project / ".github").readlink()) == "ci"
+
+
+@pytest.mark.parametrize("name", ["README.md", ".gitignore", "streamlit_app.py"])
+def test_files_that_are_there_stay_if_that_is_asked_for(tmp_path: Path, name: str) -> None:
+    """Cookiecutter itself keeps those that it renders, and not those that it copies."""
+    render(tmp_path)
+    project, shared = tmp_path / "team-chatbot", tmp_path / "shared.py"
+    (project / name).write_text("ours\n")
+    shared.write_text("ours\n")
+    (project / "chatbot" / "demo.py").unlink()
+    (project / "chatbot" / "demo.py").symlink_to(shared)
+    (project / "server.py").unlink()
+    for _ in range(2):
+        said = render(tmp_path, "-f", "-s")
+        assert (project / name).read_text() == shared.read_text() == "ours\n"
+        assert (project / "chatbot" / "demo.py").is_symlink()
+        assert (project / "server.py").is_file()
+        assert "Kept" not in said
+        assert not (project / ".before-rendering").exists()
+
+
 @pytest.mark.parametrize("name", ["LICENSE", "docs"])
 def test_nothing_is_written_through_a_link_out_of_the_project(tmp_path: Path, name: str) -> None:
     render(tmp_path)
@@ -121,6 +188,28 @@ def test_what_is_left_out_leaves_no_folder(tmp_path: Path) -> None:
     render(tmp_path, "ci=none")
     render(tmp_path, "ci=none", "-f")
     assert not (tmp_path / "team-chatbot" / ".github").exists()
+
+
+# Where nobody can read what is said
+
+
+@pytest.mark.parametrize(("encoding", "output"), [("utf-8", "/dev/full"), ("ascii", os.devnull)])
+def test_a_project_that_is_complete_stays(tmp_path: Path, encoding: str, output: str) -> None:
+    folder = tmp_path / "日本"
+    folder.mkdir()
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "cookiecutter",
+        str(ROOT),
+        *QUIET,
+        f"--output-dir={folder}",
+    ]
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    with Path(output).open("wb") as opened:
+        subprocess.run(command, stdout=opened, env=environment, check=True)
+    assert (folder / "team-chatbot" / "README.md").exists()
 
 
 # From kept answers
@@ -199,6 +288,30 @@ def test_another_package_called_hooks_is_not_in_the_way(tmp_path: Path) -> None:
     render(tmp_path, PYTHONPATH=str(tmp_path / "elsewhere"))
 
 
+def test_the_demo_is_rendered_in_a_folder_with_any_name(tmp_path: Path) -> None:
+    template = copy_template(tmp_path / 'a "clone" for $HOME')
+    shutil.copy(ROOT / "dev.py", template)
+    code = "import dev, pathlib, sys; dev.render(pathlib.Path(sys.executable))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=template, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (template / "build" / "demo" / "team-chatbot" / "README.md").exists()
+    assert list((template / "build" / "demo" / "replay").iterdir())
+
+
+def test_another_copy_of_the_template_is_not_taken_for_it(tmp_path: Path) -> None:
+    """Python looks in the folder where it is started."""
+    other, output = tmp_path / "distribution", tmp_path / "output"
+    subprocess.run([sys.executable, ROOT / "distribution.py", other], check=True)
+    output.mkdir()
+    command = [sys.executable, "-m", "cookiecutter", str(other), *QUIET, f"--output-dir={output}"]
+    done = subprocess.run([*command, "project_slug=../x"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "Run the command in another folder" in done.stdout + done.stderr
+    assert [path.name for path in tmp_path.rglob("*") if path.name in ("x", "team-chatbot")] == []
+
+
 def test_a_strict_umask_hides_nothing_from_containers(tmp_path: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(
@@ -261,6 +374,26 @@ def test_a_hook_of_another_repository_can_render(tmp_path: Path) -> None:
     render(tmp_path / "output", **{name: str(place) for name, place in places.items()})
     assert sorted(other.rglob("*")) == before
     git(tmp_path / "output" / "team-chatbot", "commit", "--quiet", "--message=Begin")
+
+
+def test_no_half_of_a_repository_is_left(tmp_path: Path) -> None:
+    render(tmp_path)
+    project, programs = tmp_path / "team-chatbot", tmp_path / "programs"
+    shutil.rmtree(project / ".git")
+    programs.mkdir()
+    (programs / "git").write_text("#!/bin/sh\nmkdir -p .git\nkill -INT $PPID\n")
+    (programs / "git").chmod(0o755)
+    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    done = run_cookiecutter(ROOT, tmp_path, *QUIET, "-f", env=environment)
+    assert done.returncode != 0
+    assert not (project / ".git").exists()
+
+
+def test_a_project_in_the_templates_own_repository_is_told_to_move(tmp_path: Path) -> None:
+    template = copy_template(tmp_path / "template")
+    git(template, "init", "--quiet")
+    done = run_cookiecutter(template, template, *QUIET)
+    assert "inside the template's own repository: move the folder out" in done.stdout
 
 
 def test_in_a_repository_there_is_no_second_one(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def run_cookiecutter(
 
     All that it prints is in `stdout`.
     """
-    command = [sys.executable, "-m", "cookiecutter", str(source), "--output-dir", str(folder)]
+    command = [sys.executable, "-P", "-m", "cookiecutter", str(source), "--output-dir", str(folder)]
     return subprocess.run(
         [*command, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **settings
     )

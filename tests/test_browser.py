@@ -58,7 +58,7 @@ def test_a_first_visit(demo: Chatbot, visitor: BrowserContext) -> None:
     expect(page).to_have_title("Team Chatbot")
     expect(sidebar(page).get_by_text("Team Chatbot")).to_be_visible()
     assert local_storage(page) == cookie(visitor)
-    expect(page.get_by_text("keeps no data")).to_be_hidden()
+    expect(page.get_by_text("stores no data")).to_be_hidden()
     page.reload()
     expect(page.get_by_text("How can I help?")).to_be_visible()
     assert not files_of(visitor, demo.folder).exists()
@@ -398,7 +398,7 @@ def test_a_browser_without_cookies_keeps_its_session(
     for _ in range(3):
         page.goto(demo.address)
         expect(messages(page).nth(0)).to_contain_text("Remember me")
-    expect(page.get_by_text("keeps no data")).to_be_hidden()
+    expect(page.get_by_text("stores no data")).to_be_hidden()
     assert "chatbot_session" not in {each["name"] for each in without_cookies.cookies()}
 
 
@@ -408,7 +408,7 @@ def test_a_browser_without_either_can_chat(demo: Chatbot, without_cookies: Brows
     say(page, "Hello?")  # while the page still waits for an answer of the local storage
     expect(messages(page).nth(0)).to_contain_text("Hello?")
     expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
-    expect(page.get_by_text("keeps no data of this page")).to_be_in_viewport()
+    expect(page.get_by_text("stores no data of this site")).to_be_in_viewport()
     page.screenshot(path=SCREENSHOTS / "keeps-nothing.png")
 
 

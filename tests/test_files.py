@@ -140,7 +140,7 @@ def test_what_can_not_be_taken_is_said_and_nothing_else_is_lost(
     choose(page, file("fake.pdf", b"<html>"))
     expect_uploaded(page, 2)
     prompt_box(page).press("Enter")
-    expect(page.get_by_text("fake.pdf: What is in the file is not what its name")).to_be_visible()
+    expect(page.get_by_text("fake.pdf: The content does not match the ending")).to_be_visible()
     expect(notice).to_be_hidden()
     expect(prompt_box(page)).to_have_value("Compare")
     expect(page.get_by_role("button", name="Remove good.csv")).to_be_visible()
@@ -298,7 +298,7 @@ def test_a_browser_without_cookies_is_told_that_it_can_upload_nothing(
     page.set_viewport_size({"width": 360, "height": 740})
     page.emulate_media(color_scheme="dark")
     hand_over(page, "paste", "photo.png", uploads.png())
-    notice = page.get_by_role("alert").filter(has_text="keeps no cookies of this page")
+    notice = page.get_by_role("alert").filter(has_text="blocks the cookies of this site")
     expect(notice).to_be_in_viewport(ratio=1)
     expect(page.get_by_test_id("stFileChipIconError")).to_be_visible()
     page.wait_for_function(

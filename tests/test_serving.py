@@ -419,9 +419,9 @@ def test_a_site_that_may_show_the_page_in_a_frame_does(
         box.press("Enter")
         expect(inside.get_by_test_id("stChatMessage").last).to_contain_text("CHATBOT_BACKEND")
         if protocol == "http":
-            expect(inside.get_by_text("keeps no data of this page")).to_be_visible()
+            expect(inside.get_by_text("stores no data of this site")).to_be_visible()
         else:
-            expect(inside.get_by_text("keeps no data")).to_be_hidden()
+            expect(inside.get_by_text("stores no data")).to_be_hidden()
             page.reload()
             expect(inside.get_by_test_id("stChatMessage").first).to_contain_text("From a frame")
 

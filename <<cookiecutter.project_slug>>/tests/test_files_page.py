@@ -126,7 +126,7 @@ def test_a_file_that_is_refused_keeps_the_text_and_the_others(
     assert not page.chat_message
     assert page.chat_input[0].proto.value == "Compare"
     [error] = page.error
-    assert r"fake\.pdf\: What is in the file is not what its name says" in error.value
+    assert r"fake\.pdf\: The content does not match the ending" in error.value
     assert r"b\.txt\: The file is empty" in error.value
     [chip] = [each for each in page.button if (each.key or "").startswith("held-")]
     assert chip.label == r"Remove good\.pdf \(149 B\)"

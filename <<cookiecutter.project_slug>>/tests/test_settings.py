@@ -131,8 +131,8 @@ def test_the_models_that_ship_are_valid() -> None:
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 'big'", "wrong type"),
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\ninput_price = -1", "wrong type"),
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\noutput_price = nan", "wrong type"),
-        ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\nfallback = 'b'", "no other table"),
-        ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\nfallback = 'a'", "no other table"),
+        ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\nfallback = 'b'", "name of another table"),
+        ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\nfallback = 'a'", "name of another table"),
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\nguardrail = 'no'", "wrong type"),
         ("[a]\nname = 'A'\nid = 'a'\ncontext_window = 9\ncolour = 'red'", "needs name, id"),
         (

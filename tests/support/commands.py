@@ -46,7 +46,7 @@ OTHERS: dict[str, dict[str, set[str]]] = {
     "openssl": {"rand": {"-hex"}},  # not on every machine
     "pip": {"install": {"-r", "--no-deps"}},
     "pip-audit": {"": {"--ignore-vuln"}},  # what audit.py passes on
-    "pipx": {"install": set()},
+    "pipx": {"install": {"--force"}},
     "uv": {"pip compile": {"--upgrade"}},
 }
 PROGRAMS = (*REAL, *OF_THIS_PYTHON, *OTHERS, "eval", "python3", "uvx")

@@ -1,1 +1,1 @@
-"""The page: with server.py and streamlit_app.py, all that imports Streamlit."""
+"""The page. With server.py, streamlit_app.py and sign_in.py, it is all that imports Streamlit."""

@@ -1,4 +1,4 @@
-"""Every sentence for people, by the code of what happened."""
+"""The sentences of notices and errors, by the code of what happened."""
 
 import re
 from collections.abc import Sequence
@@ -132,7 +132,7 @@ _SETTINGS = {
     "backend": mark("CHATBOT_BACKEND is {value!r}; it must be {choices}."),
     "retention_days": mark(
         "CHATBOT_RETENTION_DAYS is {value!r}; it must be a whole number of days, such as "
-        "{example}, or 0 to keep conversations for ever."
+        "{example}, or 0 to keep conversations forever."
     ),
     "frame_ancestors": mark(
         "CHATBOT_FRAME_ANCESTORS has {value!r}; it must have sites such as {example}, with "
@@ -175,14 +175,17 @@ _SETTINGS = {
     "models_wrong_type": mark("{file}: {name!r} in [{table}] has the wrong type."),
     "models_wrong_fields": mark(
         "{file}: [{table}] needs name, id and context_window, and may have inference, "
-        "additional, fallback, files, guardrail, prompt_cache and prices."
+        "additional, fallback, files, guardrail, prompt_cache, input_price, output_price, "
+        "cache_read_price and cache_write_price."
     ),
     "models_files": mark(
         "{file}: files in [{table}] can't be used: kinds must be a list of png, jpeg, gif, webp, "
         "pdf, csv, doc, docx, xls, xlsx, html, txt and md; count and images whole numbers; "
         "megabytes, image_megabytes and total_megabytes numbers."
     ),
-    "models_no_fallback": mark("{file}: {name!r}, the fallback of [{table}], is no other table."),
+    "models_no_fallback": mark(
+        "{file}: {name!r}, the fallback of [{table}], must be the name of another table."
+    ),
     "models_none": mark("{file} offers no model; it needs at least one table."),
     "other": mark("A setting can't be used."),
 }
@@ -228,7 +231,10 @@ _FILES = {
     "too_many_documents": mark("{name}: A message may have up to {count} documents."),
     "too_many_images": mark("{name}: A message may have up to {count} images."),
     "too_large_together": mark("{name}: All files together may have up to {megabytes} MB."),
-    "not_what_it_says": mark("{name}: What is in the file is not what its name says."),
+    "not_what_it_says": mark(
+        "{name}: The content does not match the ending of the file's name. Save it in that format, "
+        "or rename it."
+    ),
     "other": mark("A file can't be taken."),
 }
 
@@ -264,8 +270,8 @@ def newer_lines() -> str:
 def nothing_kept() -> str:
     """Return the sentence for a browser that keeps no data."""
     return say(
-        "Your browser keeps no data of this page. When you reload or close it, you can't come "
-        "back to these chats."
+        "Your browser stores no data of this site. When you reload or close the page, you can't "
+        "come back to these chats. To keep them, allow cookies."
     )
 
 
@@ -308,8 +314,8 @@ def not_signed_in(error: str, *, has_cookies: bool) -> str:
         return say("You were not signed in. The sign-in service says: {error}.", error=error)
     if not has_cookies:
         return say(
-            "You were not signed in. It took too long, or your browser keeps no cookies of this "
-            "site, which it must."
+            "You were not signed in. It took too long, or your browser blocks the cookies of this "
+            "site: allow them, and try again."
         )
     return say("You were not signed in.")
 
@@ -649,7 +655,7 @@ def details(facts: Facts) -> dict[str, str]:
 def fault() -> str:
     """Return the sentence for a fault of the page itself."""
     return say(
-        "The page has a fault. What you sent and what was answered is kept: load the page anew."
+        "The page has a fault. Everything you sent and every answer is saved. Reload the page."
     )
 
 
@@ -702,8 +708,8 @@ def files_uploading() -> str:
 def files_need_cookies() -> str:
     """Return the sentence about files in a browser that keeps no cookies, so it can't send any."""
     return say(
-        "Your browser keeps no cookies of this page, so no files can be uploaded. Remove the files "
-        "to send your message without them, or allow cookies and reload the page."
+        "Your browser blocks the cookies of this site, so no files can be uploaded. Remove the "
+        "files to send your message without them, or allow cookies and reload the page."
     )
 
 

@@ -133,6 +133,7 @@ class Assistant:
         where: str = "",
         persona: str = "",
         files: Sequence[File] = (),
+        create: bool = True,
     ) -> str:
         """Save the prompt and begin its answer; an answer in progress is stopped first.
 
@@ -141,6 +142,7 @@ class Assistant:
         persona: the key of the assistant that is asked, as in assistants.toml, or "".
         files: what is attached. The session has their contents already: a crash must not leave a
             prompt without them.
+        create: whether this may begin the conversation; else, if it is not there, it was deleted.
 
         Returns the turn's id, which is new unless one is given; asking again under the same id does
         nothing. Raises StorageError, such as DeletedError, if the prompt was not saved, and
@@ -154,7 +156,7 @@ class Assistant:
             names = [file.to_json() for file in files]
             return Prompt(turn_id, prompt, model, after, assistant=persona, files=names)
 
-        return self._ask(conversation, turn_id, model, make_prompt, after)
+        return self._ask(conversation, turn_id, model, make_prompt, after, create=create)
 
     def edit(
         self, conversation: Conversation, old: str, prompt: str, model: str, turn_id: str = ""
@@ -193,6 +195,8 @@ class Assistant:
         model: str,
         make_prompt: Callable[[], Prompt],
         after: Collection[str] = (),
+        *,
+        create: bool = False,
     ) -> str:
         if not conversation.has(turn_id):
             self._require_tokens(conversation)
@@ -209,7 +213,8 @@ class Assistant:
             return [*stopped, prompt, *([] if waits else [claim])]
 
         writer = _Writer(self, conversation, Claim(turn_id, 1, self.id, model))
-        writer.begin(decide, create=not conversation.turns)
+        create = create and not conversation.turns and not conversation.deleted
+        writer.begin(decide, create=create)
         return turn_id
 
     def stop(self, conversation: Conversation, turn_id: str) -> None:

@@ -9,9 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 from weakref import WeakValueDictionary
 
 import pytest
+from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
 from support.bedrock import BedrockStandIn, Refuse, Stop
 from support.page import OpenPage, about, click, read_messages, say
@@ -20,14 +22,16 @@ from support.store import append, new_session
 from chatbot import journals, service
 from chatbot.answers import Assistant
 from chatbot.bedrock import Bedrock
-from chatbot.conversations import new_conversation_id
+from chatbot.conversations import Conversation, new_conversation_id
 from chatbot.markdown import as_text
 from chatbot.models import load_models
+from chatbot.page import composer
 from chatbot.page.composer import PROMPT_LENGTH
 from chatbot.page.state import CHATS_SHOWN, Unsent
 from chatbot.records import Claim, End, Prompt, Record, Text
 from chatbot.sessions import Session
 from chatbot.settings import ROOT
+from chatbot.storage import StorageError
 
 MODELS = load_models()
 
@@ -514,6 +518,91 @@ def test_a_message_that_was_saved_with_a_fault_is_not_saved_twice(
     assert "was not sent" in page.error[0].value
     click(page, "Send again")
     assert read_messages(page)[::2] == ["Hello", "Once"]
+
+
+def open_chat(page: AppTest, chat: str) -> AppTest:
+    return page.button(key=f"open-{chat}").click().run()
+
+
+@pytest.fixture
+def chats(session: Session) -> list[str]:
+    """Two chats, the older one first."""
+    ids = [new_conversation_id() for _ in "AB"]
+    for chat in ids:
+        records = Prompt("t1", f"In {chat}"), Claim("t1", 1, "w", "m"), End("t1", 1, "complete")
+        append(session.conversation(chat), *records)
+    return ids
+
+
+def prompts(session: Session) -> dict[str, list[str]]:
+    """Return what was asked in each chat, without its first message."""
+    asked = {}
+    for chat in session.conversations():
+        conversation = Conversation(session.folder / f"{chat.id}.jsonl")
+        conversation.refresh()
+        asked[chat.id] = [turn.prompt for turn in conversation.all_turns[1:]]
+    return asked
+
+
+def test_a_message_that_could_not_be_saved_goes_to_the_chat_that_it_was_sent_in(
+    open_page: OpenPage, session: Session, chats: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise StorageError("timeout", errno="ETIMEDOUT")
+
+    page = open_page(chats[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(Assistant, "ask", fail)
+        say(page, "For the first one")
+    open_chat(page, chats[1])
+    assert prompts(session) == {chats[0]: ["For the first one"], chats[1]: []}
+    assert page.query_params["chat"] == chats[1]
+    assert read_messages(page)[0] == f"In {chats[1]}"
+    open_chat(page, chats[0])
+    assert read_messages(page)[2] == "For the first one"
+
+
+def test_a_message_is_saved_once_if_its_sender_opens_another_chat_meanwhile(
+    open_page: OpenPage, session: Session, chats: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, real = open_page(chats[0]), composer.run_interruptibly
+
+    def save_and_end_run(*arguments: Any, **named: Any) -> None:
+        monkeypatch.setattr(composer, "run_interruptibly", real)
+        real(*arguments, **named)
+        raise StopException  # as Streamlit does once a person has clicked
+
+    monkeypatch.setattr(composer, "run_interruptibly", save_and_end_run)
+    say(page, "For the first one")
+    page.query_params["chat"] = chats[1]  # as the click does: the run that ended drew no button
+    page.run()
+    assert prompts(session) == {chats[0]: ["For the first one"], chats[1]: []}
+
+
+def test_a_message_that_waits_for_a_new_chat_begins_it_when_another_one_is_open(
+    open_page: OpenPage, session: Session, chats: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise StorageError("timeout", errno="ETIMEDOUT")
+
+    page = click(open_page(), "New chat")
+    with monkeypatch.context() as patch:
+        patch.setattr(Assistant, "ask", fail)
+        say(page, "Something new")
+    open_chat(page, chats[0])
+    assert sorted(prompts(session).values()) == [[], [], []]
+    assert session.conversations()[0].title == "Something new"
+    assert page.query_params["chat"] == chats[0]
+
+
+def test_a_message_for_a_chat_that_was_deleted_meanwhile_begins_a_new_one(
+    open_page: OpenPage, session: Session, chats: list[str]
+) -> None:
+    page = open_page(chats[0])
+    session.delete_conversation(chats[0])
+    say(page, "Precious words")
+    assert read_messages(page)[0] == "Precious words"
+    assert chats[0] not in prompts(session)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from chatbot.answers import Assistant
-from chatbot.conversations import RATINGS, Turn, Versions, new_turn_id
+from chatbot.conversations import RATINGS, Conversation, Turn, Versions, new_turn_id
 from chatbot.journals import DeletedError
 from chatbot.languages import say
 from chatbot.markdown import as_text
@@ -183,16 +183,25 @@ def _end_edit(tab: Tab) -> None:
 def _send_edited(tab: Tab, assistant: Assistant, turn: Turn, model: str) -> None:
     text = without_blank_lines_around(st.session_state[_edited(turn)] or "")
     if (turn.files or not is_blank(text)) and len(text) <= PROMPT_LENGTH:
-        run_next(_edit, tab, assistant, turn, text, model, new_turn_id())
+        run_next(_edit, tab, assistant, tab.conversation, turn, text, model, new_turn_id())
 
 
-def _edit(tab: Tab, assistant: Assistant, turn: Turn, text: str, model: str, new_id: str) -> None:
+def _edit(
+    tab: Tab,
+    assistant: Assistant,
+    conversation: Conversation,
+    turn: Turn,
+    text: str,
+    model: str,
+    new_id: str,
+) -> None:
     """Ask what was edited; where the chat was deleted meanwhile, in a new one."""
     try:
-        assistant.edit(tab.conversation, turn.id, text, model, new_id)
+        assistant.edit(conversation, turn.id, text, model, new_id)
         tab.sent.add(new_id)
-    except DeletedError:
-        tab.outbox.append(Unsent(text, new_id, files=tuple(turn.files)))
+    except DeletedError:  # what sends it begins the new one
+        files = tuple(turn.files)
+        tab.outbox.append(Unsent(text, new_id, files=files, conversation=conversation.id))
     tab.editing = ""
 
 

@@ -8,12 +8,12 @@ import streamlit as st
 
 from chatbot.answers import Assistant
 from chatbot.assistants import OWN, OWN_LENGTH, Persona, from_value, own_instructions, to_value
-from chatbot.conversations import Turn, assistant_of, new_turn_id
+from chatbot.conversations import Turn, assistant_of
 from chatbot.languages import say
 from chatbot.markdown import as_text
 from chatbot.models import Model
 from chatbot.page import wording
-from chatbot.page.state import ASSISTANT, Tab, Unsent, current_tab
+from chatbot.page.state import ASSISTANT, Tab, current_tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.storage import StorageError
 
@@ -122,7 +122,7 @@ def _draw_suggestions(persona: Persona) -> None:
 
 def _send(suggestion: str) -> None:
     """Send the suggestion, as if it was typed."""
-    current_tab().outbox.append(Unsent(suggestion, new_turn_id()))
+    current_tab().queue(suggestion)
 
 
 def chosen_model(tab: Tab, models: dict[str, Model], persona: Persona | None) -> str:

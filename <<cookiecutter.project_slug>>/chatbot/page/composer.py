@@ -5,14 +5,13 @@ from contextlib import suppress
 import streamlit as st
 
 from chatbot.answers import Assistant
-from chatbot.conversations import new_turn_id
 from chatbot.file_kinds import Upload
 from chatbot.journals import DeletedError
 from chatbot.languages import say
 from chatbot.page import notices, opening, uploads, wording
 from chatbot.page.clock import time_zone
 from chatbot.page.files import draw_names
-from chatbot.page.state import Tab, Unsent, current_tab
+from chatbot.page.state import Tab, current_tab
 from chatbot.page.waiting import run_interruptibly
 from chatbot.storage import StorageError
 from chatbot.text import is_blank, without_blank_lines_around
@@ -72,19 +71,25 @@ def _queue_prompt() -> None:
     if len(prompt) > PROMPT_LENGTH:
         tab.too_long, tab.uploads = prompt, files
     elif not is_blank(prompt) or files or tab.held:
-        tab.outbox.append(Unsent(prompt, new_turn_id(), tab.last_shown, files, tuple(tab.held)))
+        tab.queue(prompt, files, tuple(tab.held))
         tab.held, tab.file_errors, tab.other_models = [], [], []
     tab.prompt_queued = True
 
 
 def send_outbox(tab: Tab, assistant: Assistant, model: str, persona: str = "") -> None:
-    """Save what is in the outbox and begin to answer, in a new conversation if this one is deleted.
+    """Save what is in the outbox and begin to answer, in a new conversation if theirs is deleted.
 
     Messages that waited in the outbox together are answered one after the other. What can't be
-    saved stays, and is tried again with each run.
+    saved stays, and is tried again with each run, for the conversation that it was sent in.
     """
     if not tab.outbox and not tab.uploads:
         return
+    for unsent in tab.outbox:
+        if not unsent.conversation:
+            unsent.conversation = tab.conversation.id
+            unsent.begins = tab.conversation.id == tab.new_conversation
+        if unsent.conversation == tab.conversation.id:
+            unsent.model, unsent.persona = model, persona
     if tab.storage_error:
         tab.not_sent = tab.storage_error
         return
@@ -98,14 +103,18 @@ def send_outbox(tab: Tab, assistant: Assistant, model: str, persona: str = "") -
                 uploads.send,
                 tab.session,
                 assistant,
-                tab.conversation,
+                tab.session.conversation(unsent.conversation),
                 unsent,
-                model,
+                unsent.model or model,
                 after=tab.batch,
-                persona=persona,
+                persona=unsent.persona,
             )
-        except DeletedError:  # in another tab, since this run began
+        except DeletedError:  # in another tab
             opening.begin_conversation(tab)
+            deleted = unsent.conversation
+            for each in tab.outbox:
+                if each.conversation == deleted:
+                    each.conversation, each.begins, each.where = tab.conversation.id, True, ""
             continue
         except (StorageError, LimitError) as error:
             tab.not_sent = error
@@ -114,8 +123,10 @@ def send_outbox(tab: Tab, assistant: Assistant, model: str, persona: str = "") -
         del tab.outbox[0]
         tab.sent.add(unsent.turn_id)
         tab.batch = [*tab.batch, unsent.turn_id] if tab.outbox else []
-        tab.new_conversation = ""
-        tab.open_conversation(tab.conversation.id)
+        if unsent.conversation == tab.new_conversation:
+            tab.new_conversation = ""
+        if unsent.conversation == tab.conversation.id:
+            tab.open_conversation(tab.conversation.id)
     opening.read_chats(tab)
 
 

@@ -64,7 +64,10 @@ def _read_conversation(tab: Tab) -> None:
     chosen = st.query_params.get("chat", "")
     is_id = is_conversation_id(chosen)
     if not chosen:
-        if tab.chats and ASSISTANT not in st.query_params:
+        is_wanted = tab.new_conversation and any(
+            each.conversation == tab.new_conversation for each in tab.outbox
+        )
+        if tab.chats and ASSISTANT not in st.query_params and not is_wanted:
             chosen = tab.chats[0].id
             tab.open_conversation(chosen)
         else:

@@ -7,7 +7,12 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from chatbot.conversations import Conversation, new_conversation_id
+from chatbot.conversations import (
+    Conversation,
+    is_conversation_id,
+    new_conversation_id,
+    new_turn_id,
+)
 from chatbot.errors import ChatbotError
 from chatbot.file_kinds import File, FileError, Upload
 from chatbot.identity import Person
@@ -24,12 +29,16 @@ NEW = "new"  # in the address of a chat that nothing was sent to: else it would 
 ASSISTANT = "assistant"  # the address names the assistant that a new chat is to begin with
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Unsent:
     """A message that is not saved yet, with the id that its turn will have.
 
     where: the last turn that the person saw when sending it, or "".
     uploads, files: what is attached: in memory, and in the session already.
+    conversation: id of the conversation that it was sent in, whichever one is open by now; "" until
+        the tab has opened one.
+    begins: whether that was a new one; else, if it is not there, it was deleted.
+    model, persona: keys of the model and the assistant that were chosen there, as far as is known.
     """
 
     prompt: str
@@ -37,6 +46,10 @@ class Unsent:
     where: str = ""
     uploads: tuple[Upload, ...] = ()
     files: tuple[File, ...] = ()
+    conversation: str = ""
+    begins: bool = False
+    model: str = ""
+    persona: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,6 +221,19 @@ class Tab:
         st.query_params.update({"chat": self.new_conversation, NEW: "yes"})
         self.missing = ""
         self.turns_shown = TURNS_SHOWN
+
+    def queue(
+        self, prompt: str, uploads: tuple[Upload, ...] = (), files: tuple[File, ...] = ()
+    ) -> None:
+        """Put a message into the outbox, for the conversation that the person has opened last."""
+        shown = self.conversation.id if hasattr(self, "conversation") else ""
+        opened = st.query_params.get("chat", "")
+        # A chat that was just clicked is in the address, and not on the page yet.
+        is_shown = not shown or opened == self.missing or not is_conversation_id(opened)
+        chat = shown if is_shown else opened
+        where = self.last_shown if chat == shown else ""
+        begins = chat == self.new_conversation
+        self.outbox.append(Unsent(prompt, new_turn_id(), where, uploads, files, chat, begins))
 
     def show_more_chats(self) -> None:
         self.chats_shown += CHATS_MORE

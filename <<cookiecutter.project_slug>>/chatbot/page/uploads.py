@@ -8,7 +8,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 
 from chatbot.answers import Assistant
 from chatbot.attachments import AttachmentError
-from chatbot.conversations import Conversation, new_turn_id
+from chatbot.conversations import Conversation
 from chatbot.file_kinds import (
     File,
     FileError,
@@ -83,7 +83,7 @@ def _draw_chips(tab: Tab) -> None:
 def _send_held() -> None:
     tab = current_tab()
     if tab.held:
-        tab.outbox.append(Unsent("", new_turn_id(), files=tuple(tab.held)))
+        tab.queue("", files=tuple(tab.held))
         tab.held, tab.file_errors = [], []
 
 
@@ -104,6 +104,7 @@ def take_in(tab: Tab, assistant: Assistant, model_key: str) -> None:
         tab.uploads, tab.held_alone = (), False
         _draw_chips(tab)
     for unsent in tab.outbox:
+        model = assistant.model(unsent.model or model_key)
         good, errors = _sort(unsent, model.files, model.name)
         try:
             gone = run_interruptibly(_list_gone, tab.session, unsent.files) if unsent.files else []
@@ -191,6 +192,7 @@ def send(
         where=unsent.where,
         persona=persona,
         files=files,
+        create=unsent.begins,
     )
     for upload, file in zip(unsent.uploads, saved, strict=True):
         if not session.has_attachment(file.hash):  # a chat was deleted that had the same one

@@ -145,8 +145,8 @@ class Assistant:
         create: whether this may begin the conversation; else, if it is not there, it was deleted.
 
         Returns the turn's id, which is new unless one is given; asking again under the same id does
-        nothing. Raises StorageError, such as DeletedError, if the prompt was not saved, and
-        usage.LimitError if the day's tokens are used up.
+        nothing. Raises StorageError if the prompt was not saved, such as DeletedError if the
+        conversation was deleted or removed, and usage.LimitError if the day's tokens are used up.
         """
         turn_id = turn_id or new_turn_id()
 
@@ -200,12 +200,15 @@ class Assistant:
     ) -> str:
         if not conversation.has(turn_id):
             self._require_tokens(conversation)
+        session = Session(conversation.path.parent)
 
         def decide(claim: Claim) -> list[Record]:
             if conversation.deleted:
                 raise DeletedError
             if conversation.has(turn_id):
                 return []
+            if session.is_removed(conversation.id):  # what is sent now would go with it
+                raise DeletedError
             prompt = make_prompt()
             unfinished = conversation.unfinished
             stopped = [_supersede(turn, turn_id) for turn in unfinished if turn.id not in after]

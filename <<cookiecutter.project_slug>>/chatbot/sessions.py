@@ -278,7 +278,9 @@ class Session:
 
         Raises StorageError.
         """
-        return bool(self._label(conversation_id).deletion)
+        file = labels.label_file(self.folder, conversation_id)
+        file.refresh()  # its time is not enough: an NFS client remembers that for seconds
+        return bool(file.label.deletion)
 
     def finish_removals(self, before: float) -> None:
         """Delete for good what was removed before that time, in Unix seconds. Raises StorageError.

@@ -8,7 +8,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 from support.bedrock import BedrockStandIn, texts_of
 from support.page import OpenPage, click, read_messages, say
-from support.store import append
+from support.store import append, reread_turns
 
 from chatbot.conversations import Conversation
 from chatbot.models import load_models
@@ -61,6 +61,20 @@ def test_what_is_edited_of_a_chat_that_was_deleted_is_asked_in_a_new_one(
     assert not page.exception
     assert read_messages(page)[0] == "Two"
     assert [chat.title for chat in session.conversations()] == ["Two"]
+
+
+def test_what_is_edited_of_a_chat_that_another_tab_has_removed_is_asked_in_a_new_one(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = say(open_page(), "One")
+    removed = open_chat(session)
+    click(page, "Edit")
+    page.main.text_area[0].set_value("Two").run()
+    session.remove_conversation(removed.id)
+    click(page, "Send")
+    assert read_messages(page)[0] == "Two"
+    assert [chat.title for chat in session.conversations()] == ["Two"]
+    assert [turn.prompt for turn in reread_turns(removed)] == ["One"]
 
 
 def test_the_same_model_answers_again(open_page: OpenPage, bedrock: BedrockStandIn) -> None:

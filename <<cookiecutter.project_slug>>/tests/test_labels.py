@@ -175,6 +175,17 @@ def test_the_stamp_changes_with_what_a_person_sees(session: Session) -> None:
     assert len(set(seen)) == 5
 
 
+def test_a_removal_is_seen_though_the_time_of_the_label_is_the_old_one(session: Session) -> None:
+    """An NFS client remembers a file's time for seconds."""
+    chat = write(session, "Hello")
+    session.pin_conversation(chat.id, True)
+    assert not session.is_removed(chat.id) and titles(session) == ["Hello"]
+    before = label_of(chat).stat()
+    AnotherTask(label_of(chat)).update(lambda: [Value(labels.DELETION, labels.ASKED)])
+    os.utime(label_of(chat), ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert session.is_removed(chat.id)
+
+
 # Groups
 
 
@@ -209,6 +220,19 @@ def test_a_time_that_no_calendar_has_does_no_harm() -> None:
 
 
 # The page
+
+
+def test_a_message_to_a_chat_that_another_tab_has_removed_begins_a_new_one(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = say(open_page(), "Forget this")
+    [chat] = session.conversations()
+    AnotherTask(session.folder / f"{chat.id}{labels.ENDING}").update(
+        lambda: [Value(labels.DELETION, labels.ASKED)], create=True
+    )
+    say(page, "Keep this")
+    assert read_messages(page)[0] == "Keep this"
+    assert titles(session) == ["Keep this"]
 
 
 def choose(page: AppTest, chat: str, action: str) -> AppTest:

@@ -190,6 +190,18 @@ def test_values_and_attachments_are_seen_on_the_other_side(a: Side, b: Side) -> 
     assert b.do("attachment", name) == "hello world"
 
 
+def test_a_removed_conversation_and_a_deleted_file_are_gone_for_the_other_side_at_once(
+    a: Side, b: Side
+) -> None:
+    a.do("append", CONVERSATION, "a", 1)
+    kept = b.do("attach", "Hello")
+    assert not b.do("is_removed", CONVERSATION) and b.do("has_attachment", kept)
+    a.do("remove", CONVERSATION)
+    assert b.do("is_removed", CONVERSATION)
+    a.do("delete_attachment", kept)
+    assert not b.do("has_attachment", kept)
+
+
 def test_everything_is_deleted_and_the_session_goes_on(a: Side, b: Side) -> None:
     for number in range(ROUNDS // 5):
         a.do("append", CONVERSATION.replace("09", f"{number:02}"), "t", 1)

@@ -11,6 +11,7 @@ from pathlib import Path
 from chatbot.storage import (
     MEBIBYTE,
     StorageError,
+    is_there,
     list_files,
     make_session_folder,
     open_file,
@@ -127,7 +128,7 @@ def delete_unused(
 def is_kept(session_folder: Path, name: str) -> bool:
     """Return whether there is such a file. Raises StorageError."""
     with storage_errors():
-        return bool(_NAME.fullmatch(name)) and (session_folder / FOLDER / name).exists()
+        return bool(_NAME.fullmatch(name)) and is_there(session_folder / FOLDER / name)
 
 
 def _hash(content: bytes) -> str:

@@ -20,6 +20,7 @@ from chatbot.labels import Label
 from chatbot.records import Value, to_line
 from chatbot.storage import (
     StorageError,
+    is_there,
     list_files,
     mark_root_seen,
     require_root,
@@ -230,7 +231,7 @@ class Session:
             raise ValueError("not a conversation id")
         file = labels.label_file(self.folder, conversation_id)
         with storage_errors():
-            if not (self.folder / f"{conversation_id}.jsonl").exists():  # deleted in another tab
+            if not is_there(self.folder / f"{conversation_id}.jsonl"):  # deleted in another tab
                 return
         old = {labels.TITLE: "", labels.PINNED: False}.get(name)
         file.update(

@@ -89,6 +89,21 @@ def open_file(path: Path, flags: int) -> int:
         return os.open(path, flags, 0o600)
 
 
+def is_there(path: Path) -> bool:
+    """Return whether there is such a file. Raises OSError.
+
+    It is opened, which an NFS client asks the server about; what it looks up, it may remember for
+    seconds after another client has deleted it.
+    """
+    try:
+        os.close(open_file(path, os.O_RDONLY))
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
+        return False
+    return True
+
+
 def revalidate_directory(path: Path) -> None:
     """List the two folders above the file, which makes an NFS client ask the server about it."""
     for folder in (path.parent.parent, path.parent):

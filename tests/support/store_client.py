@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from chatbot import storage
+from chatbot import attachments, storage
 from chatbot.conversations import Conversation
 from chatbot.identity import session_folder
 from chatbot.records import Claim, Prompt, Record
@@ -74,6 +74,12 @@ class Client:
     def delete_everything(self) -> None:
         self._session.delete()
 
+    def remove(self, conversation_id: str) -> None:
+        self._session.remove_conversation(conversation_id)
+
+    def is_removed(self, conversation_id: str) -> bool:
+        return self._session.is_removed(conversation_id)
+
     def put(self, name: str, value: Any) -> None:
         self._session[name] = value
 
@@ -85,6 +91,12 @@ class Client:
 
     def attachment(self, name: str) -> str:
         return self._session.attachment(name).decode()
+
+    def has_attachment(self, name: str) -> bool:
+        return self._session.has_attachment(name)
+
+    def delete_attachment(self, name: str) -> None:
+        attachments.delete(self._session.folder, [name])
 
     def sweep(self) -> int | None:
         return sweep(self._root, 90)

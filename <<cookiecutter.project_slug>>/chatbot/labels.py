@@ -12,6 +12,7 @@ from threading import Lock
 
 from chatbot import conversations
 from chatbot.journals import open_journal
+from chatbot.records import Record, Value
 from chatbot.values import Values
 
 TITLE_LENGTH = 100  # characters of a title that a person gives
@@ -29,15 +30,25 @@ class Label:
 
     title: "" if the person gave none.
     deletion: ASKED, BEGUN or "".
+    changes: how many lines say something of a deletion, which tells one from the next.
     """
 
     title: str = ""
     pinned: bool = False
     deletion: str = ""
+    changes: int = 0
 
 
 class LabelFile(Values):
     """A chat's label."""
+
+    def clear(self) -> None:
+        super().clear()
+        self._changes = 0
+
+    def apply(self, record: Record) -> None:
+        super().apply(record)
+        self._changes += isinstance(record, Value) and record.name == DELETION
 
     @property
     def label(self) -> Label:
@@ -47,6 +58,7 @@ class LabelFile(Values):
             clean_title(title) if isinstance(title, str) else "",
             self.values.get(PINNED) is True,
             deletion if deletion in (ASKED, BEGUN) else "",
+            self._changes,
         )
 
 

@@ -246,6 +246,7 @@ class Session:
         Returns whether that can be undone: where there is no room left for a line that says so, the
         conversation is deleted at once. Raises StorageError.
         """
+        file = labels.label_file(self.folder, conversation_id)
         try:
             self._set_label(conversation_id, labels.DELETION, labels.ASKED)
         except StorageError as error:
@@ -253,7 +254,7 @@ class Session:
                 raise
             self.delete_conversation(conversation_id)
             return False
-        timer = Timer(UNDO_SECONDS, self._finish, (conversation_id,))
+        timer = Timer(UNDO_SECONDS, self._finish, (conversation_id, file.label))
         timer.daemon = True
         timer.start()
         return True
@@ -271,7 +272,6 @@ class Session:
         except DeletedError:
             return False
         labels.forget_label(self.folder, conversation_id)
-        _seen.pop(file.path, None)
         return not file.label.deletion
 
     def is_removed(self, conversation_id: str) -> bool:
@@ -292,8 +292,9 @@ class Session:
             files = list_files(self.folder, labels.FILE)
         for name, written in files.items():
             id_ = name.removesuffix(labels.ENDING)
-            if written < before * 1e9 and labels.read_label(self.folder, id_, written).deletion:
-                self._finish(id_)
+            label = labels.read_label(self.folder, id_, written)
+            if written < before * 1e9 and label.deletion:
+                self._finish(id_, label)
 
     def _label(self, conversation_id: str) -> Label:
         path = self.folder / f"{conversation_id}{labels.ENDING}"
@@ -310,26 +311,32 @@ class Session:
         No clock counts: the other process's may be wrong.
         """
         path = labels.label_file(self.folder, conversation_id).path
-        seen = _seen.setdefault(path, time.monotonic())
-        if label.deletion == labels.BEGUN or time.monotonic() - seen > UNDO_SECONDS:
-            self._finish(conversation_id)
+        changes, since = _seen.get(path, (0, 0.0))
+        if changes != label.changes:  # it was undone, and removed again
+            since = time.monotonic()
+            _seen[path] = label.changes, since
+        if label.deletion == labels.BEGUN or time.monotonic() - since > UNDO_SECONDS:
+            self._finish(conversation_id, label)
 
-    def _finish(self, conversation_id: str) -> None:
-        """Delete what was removed, unless that was undone."""
+    def _finish(self, conversation_id: str, label: Label) -> None:
+        """Delete what was removed, unless that was undone, and perhaps done again since.
+
+        label: what it said when that was begun.
+        """
         file = labels.label_file(self.folder, conversation_id)
+
+        def is_asked() -> bool:
+            return file.label.deletion == labels.ASKED and file.label.changes == label.changes
+
         try:
             try:
                 file.update(
-                    lambda: (
-                        [Value(labels.DELETION, labels.BEGUN)]
-                        if file.label.deletion == labels.ASKED
-                        else []
-                    )
+                    lambda: [Value(labels.DELETION, labels.BEGUN)] if is_asked() else []
                 )
             except StorageError as error:
                 if error.code != "full":
                     raise
-            if file.label.deletion:
+            if file.label.deletion == labels.BEGUN or is_asked():
                 self.delete_conversation(conversation_id)
         except DeletedError:  # another process has done it
             pass
@@ -353,7 +360,8 @@ class Session:
         labels.forget_label(self.folder, conversation_id)
 
 
-_seen: dict[Path, float] = {}  # labels of removed chats, and since when this process knows
+# Labels of removed chats, with their `changes`, and since when this process knows.
+_seen: dict[Path, tuple[int, float]] = {}
 
 
 def stamp_of(chats: Iterable[ConversationSummary]) -> str:

@@ -241,7 +241,7 @@ def test_files_go_with_their_chat_when_it_can_not_come_back(
     if ends == "between":
         with monkeypatch.context() as broken:
             broken.setattr(Conversation, "delete", fail)
-            session._finish(chat)
+            session.finish_removals(time.time() + 1)
         assert (session.folder / f"{chat}.jsonl").exists() and kept(session) == []
     if ends:
         monkeypatch.setattr(sessions, "UNDO_SECONDS", 0.0)

@@ -3,8 +3,11 @@
 import errno
 import os
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from threading import Timer
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -71,7 +74,23 @@ def test_what_another_task_does_is_seen(session: Session) -> None:
     assert titles(session) == ["Hello"]
 
 
-def test_a_removed_chat_comes_back_whole(session: Session) -> None:
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """What is to be done after UNDO_SECONDS; it is not done by itself."""
+    begun: list[Callable[[], None]] = []
+
+    class Later(Timer):
+        def start(self) -> None:
+            begun.append(self.run)
+            self.finished.wait = lambda timeout=None: False  # type: ignore[method-assign]
+
+    monkeypatch.setattr(sessions, "Timer", Later)
+    return begun
+
+
+def test_a_removed_chat_comes_back_whole(
+    session: Session, timers: list[Callable[[], None]]
+) -> None:
     chat = write(session, "Hello")
     session.rename_conversation(chat.id, "Mine")
     before = chat.path.read_bytes()
@@ -80,8 +99,37 @@ def test_a_removed_chat_comes_back_whole(session: Session) -> None:
     assert session.newest_conversation() == ""
     assert session.bring_back(chat.id)
     assert titles(session) == ["Mine"] and not session.is_removed(chat.id)
-    session._finish(chat.id)  # as the timer does that still runs
+    timers[0]()
     assert chat.path.read_bytes() == before
+
+
+def test_a_chat_that_is_removed_again_can_be_brought_back_again(
+    session: Session, timers: list[Callable[[], None]]
+) -> None:
+    chat = write(session, "Hello")
+    session.remove_conversation(chat.id)
+    assert session.bring_back(chat.id)
+    session.remove_conversation(chat.id)
+    timers[0]()  # of the first time
+    assert session.bring_back(chat.id) and titles(session) == ["Hello"]
+    session.remove_conversation(chat.id)
+    timers[2]()
+    assert not chat.path.exists()
+
+
+def test_another_task_waits_anew_for_a_chat_that_is_removed_again(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(sessions, "time", SimpleNamespace(monotonic=lambda: now))
+    chat = leave_removed(session, "Hello")
+    assert titles(session) == []
+    now += sessions.UNDO_SECONDS + 1
+    for deletion in ("", labels.ASKED):
+        AnotherTask(label_of(chat)).update(lambda said=deletion: [Value(labels.DELETION, said)])  # type: ignore[misc]
+    assert titles(session) == [] and chat.path.exists()
+    now += sessions.UNDO_SECONDS + 1
+    assert titles(session) == [] and not chat.path.exists()
 
 
 def test_a_removed_chat_is_deleted_for_good_after_a_while(

@@ -25,7 +25,7 @@ from chatbot.bedrock import Bedrock
 from chatbot.conversations import Conversation, new_conversation_id
 from chatbot.markdown import as_text
 from chatbot.models import load_models
-from chatbot.page import composer
+from chatbot.page import composer, waiting
 from chatbot.page.composer import PROMPT_LENGTH
 from chatbot.page.state import CHATS_SHOWN, Unsent
 from chatbot.records import Claim, End, Prompt, Record, Text
@@ -565,7 +565,7 @@ def test_a_message_that_could_not_be_saved_goes_to_the_chat_that_it_was_sent_in(
 def test_a_message_is_saved_once_if_its_sender_opens_another_chat_meanwhile(
     open_page: OpenPage, session: Session, chats: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page, real = open_page(chats[0]), composer.run_interruptibly
+    page, real = open_page(chats[0]), waiting.run_interruptibly
 
     def save_and_end_run(*arguments: Any, **named: Any) -> None:
         monkeypatch.setattr(composer, "run_interruptibly", real)

@@ -427,7 +427,11 @@ def delete_session(
             open_journal(Values, folder / SIGN_OUTS_FILE).delete(wanted)
             open_journal(usage.Usage, folder / usage.FILE).delete(wanted)
         now = _list_attachments(folder)  # what was attached meanwhile stays
-        attachments.delete(folder, [name for name in now if attached.get(name) == now[name]])
+        old = [name for name in now if attached.get(name) == now[name]]
+        if not everything:  # so does what a message names that was sent meanwhile, in a new chat
+            attachments.delete_unused(folder, old, partial(_find_used, folder))
+            old = []
+        attachments.delete(folder, old)
         with suppress(OSError):  # there is something that is not ours, or is new
             folder.rmdir()
 

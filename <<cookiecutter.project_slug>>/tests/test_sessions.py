@@ -1,6 +1,8 @@
 """A session: what was kept is found again, and what was deleted is gone."""
 
+import hashlib
 import stat
+from collections.abc import Callable
 from datetime import datetime, tzinfo
 from pathlib import Path
 
@@ -126,3 +128,21 @@ def test_everything_that_is_kept_is_deleted(session: Session, conversation: Conv
     assert session["team"] == "Sales again"
     session.delete()
     session.delete()
+
+
+def test_a_message_that_is_sent_while_everything_is_deleted_keeps_its_file(
+    session: Session, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, old = hashlib.sha256(b"a picture").hexdigest(), session.attach(b"an old one")
+    sent, delete = session.conversation(new_conversation_id()), Conversation.delete
+    file = {"hash": name, "name": "a.png", "kind": "png", "size": 9}
+
+    def send_and_delete(self: Conversation, wanted: Callable[[], bool] = lambda: True) -> None:
+        session.attach(b"a picture")
+        append(sent, Prompt("t1", "Look", files=[file]))
+        delete(self, wanted)
+
+    monkeypatch.setattr(Conversation, "delete", send_and_delete)
+    session.delete()
+    assert [chat.title for chat in session.conversations()] == ["Look"]
+    assert session.has_attachment(name) and not session.has_attachment(old)

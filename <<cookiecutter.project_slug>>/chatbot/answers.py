@@ -59,6 +59,7 @@ MAX_TRIES = 3  # claims before a person has to ask for another one
 STORAGE_TIMEOUT = 30.0  # seconds without storage until a writer, or a follower, gives up
 # Errors after which the model that models.toml names as the fallback is asked.
 _BUSY = ("throttled", "daily_quota", "unavailable")
+SAVE_AGAIN_EVERY = 1.0  # seconds between two tries to save a piece, while the storage fails
 RELEASE_TIMEOUT = 3.0  # seconds that a process that ends waits for its writers
 
 
@@ -646,22 +647,31 @@ class _Writer:
     def _append(self, records: list[Record]) -> bool:
         """Save the records; return whether this attempt is still the one that counts.
 
-        Without storage it tries again until STORAGE_TIMEOUT: the answer has been paid for.
+        Without storage it tries again until STORAGE_TIMEOUT: the answer has been paid for. What has
+        arrived on the disk in spite of an error is not written again.
         """
+        before: int | None = None  # how many lines the turn had
+        counts = False
 
         def decide() -> list[Record]:
-            turn = self._conversation.turn(self._claim.turn)
+            nonlocal before, counts
+            turn, last = self._conversation.turn(self._claim.turn), records[-1]
+            before = turn.lines if before is None else before
             counts = turn.attempt == self._claim.attempt and turn.state == "open"
-            return records if counts else []
+            if counts:  # nobody else has added a line to the turn
+                return records[max(0, turn.lines - before) :]
+            if isinstance(last, Claim):  # it may be there already
+                counts = (turn.attempt, turn.writer) == (last.attempt, last.writer)
+            return []
 
         deadline = time.monotonic() + STORAGE_TIMEOUT
         while True:
             try:
-                saved = self._conversation.update(decide)
+                self._conversation.update(decide)
                 self.storage_error = None
-                if saved and isinstance(records[-1], Claim):
+                if counts and isinstance(records[-1], Claim):
                     self._claim = records[-1]
-                return saved
+                return counts
             except DeletedError:
                 return False
             except StorageError as error:
@@ -669,7 +679,7 @@ class _Writer:
                 log.warning("An answer can't be saved: %s", error)
                 if time.monotonic() > deadline:
                     return False
-            time.sleep(1.0)
+            time.sleep(SAVE_AGAIN_EVERY)
 
 
 def _add_piece(records: list[Record], claim: Claim, event: Text | Thought) -> None:

@@ -1,5 +1,6 @@
 """An answer in progress belongs to its conversation: who writes, follows, stops, takes over."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -7,12 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.bedrock import BedrockStandIn, Fail, Refuse, Silence, Stop, texts_of
+from support.bedrock import BedrockStandIn, Fail, Reason, Refuse, Silence, Stop, texts_of
 from support.store import append, reread, reread_turns
 
 from chatbot import answers, usage
@@ -67,6 +68,70 @@ def test_an_answer_is_kept_and_its_usage_too(
     [kept] = reread_turns(conversation)
     assert (kept.prompt, kept.answer, kept.state) == ("Hello", "An answer.", "complete")
     assert kept.usage["outputTokens"] == 3
+
+
+@pytest.fixture
+def one_fault(
+    conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], threading.Event]:
+    """Called, it has the disk tell of a fault after it has written that text; once."""
+    flush = os.fsync
+
+    def begin(text: str) -> threading.Event:
+        told = threading.Event()
+
+        def fsync(descriptor: int) -> None:
+            flush(descriptor)
+            if not told.is_set() and text in conversation.path.read_text():
+                told.set()
+                raise OSError(errno.EIO, "a fault")
+
+        monkeypatch.setattr(answers, "SAVE_AGAIN_EVERY", 0.0)
+        monkeypatch.setattr(os, "fsync", fsync)
+        return told
+
+    return begin
+
+
+def test_a_piece_that_was_saved_with_a_fault_is_not_saved_twice(
+    conversation: Conversation,
+    assistant: Assistant,
+    bedrock: BedrockStandIn,
+    one_fault: Callable[[str], threading.Event],
+) -> None:
+    told = one_fault('"type":"text"')
+    bedrock.reply("One ", told, "two.")
+    turn = watch(assistant, conversation, assistant.ask(conversation, "Hello", MODEL))
+    assert told.is_set()
+    assert (turn.answer, turn.state) == ("One two.", "complete")
+    assert reread_turns(conversation) == [turn]
+
+
+def test_a_disk_that_gets_full_between_two_lines_gets_none_of_them_twice(
+    conversation: Conversation,
+    assistant: Assistant,
+    bedrock: BedrockStandIn,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write = os.pwrite
+    calls: list[str] = []
+
+    def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
+        if b'"type":"thought"' in data.tobytes() and not calls:
+            calls.append("a part")
+            return write(descriptor, data[: data.tobytes().index(b"\n") + 30], offset)
+        if calls == ["a part"]:
+            calls.append("full")
+            raise OSError(errno.ENOSPC, "full")
+        return write(descriptor, data, offset)
+
+    monkeypatch.setattr(answers, "SAVE_AGAIN_EVERY", 0.0)
+    monkeypatch.setattr(answers, "SAVE_EVERY", 10.0)  # it is saved in one piece, with its end
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    bedrock.reply(Reason("Hm."), "One ", "two.")
+    turn = watch(assistant, conversation, assistant.ask(conversation, "Hello", MODEL))
+    assert calls == ["a part", "full"]
+    assert (turn.thought, turn.answer, turn.state) == ("Hm.", "One two.", "complete")
 
 
 def test_the_prompt_is_on_the_disk_before_the_model_is_called(
@@ -215,6 +280,19 @@ def test_another_model_answers_for_one_that_is_too_busy(
     assert (row.model, row.total.answers) == ("spare", 1)
     again = watch(three, conversation, three.ask(conversation, "And now?", "full"))
     assert (again.model, again.instead_of) == ("full", "")
+
+
+def test_a_model_that_stands_in_goes_on_if_that_was_saved_with_a_fault(
+    conversation: Conversation,
+    three: Assistant,
+    bedrock: BedrockStandIn,
+    one_fault: Callable[[str], threading.Event],
+) -> None:
+    told = one_fault('"instead_of"')
+    bedrock.reply(BUSY)
+    turn = watch(three, conversation, three.ask(conversation, "Hello", "full"))
+    assert told.is_set()
+    assert (turn.answer, turn.state, turn.attempt) == ("An answer.", "complete", 2)
 
 
 def test_each_model_is_asked_once(

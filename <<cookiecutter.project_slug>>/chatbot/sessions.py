@@ -17,7 +17,7 @@ from chatbot import attachments, conversations, deletions, labels, usage
 from chatbot.conversations import Conversation, is_conversation_id, title_of
 from chatbot.journals import DeletedError, open_journal
 from chatbot.labels import Label
-from chatbot.records import Value, to_line
+from chatbot.records import Record, Value, to_line
 from chatbot.storage import (
     StorageError,
     is_there,
@@ -153,6 +153,20 @@ class Session:
             lambda: [] if (name, value) in self._values.values.items() else [record],
             create=True,
         )
+
+    def change(self, name: str, make: Callable[[Any], Any]) -> Any:
+        """Keep what `make` returns for the value kept by that name, or None; return that.
+
+        Nobody changes the value meanwhile. Raises StorageError if it can't be kept.
+        """
+
+        def decide() -> list[Record]:
+            old = self._values.values.get(name)
+            new = make(old)
+            return [] if new == old else [Value(name, new)]
+
+        self._values.update(decide, create=True)
+        return self._values.values.get(name)
 
     def __getitem__(self, name: str) -> Any:
         self._values.refresh()
@@ -330,9 +344,7 @@ class Session:
 
         try:
             try:
-                file.update(
-                    lambda: [Value(labels.DELETION, labels.BEGUN)] if is_asked() else []
-                )
+                file.update(lambda: [Value(labels.DELETION, labels.BEGUN)] if is_asked() else [])
             except StorageError as error:
                 if error.code != "full":
                     raise

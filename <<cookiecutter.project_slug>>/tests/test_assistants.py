@@ -255,6 +255,19 @@ def test_own_instructions_reach_the_model_in_every_chat(
     assert session[OWN]["text"] == ""
 
 
+def test_a_switch_in_another_tab_leaves_ones_own_instructions_as_they_are(
+    open_page: OpenPage, session: Session
+) -> None:
+    one, other = say(open_page(), "Hello"), open_page()
+    one.text_area[0].set_value("Be brief.").run()
+    other.toggle[0].set_value(False).run()
+    assert session.get(OWN) == {"text": "Be brief.", "used": False}
+    assert other.text_area[0].value == "Be brief."
+    one.text_area[0].set_value("Be long.").run()
+    assert session.get(OWN) == {"text": "Be long.", "used": False}
+    assert not one.toggle[0].value
+
+
 def test_own_instructions_go_with_everything_else_that_is_deleted(
     open_page: OpenPage, bedrock: BedrockStandIn
 ) -> None:

@@ -189,7 +189,7 @@ def keep_choices(tab: Tab) -> None:
     """
     if not tab.chats:
         tab.kept.clear()  # it was all deleted
-        tab.own_read = tab.own_unsaved
+        tab.own_read = bool(tab.own_unsaved)
         return
     choices = {"visited": f"{datetime.now(UTC):%Y-%m-%d}"}
     if tab.last_model:
@@ -202,11 +202,20 @@ def keep_choices(tab: Tab) -> None:
 
 
 def keep_instructions(tab: Tab) -> None:
-    """Save what the person has changed in their own instructions, before anything is sent."""
-    if tab.own_unsaved:
+    """Save what the person has changed in their own instructions, before anything is sent.
+
+    The rest stays as it is on the disk: another tab may have changed it.
+    """
+    changed = tab.own_unsaved
+    if changed:
         with suppress(StorageError):  # it is tried again in the next run
-            run_interruptibly(tab.session.set, OWN, to_value(*tab.own))
-            tab.own_unsaved = False
+            own = from_value(
+                run_interruptibly(
+                    tab.session.change, OWN, lambda kept: to_value(*from_value(kept)) | changed
+                )
+            )
+            tab.own_fields += own != tab.own  # other fields have other values to begin with
+            tab.own, tab.own_unsaved = own, {}
 
 
 def instructions(tab: Tab, assistant: Assistant) -> str:
@@ -231,8 +240,8 @@ def draw_instructions(tab: Tab) -> None:
         placeholder=say("For example: I work in accounting. Keep answers short."),
         help=say("Sent with each of your messages, in all your chats."),
         disabled=not tab.own_read,
-        on_change=_own_changed,
-        args=(text, used),
+        on_change=_own_text_changed,
+        args=(text,),
     )
     if tab.own_too_long:
         st.error(wording.own_too_long(tab.own_too_long, OWN_LENGTH), icon=":material/error:")
@@ -241,18 +250,23 @@ def draw_instructions(tab: Tab) -> None:
         tab.own[1],
         key=used,
         disabled=not tab.own_read,
-        on_change=_own_changed,
-        args=(text, used),
+        on_change=_own_use_changed,
+        args=(used,),
     )
 
 
-def _own_changed(text_field: str, used_field: str) -> None:
-    """Take in what the person has changed.
+def _own_text_changed(field: str) -> None:
+    """Take in the text that the person has changed.
 
     The length is checked here: `max_chars` would drop a longer text without a word.
     """
     tab = current_tab()
-    text = (st.session_state.get(text_field) or "").strip()
+    text = (st.session_state.get(field) or "").strip()
     tab.own_too_long = len(text) if len(text) > OWN_LENGTH else 0
     if not tab.own_too_long:
-        tab.own, tab.own_unsaved = (text, bool(st.session_state.get(used_field, True))), True
+        tab.own, tab.own_unsaved = (text, tab.own[1]), tab.own_unsaved | {"text": text}
+
+
+def _own_use_changed(field: str) -> None:
+    tab, used = current_tab(), bool(st.session_state.get(field, True))
+    tab.own, tab.own_unsaved = (tab.own[0], used), tab.own_unsaved | {"used": used}

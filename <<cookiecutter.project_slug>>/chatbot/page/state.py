@@ -100,7 +100,7 @@ class Tab:
     own: the person's own instructions, and whether they are used.
     own_read: whether these are what the storage holds, or newer.
     own_fields: which pair of fields shows them: others, once somebody else has changed them.
-    own_unsaved: whether these are not on the disk yet.
+    own_unsaved: what of these was changed and is not on the disk yet, as in the session's value.
     own_too_long: how many characters instructions have that are too long to be saved; 0 if none.
     language: the code of the language that the person chose, "" for the browser's; None if nothing
         is known of a choice.
@@ -166,7 +166,7 @@ class Tab:
     own: tuple[str, bool] = ("", True)
     own_read: bool = False
     own_fields: int = 0
-    own_unsaved: bool = False
+    own_unsaved: dict[str, object] = field(default_factory=dict)
     own_too_long: int = 0
     language: str | None = None
     language_read: bool = False

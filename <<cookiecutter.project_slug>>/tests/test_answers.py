@@ -26,7 +26,7 @@ from chatbot.journals import DeletedError
 from chatbot.models import load_models
 from chatbot.page import wording
 from chatbot.records import Claim, End, Prompt
-from chatbot.sessions import Session
+from chatbot.sessions import Session, delete_session
 from chatbot.settings import ROOT
 
 MODELS = load_models()
@@ -68,6 +68,21 @@ def test_an_answer_is_kept_and_its_usage_too(
     [kept] = reread_turns(conversation)
     assert (kept.prompt, kept.answer, kept.state) == ("Hello", "An answer.", "complete")
     assert kept.usage["outputTokens"] == 3
+
+
+@pytest.mark.parametrize("action", ["ask", "edit", "answer_again"])
+def test_nothing_that_is_asked_of_a_deleted_chat_brings_its_file_back(
+    conversation: Conversation, assistant: Assistant, session: Session, action: str
+) -> None:
+    turn = assistant.ask(conversation, "Hello", MODEL)
+    watch(assistant, conversation, turn)
+    delete_session(session.folder)
+    conversation.refresh()
+    assert conversation.deleted
+    asked = {"ask": ("Again",), "edit": (turn, "Again"), "answer_again": (turn,)}[action]
+    with pytest.raises(DeletedError):
+        getattr(assistant, action)(conversation, *asked, MODEL)
+    assert not conversation.path.exists()
 
 
 @pytest.fixture

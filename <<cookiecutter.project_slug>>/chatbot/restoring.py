@@ -10,13 +10,15 @@ import fcntl
 import hashlib
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from chatbot import attachments, deletions
 from chatbot.archives import Entry
+from chatbot.sessions import find_used, hashes_in
 from chatbot.storage import (
     GONE,
     lock,
@@ -54,12 +56,14 @@ def restore(
 ) -> Report:
     """Bring the entries back to the folder of all sessions.
 
-    with_deleted: also what people have deleted and operators erased.
+    with_deleted: also what people have deleted and operators erased. Else an attachment is deleted
+        if no chat and no value names it that is there in the end: it was deleted with its chat.
     dry_run: only find out what would be done.
 
     Raises what the entries raise, and StorageError.
     """
     report = Report()
+    named, added = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
     with storage_errors():
         for entry in entries:
             if entry.session not in report.sessions:
@@ -69,6 +73,17 @@ def restore(
             report.files[CHAT if entry.conversation_id else OTHER, outcome] += 1
             if is_new and outcome == ADDED:
                 report.new.add(entry.session)
+            if outcome == ADDED and entry.attachment:
+                added[entry.session].add(entry.attachment)
+            elif outcome in (ADDED, CONTINUED):
+                named[entry.session] |= hashes_in(entry.content)
+        for session in [] if with_deleted else added:
+            folder = root / session
+            unused = added[session] - named[session] - find_used(folder)
+            if not dry_run:
+                attachments.delete_unused(folder, unused, partial(find_used, folder))
+            report.files[OTHER, ADDED] -= len(unused)
+            report.files[OTHER, DELETED] += len(unused)
     return report
 
 

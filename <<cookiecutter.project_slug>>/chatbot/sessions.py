@@ -364,9 +364,9 @@ class Session:
         conversation.refresh()
         files = {file.hash for turn in conversation.all_turns for file in turn.files}
         if files:  # first, so that none is left if this process ends; others may have the same
-            find_used = partial(_find_used, self.folder, but=conversation.path.name)
+            in_others = partial(find_used, self.folder, but=conversation.path.name)
             with storage_errors():
-                attachments.delete_unused(self.folder, files, find_used)
+                attachments.delete_unused(self.folder, files, in_others)
         conversation.delete()
         labels.label_file(self.folder, conversation_id).delete()
         labels.forget_label(self.folder, conversation_id)
@@ -397,13 +397,13 @@ def delete_unused_files(folder: Path, before: float) -> None:
         if not idle:
             return
         status = folder.stat()
-        attachments.delete_unused(folder, idle, partial(_find_used, folder))
+        attachments.delete_unused(folder, idle, partial(find_used, folder))
         for each in (folder, folder / attachments.FOLDER):  # this was no use of the session
             with suppress(FileNotFoundError):
                 os.utime(each, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _find_used(folder: Path, but: str = "") -> set[str]:
+def find_used(folder: Path, but: str = "") -> set[str]:
     """Return the hashes that the session's conversations and values name.
 
     but: the name of a conversation's file that does not count. Raises OSError.
@@ -411,9 +411,13 @@ def _find_used(folder: Path, but: str = "") -> set[str]:
     used: set[str] = set()
     for name in {*list_files(folder, conversations.FILE), VALUES_FILE} - {but}:
         with suppress(FileNotFoundError):
-            text = (folder / name).read_bytes()
-            used.update(hash_.decode() for hash_ in _HASH.findall(text))
+            used |= hashes_in((folder / name).read_bytes())
     return used
+
+
+def hashes_in(content: bytes) -> set[str]:
+    """Return all in a file's content that may be the hash of an attachment."""
+    return {each.decode() for each in _HASH.findall(content)}
 
 
 def delete_session(
@@ -441,7 +445,7 @@ def delete_session(
         now = _list_attachments(folder)  # what was attached meanwhile stays
         old = [name for name in now if attached.get(name) == now[name]]
         if not everything:  # so does what a message names that was sent meanwhile, in a new chat
-            attachments.delete_unused(folder, old, partial(_find_used, folder))
+            attachments.delete_unused(folder, old, partial(find_used, folder))
             old = []
         attachments.delete(folder, old)
         with suppress(OSError):  # there is something that is not ours, or is new

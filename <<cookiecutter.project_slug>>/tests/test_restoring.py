@@ -189,6 +189,28 @@ def test_a_chat_that_went_on_stays_and_one_that_was_cut_is_completed(
     assert [turn.prompt for turn in reread_turns(went_on)] == ["Who was Byron?", "And Ada?"]
 
 
+@pytest.mark.parametrize("words", [[], ["--with-deleted"]])
+def test_a_file_of_a_deleted_chat_comes_back_only_with_it(
+    run: Run, root: Path, tmp_path: Path, ada: Session, words: list[str]
+) -> None:
+    both, one = ada.attach(b"of both"), ada.attach(b"of one")
+    deleted, kept = ask(ada, "Deleted"), ask(ada, "Kept")
+    for chat, names in ((deleted, [both, one]), (kept, [both])):
+        files = [{"hash": name, "name": "a.txt", "kind": "txt", "size": 6} for name in names]
+        append(chat, Prompt("t2", "Read", files=files))
+    file = export(run, tmp_path / "all.tar.gz")
+    ada.delete_conversation(deleted.id)
+    for name in (both, ada["picture"]):
+        (ada.folder / "attachments" / name).unlink()
+    for more in (["--dry-run"], []):
+        told = restore(run, file, *words, *more)
+        others, rest = ("3", 0) if words else ("2", 2)
+        assert told[2].startswith(f"Other files: {others} added")
+        assert f"{rest} deleted on purpose" in told[-1]
+    assert ada.has_attachment(both) and ada.has_attachment(ada["picture"])
+    assert ada.has_attachment(one) == deleted.path.exists() == bool(words)
+
+
 def test_a_restore_that_is_repeated_changes_nothing(
     run: Run, root: Path, tmp_path: Path, ada: Session
 ) -> None:

@@ -58,7 +58,7 @@ class Journal:
     written: str = ""
     _offset: int
     _tail: bytes
-    _torn: int
+    _torn: bytes
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -73,7 +73,7 @@ class Journal:
     @property
     def size(self) -> int:
         """How many bytes of the file were read, or written."""
-        return self._offset + self._torn
+        return self._offset + len(self._torn)
 
     def clear(self) -> None:
         """Return to the state of an empty file."""
@@ -110,7 +110,7 @@ class Journal:
                 if create:
                     make_session_folder(self.path.parent)
                 flags = os.O_RDWR | (os.O_CREAT if create else 0)
-                return self._use(flags, lambda file: self._append(file, decide()))
+                return self._use(flags, lambda file: self._decide_and_append(file, decide))
             except OSError as error:
                 if error.errno not in GONE or create:
                     raise
@@ -159,17 +159,24 @@ class Journal:
         with storage_errors():
             self.path.unlink(missing_ok=True)
 
-    def _append(self, descriptor: int, records: Iterable[Record]) -> bool:
-        lines = b"".join(to_line(record) for record in records)
+    def _decide_and_append(self, descriptor: int, decide: Callable[[], Iterable[Record]]) -> bool:
+        if self._torn:  # its writer is gone; if only the newline is missing, the line counts
+            torn = self._torn
+            write_at(descriptor, b"\n", self._offset + len(torn))
+            self._take_in(torn + b"\n", b"")
+        lines = b"".join(to_line(record) for record in decide())
         if not lines:
             return False
-        torn = b"\n" if self._torn else b""
-        write_at(descriptor, torn + lines, self._offset + self._torn)
-        self._offset += self._torn + len(torn) + len(lines)
-        self._tail = lines[-TAIL:]
-        self._torn = 0
-        self._take_lines(lines)
+        write_at(descriptor, lines, self._offset)
+        self._take_in(lines, b"")
         return True
+
+    def _take_in(self, lines: bytes, torn: bytes) -> None:
+        """Apply what the file holds behind the offset: complete lines, and then a part of one."""
+        self._offset += len(lines)
+        self._tail = (self._tail + lines)[-TAIL:]
+        self._torn = torn
+        self._take_lines(lines)
 
     def _lose(self) -> None:
         """Take in that there is no file."""
@@ -185,7 +192,7 @@ class Journal:
         self._file: tuple[int, int] | None = None
         self._offset = 0  # behind the last complete line that was read
         self._tail = b""  # the last bytes before the offset, which show if the file is the same
-        self._torn = 0  # bytes behind the offset that do not end in a newline
+        self._torn = b""  # what is behind the offset, and does not end in a newline
         self.clear()
 
     def _read(self, descriptor: int) -> None:
@@ -204,10 +211,7 @@ class Journal:
             data = b"".join(read_chunks(descriptor, 0))
         data = data[len(self._tail) :]
         complete = data.rfind(b"\n") + 1
-        self._offset += complete
-        self._tail = (self._tail + data[:complete])[-TAIL:]
-        self._torn = len(data) - complete
-        self._take_lines(data[:complete])
+        self._take_in(data[:complete], data[complete:])
 
     def _take_lines(self, lines: bytes) -> None:
         for line in lines.split(b"\n"):

@@ -13,8 +13,8 @@ from support.store import append, reread
 
 from chatbot.conversations import Conversation, new_conversation_id
 from chatbot.identity import session_folder
-from chatbot.journals import TAIL
-from chatbot.records import Prompt
+from chatbot.journals import TAIL, DeletedError
+from chatbot.records import Delete, End, Prompt
 from chatbot.sessions import Session
 from chatbot.settings import ROOT
 from chatbot.storage import StorageError, lock
@@ -51,6 +51,34 @@ def test_a_torn_line_is_not_shown_and_the_next_writer_closes_it_off(
     assert len(reread(conversation).turns) == 1
     append(reread(conversation), Prompt("t3", "More"))
     assert [turn.prompt for turn in reread(conversation).turns] == ["Hello", "More"]
+
+
+def test_a_line_that_lacks_only_its_newline_counts_for_its_next_writer_too(
+    conversation: Conversation,
+) -> None:
+    append(conversation, Prompt("t2", "More"))
+    conversation.path.write_bytes(conversation.path.read_bytes().removesuffix(b"\n"))
+    writer = reread(conversation)
+    seen: list[str] = []
+
+    def decide() -> list[Prompt]:
+        seen.extend(turn.prompt for turn in writer.turns)
+        return [Prompt("t3", "And more")]
+
+    writer.update(decide)
+    assert seen == ["Hello", "More"]
+    assert [turn.prompt for turn in writer.turns] == ["Hello", "More", "And more"]
+    assert reread(conversation).turns == writer.turns
+
+
+def test_a_line_without_its_newline_that_deletes_the_chat_is_heeded(
+    conversation: Conversation,
+) -> None:
+    append(conversation, Delete())
+    conversation.path.write_bytes(conversation.path.read_bytes().removesuffix(b"\n"))
+    writer = reread(conversation)
+    with pytest.raises(DeletedError):
+        writer.update(lambda: [End(writer.turn("t1").id, 1, "stopped")])
 
 
 def test_a_file_cut_short_is_read_again(conversation: Conversation) -> None:

@@ -41,7 +41,7 @@ def draw_page(settings: Settings, assistant: Assistant) -> None:
     composer.draw_input(assistant)
     frame.draw_footer(settings)
     opening.begin_run(tab, settings)
-    waiting.run_pending_action()
+    waiting.run_pending_actions()
     opening.read_storage(tab)
     language.read_choice(tab)
     persona = choices.chosen_assistant(tab, assistant)

@@ -222,15 +222,18 @@ class Conversation(Journal):
 
         self.update(decide)
 
-    def rate(self, turn_id: str, rating: str, comment: str = "") -> None:
-        """Keep what a person thinks of an answer. Raises StorageError.
+    def rate(self, turn_id: str, rating: str | None = None, comment: str | None = None) -> None:
+        """Keep what a person thinks of an answer; None leaves that as it is. Raises StorageError.
 
-        rating: one of RATINGS, or "" to withdraw it.
+        rating: one of RATINGS, or "" to withdraw it, with the comment.
         """
-        said = Feedback(turn_id, rating, comment if rating else "")
 
         def decide() -> list[Record]:
             turn = self.turn(turn_id)
+            new = turn.rating if rating is None else rating
+            said = Feedback(
+                turn_id, new, (turn.comment if comment is None else comment) * bool(new)
+            )
             return [] if (turn.rating, turn.comment) == (said.rating, said.comment) else [said]
 
         self.update(decide)

@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
+from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
 from support.bedrock import BedrockStandIn, texts_of
 from support.page import OpenPage, click, read_messages, say
@@ -12,9 +15,12 @@ from support.store import append, reread_turns
 
 from chatbot.conversations import Conversation
 from chatbot.models import load_models
+from chatbot.page import waiting
+from chatbot.page.state import Action
 from chatbot.records import End, Feedback, Prompt, Text
 from chatbot.sessions import Session
 from chatbot.settings import ROOT
+from chatbot.storage import StorageError
 
 MODELS = load_models()
 
@@ -84,6 +90,59 @@ def test_the_same_model_answers_again(open_page: OpenPage, bedrock: BedrockStand
     assert read_messages(page) == ["One", "Another one."]
     assert "2/2" in [caption.value for caption in page.caption]
     assert bedrock.models[0] == bedrock.models[1]
+
+
+def end_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End the next run once its action is done, as a click does before the page is drawn."""
+    real = waiting.run_interruptibly
+
+    def act_and_end(*arguments: Any, **named: Any) -> None:
+        monkeypatch.setattr(waiting, "run_interruptibly", real)
+        real(*arguments, **named)
+        raise StopException
+
+    monkeypatch.setattr(waiting, "run_interruptibly", act_and_end)
+
+
+def test_two_quick_clicks_ask_for_one_answer(
+    open_page: OpenPage, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = say(open_page(), "One")
+    [again] = [button for button in page.button if button.label == "Answer again"]
+    end_next_run(monkeypatch)
+    again.click().run()
+    again.click().run()
+    assert [turn.prompt for turn in reread_turns(open_chat(session))] == ["One"]
+    assert [turn.prompt for turn in open_chat(session).all_turns] == ["One", "One"]
+
+
+def test_a_failure_does_not_take_what_waits_behind_it(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = say(open_page(), "One")
+    done: list[str] = []
+
+    def fail() -> None:  # meanwhile, somebody clicks
+        tab.pending.append(Action(done.append, ("after it",), {}))
+        raise StorageError("timeout", errno="ETIMEDOUT")
+
+    tab = page.session_state["tab"]
+    tab.pending.append(Action(fail, (), {}))
+    page.run()
+    assert page.error and done == []
+    page.run()
+    assert not page.error and done == ["after it"]
+
+
+def test_a_thumb_and_a_comment_of_the_same_moment_are_both_kept(
+    open_page: OpenPage, session: Session
+) -> None:
+    page = say(open_page(), "One")
+    page.feedback[0].set_value(0).run()
+    page.feedback[0].set_value(1)
+    next(each for each in page.text_input if each.label == "Comment").set_value("Good").run()
+    [turn] = open_chat(session).turns
+    assert (turn.rating, turn.comment) == ("up", "Good")
 
 
 def test_a_rating_is_kept_exported_and_withdrawn(open_page: OpenPage, session: Session) -> None:

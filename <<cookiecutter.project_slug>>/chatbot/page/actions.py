@@ -183,7 +183,7 @@ def _end_edit(tab: Tab) -> None:
 def _send_edited(tab: Tab, assistant: Assistant, turn: Turn, model: str) -> None:
     text = without_blank_lines_around(st.session_state[_edited(turn)] or "")
     if (turn.files or not is_blank(text)) and len(text) <= PROMPT_LENGTH:
-        run_next(_edit, tab, assistant, tab.conversation, turn, text, model, new_turn_id())
+        run_next(_edit, tab, assistant, tab.conversation, turn, text, model, new_id=new_turn_id())
 
 
 def _edit(
@@ -325,7 +325,7 @@ def _answer_again(tab: Tab, assistant: Assistant, turn: Turn, model: str | None)
     if model:
         new_id = new_turn_id()
         tab.sent.add(new_id)
-        run_next(assistant.answer_again, tab.conversation, turn.id, model, new_id)
+        run_next(assistant.answer_again, tab.conversation, turn.id, model, turn_id=new_id)
 
 
 def draw_feedback(tab: Tab, turn: Turn) -> None:
@@ -337,7 +337,7 @@ def draw_feedback(tab: Tab, turn: Turn) -> None:
         thumb = st.session_state[key]
         rating = "" if thumb is None else RATINGS[1 - thumb]
         tab.rating = turn.id  # stays in full, so that it can be rated anew
-        run_next(tab.conversation.rate, turn.id, rating, turn.comment)
+        run_next(tab.conversation.rate, turn.id, rating)
 
     st.feedback("thumbs", key=key, on_change=rate)
 
@@ -355,7 +355,7 @@ def draw_comment(tab: Tab, turn: Turn) -> None:
 
     def comment() -> None:
         said = str(st.session_state[key] or "").strip()
-        run_next(tab.conversation.rate, turn.id, turn.rating, said)
+        run_next(tab.conversation.rate, turn.id, None, said)
 
     place.text_input(
         say("Comment"),

@@ -52,6 +52,18 @@ class Unsent:
     persona: str = ""
 
 
+@dataclass(eq=False)
+class Action:
+    """What the next run does first, because somebody clicked a button.
+
+    new: what two clicks have different ones of, such as the id of what is made.
+    """
+
+    call: Callable[..., object]
+    arguments: tuple[object, ...]
+    new: dict[str, str]
+
+
 @dataclass(frozen=True)
 class Removed:
     """A chat that was deleted, and may come back.
@@ -109,7 +121,7 @@ class Tab:
     remembered: who is known to be named in the session's usage.
     everyones_usage: what this tab has read of it; None if it has not.
 
-    pending: what the next run does first, because somebody clicked a button.
+    pending: what the next run does first, in this order.
     outbox: messages that are not saved yet, the oldest first.
     batch: ids of the turns sent since the outbox was last empty.
     prompt_queued: whether this run's message is in the outbox already, or in `too_long`.
@@ -174,7 +186,7 @@ class Tab:
     remembered: Person | None = None
     everyones_usage: list[Row] | None = None
 
-    pending: tuple[Callable[..., object], tuple[object, ...]] | None = None
+    pending: list[Action] = field(default_factory=list)
     outbox: list[Unsent] = field(default_factory=list)
     batch: list[str] = field(default_factory=list)
     prompt_queued: bool = False

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Thread
 from typing import ParamSpec, TypeVar, cast
 
 from chatbot.page import wording
-from chatbot.page.state import current_tab
+from chatbot.page.state import Action, current_tab
 from chatbot.storage import StorageError
 from chatbot.usage import LimitError
 
@@ -50,21 +51,29 @@ def run_interruptibly(action: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     return cast(T, result)
 
 
-def run_next(action: Callable[..., object], *args: object) -> None:
-    """Have the next run do the action: unlike a callback, it can say that it waits."""
-    tab = current_tab()
-    tab.pending = (action, args)
+def run_next(action: Callable[..., object], *args: object, **new: str) -> None:
+    """Have the next run do the action: unlike a callback, it can say that it waits.
+
+    A second click does nothing while the same action waits, whatever `new` is.
+    """
+    pending = current_tab().pending
+    if (action, args) not in [(each.call, each.arguments) for each in pending]:
+        pending.append(Action(action, args, new))
 
 
-def run_pending_action() -> None:
-    """Do what a button asked for; if it fails, the page says so."""
+def run_pending_actions() -> None:
+    """Do what buttons asked for; if it fails, the page says so.
+
+    If a click ends this run meanwhile, the next one does it again. Then this run's thread may
+    still go on beside it.
+    """
     tab = current_tab()
-    if tab.pending:
-        action, arguments = tab.pending
+    for action in list(tab.pending):
         try:
-            run_interruptibly(action, *arguments)
+            run_interruptibly(action.call, *action.arguments, **action.new)
         except StorageError as error:
             tab.storage_error = error
         except LimitError as error:
             tab.refused = error
-        tab.pending = None
+        with suppress(ValueError):  # the other run has done it, too
+            tab.pending.remove(action)

@@ -71,6 +71,11 @@ class Journal:
         return self._file is None or self.deleted
 
     @property
+    def half_deleted(self) -> bool:
+        """Whether a record says that the file is about to be deleted, and it was still there."""
+        return self._file is not None and self.deleted
+
+    @property
     def size(self) -> int:
         """How many bytes of the file were read, or written."""
         return self._offset + len(self._torn)

@@ -19,7 +19,7 @@ from chatbot import deletions, labels, sessions
 from chatbot.conversations import Conversation, new_conversation_id
 from chatbot.page.chats import group_by_age
 from chatbot.page.state import NEW, Tab
-from chatbot.records import Prompt, Value
+from chatbot.records import Delete, Prompt, Value
 from chatbot.retention import sweep
 from chatbot.sessions import ConversationSummary, Session, stamp_of
 from chatbot.settings import ROOT
@@ -353,6 +353,21 @@ def test_the_address_of_a_removed_chat_leads_nowhere(
         page = open_page(chat=chat.id)
         assert "does not exist" in page.warning[0].value
         assert read_messages(page) == []
+
+
+def test_a_chat_that_a_killed_task_has_half_deleted_leaves_the_list_when_it_is_opened(
+    open_page: OpenPage, session: Session
+) -> None:
+    chat, kept = write(session, "Forget this"), write(session, "Keep this")
+    name = session.attach(b"a picture")
+    file = {"hash": name, "name": "a.txt", "kind": "txt", "size": 9}
+    append(chat, Prompt("t2", "Look", files=[file]), Delete())  # killed before it removed the file
+    page = open_page(kept.id)
+    page.button(key=f"open-{chat.id}").click().run()
+    assert "does not exist" in page.warning[0].value
+    assert listed(page) == ["Keep this"]
+    assert [each.name for each in session.folder.glob("2*")] == [kept.path.name]
+    assert not session.has_attachment(name)
 
 
 def test_an_empty_new_chat_is_no_deleted_one(open_page: OpenPage) -> None:

@@ -82,6 +82,8 @@ def _read_conversation(tab: Tab) -> None:
     is_removed = run_interruptibly(_look_at, tab.session, tab.conversation)
     if tab.storage_error or not (is_removed or tab.conversation.missing):
         return
+    if any(chat.id == chosen for chat in tab.chats):  # it went since the list was read
+        read_chats(tab)
     if tab.removed and chosen == tab.removed.id:  # by this tab
         begin_conversation(tab)
     elif chosen != tab.new_conversation:
@@ -89,8 +91,13 @@ def _read_conversation(tab: Tab) -> None:
 
 
 def _look_at(session: Session, conversation: Conversation) -> bool:
-    """Read the conversation; return whether it was removed."""
+    """Read the conversation; return whether it was removed.
+
+    Finishes the deletion of one that another process has left behind.
+    """
     conversation.refresh()
+    if conversation.half_deleted:
+        session.delete_conversation(conversation.id)
     return session.is_removed(conversation.id)
 
 

@@ -148,7 +148,9 @@ def files_from_json(values: Iterable[object]) -> tuple[File, ...]:
         if isinstance(value, dict):
             hash_, name, kind = (str(value.get(each, "")) for each in ("hash", "name", "kind"))
             size = value.get("size")
-            if isinstance(size, int) and size > 0 and kind in KINDS and _HASH.fullmatch(hash_):
+            if not isinstance(size, int) or not 0 < size <= 2**53:  # nobody could write it down
+                continue
+            if kind in KINDS and _HASH.fullmatch(hash_):
                 found.append(File(hash_, clean_name(name), kind, size))
     return tuple(found)
 

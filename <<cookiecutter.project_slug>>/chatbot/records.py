@@ -203,6 +203,7 @@ def _default(each: Any) -> Any:
     return each.default if each.default_factory is MISSING else each.default_factory()
 
 
+LARGEST = 2**53  # of the numbers in a record: no sum or product of some of these is infinite
 # What a value must be an instance of, and the default, by class and field.
 _FIELDS = {
     kind: [
@@ -212,6 +213,8 @@ _FIELDS = {
     ]
     for kind in KINDS.values()
 }
+# What each value in a field's object must be an instance of; another one is left out.
+_WITHIN: dict[str, Any] = {"facts": str | int, "usage": int}
 
 
 def to_line(record: Record) -> bytes:
@@ -234,13 +237,26 @@ def from_line(line: dict[str, Any]) -> Record:
     line is no record.
     """
     kind = KINDS[line["type"]]
-    values = {}
+    values: dict[str, Any] = {}
     for name, type_, _ in _FIELDS[kind]:
         if name in line:
-            values[name] = clean_json(line[name])
+            value = values[name] = clean_json(line[name])
             if not isinstance(line[name], type_):
                 raise TypeError(f"{name} has the wrong type")
+            if type_ in (int, float) and not _can_be(value):
+                raise ValueError(f"{name} is no number that can be")
+            if name in _WITHIN:
+                values[name] = {
+                    each: fact
+                    for each, fact in value.items()
+                    if isinstance(fact, _WITHIN[name]) and _can_be(fact)
+                }
     return kind(**values)
+
+
+def _can_be(value: str | float) -> bool:
+    """Return whether that is a text, or a number with which somebody can reckon."""
+    return isinstance(value, str) or -LARGEST <= value <= LARGEST
 
 
 def _now() -> str:

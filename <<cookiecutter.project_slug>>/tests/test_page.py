@@ -469,6 +469,40 @@ def test_a_damaged_line_is_told_and_the_rest_is_shown(
     assert read_messages(page)[0] == "Hello"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"v":2,"type":"thought","turn":"t1","attempt":1,"text":"Hm.","seconds":Infinity}',
+        b'{"v":1,"type":"end","turn":"t1","attempt":1,"state":"stopped","code":"superseded",'
+        b'"facts":{"by":[]}}',
+        b'{"v":1,"type":"end","turn":"t1","attempt":1,"state":"complete","code":"end_turn",'
+        b'"usage":{"outputTokens":1' + b"0" * 400 + b"}}",
+        b'{"v":1,"type":"end","turn":"t1","attempt":1,"state":"complete","code":"end_turn",'
+        b'"facts":{"messages":1' + b"0" * 400 + b"}}",
+        b'{"v":1,"type":"prompt","turn":"t2","text":"Look","files":[{"name":"a.txt","kind":"txt",'
+        b'"hash":"' + b"0" * 64 + b'","size":1' + b"0" * 400 + b"}]}",
+    ],
+)
+def test_a_line_that_somebody_else_has_written_does_not_break_the_page(
+    open_page: OpenPage, session: Session, line: bytes
+) -> None:
+    conversation = session.conversation(new_conversation_id())
+    append(conversation, Prompt("t1", "Hello"), Claim("t1", 1, "w", next(iter(MODELS))))
+    with conversation.path.open("ab") as file:
+        file.write(line + b"\n")
+    append(conversation, End("t1", 1, "complete"))
+    page = open_page(conversation.id)  # the fixture no_fault_of_the_page looks
+    assert read_messages(page)[0] == "Hello"
+
+
+def test_a_choice_of_a_model_that_somebody_else_has_written_does_not_break_the_page(
+    open_page: OpenPage, session: Session
+) -> None:
+    session["model"] = session["language"] = []
+    assert read_messages(say(open_page(), "Hello"))[0] == "Hello"
+    assert read_messages(open_page())[0] == "Hello"
+
+
 def test_a_message_that_can_not_be_saved_stays_until_it_can(
     open_page: OpenPage, session: Session
 ) -> None:

@@ -78,6 +78,24 @@ def test_a_field_of_the_wrong_type_is_refused(record: Record) -> None:
                 from_line(line | {field.name: None})
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1" * 400, "1e300"])
+@pytest.mark.parametrize("record", EXAMPLES, ids=lambda record: type(record).__name__)
+def test_a_number_with_which_nobody_can_reckon_is_refused(record: Record, number: str) -> None:
+    line = json.loads(to_line(record))
+    for field in fields(record):
+        if isinstance(getattr(record, field.name), int | float):
+            with pytest.raises((TypeError, ValueError)):
+                from_line(line | {field.name: json.loads(number)})
+
+
+@pytest.mark.parametrize("value", [[], {}, None, 1.5, float("nan"), 10**400])
+def test_a_fact_of_another_type_is_left_out(value: object) -> None:
+    line = json.loads(to_line(End("t1", 1, "stopped", "x", {"messages": 9}, {"outputTokens": 3})))
+    for field in ("facts", "usage"):
+        changed = line | {field: line[field] | {"by": value}}
+        assert from_line(changed) == from_line(line)
+
+
 def test_a_field_that_a_later_version_added_is_ignored() -> None:
     line = json.loads(to_line(Beat("t1", 1)))
     assert from_line(line | {"colour": "red"}) == Beat("t1", 1)

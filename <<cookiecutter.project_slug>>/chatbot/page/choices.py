@@ -134,7 +134,7 @@ def chosen_model(tab: Tab, models: dict[str, Model], persona: Persona | None) ->
     if tab.chats and not tab.model_read:
         with suppress(StorageError):  # it is tried again in the next run
             last = run_interruptibly(tab.session.get, _MODEL)
-            tab.last_model = tab.last_model or (last if last in models else "")
+            tab.last_model = tab.last_model or (last if last in list(models) else "")
             tab.model_read = True
     shown = (tab.conversation.id, _model_of(tab, models, persona))
     chosen = st.session_state.get(tab.model_field)

@@ -50,7 +50,7 @@ def read_choice(tab: Tab) -> None:
     with suppress(StorageError):  # it is tried again in the next run
         chosen = run_interruptibly(tab.session.get, _LANGUAGE)
         tab.language_read = True
-        if chosen == "" or chosen in languages.languages():
+        if chosen in ["", *languages.languages()]:  # whatever type it has
             tab.language = tab.kept[_LANGUAGE] = st.session_state[_LANGUAGE] = chosen
         elif not tab.person:  # in a browser where people sign in, another one may have chosen
             tab.language = _chosen(tab) or None

@@ -613,6 +613,25 @@ def test_a_message_is_saved_once_if_its_sender_opens_another_chat_meanwhile(
     assert prompts(session) == {chats[0]: ["For the first one"], chats[1]: []}
 
 
+def test_a_run_that_stood_still_takes_no_other_message_out_of_the_outbox(
+    open_page: OpenPage, session: Session, chats: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streamlit lets the thread of an old run go on beside that of the new one."""
+    page, ask = open_page(chats[0]), Assistant.ask
+    tab = page.session_state["tab"]
+
+    def ask_while_another_run_sends_it(self: Assistant, *given: Any, **named: Any) -> str:
+        turn = ask(self, *given, **named)
+        if given[1] == "First":
+            tab.outbox[:] = [Unsent("Second", "t9", conversation=chats[0])]
+        return turn
+
+    monkeypatch.setattr(Assistant, "ask", ask_while_another_run_sends_it)
+    say(page, "First")
+    assert prompts(session)[chats[0]] == ["First", "Second"]
+    assert not tab.outbox
+
+
 def test_a_message_that_waits_for_a_new_chat_begins_it_when_another_one_is_open(
     open_page: OpenPage, session: Session, chats: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,20 +84,19 @@ def send_outbox(tab: Tab, assistant: Assistant, model: str, persona: str = "") -
     """
     if not tab.outbox and not tab.uploads:
         return
-    for unsent in tab.outbox:
-        if not unsent.conversation:
-            unsent.conversation = tab.conversation.id
-            unsent.begins = tab.conversation.id == tab.new_conversation
-        if unsent.conversation == tab.conversation.id:
-            unsent.model, unsent.persona = model, persona
+    for each in tab.outbox:
+        if not each.conversation:
+            each.conversation = tab.conversation.id
+            each.begins = tab.conversation.id == tab.new_conversation
+        if each.conversation == tab.conversation.id:
+            each.model, each.persona = model, persona
     if tab.storage_error:
         tab.not_sent = tab.storage_error
         return
     uploads.take_in(tab, assistant, model)
     if not tab.outbox or tab.not_sent:
         return
-    while tab.outbox:
-        unsent = tab.outbox[0]
+    while unsent := next(iter(tab.outbox), None):
         try:
             run_interruptibly(
                 uploads.send,
@@ -120,7 +119,10 @@ def send_outbox(tab: Tab, assistant: Assistant, model: str, persona: str = "") -
             tab.not_sent = error
             return
         _remember_person(tab)
-        del tab.outbox[0]
+        with suppress(
+            ValueError
+        ):  # a later run has sent it too, while this one's thread stood still
+            tab.outbox.remove(unsent)
         tab.sent.add(unsent.turn_id)
         tab.batch = [*tab.batch, unsent.turn_id] if tab.outbox else []
         if unsent.conversation == tab.new_conversation:

@@ -1,6 +1,7 @@
 """Files on their way: from the input to the session, and what is said about those it can't take."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import streamlit as st
 from streamlit.runtime import exists, get_instance
@@ -119,7 +120,8 @@ def take_in(tab: Tab, assistant: Assistant, model_key: str) -> None:
             tab.draft, tab.file_errors = unsent.prompt, errors
             tab.held_alone = is_blank(unsent.prompt)
             tab.other_models = _others(assistant, model, [*unsent.uploads, *unsent.files])
-            tab.outbox.remove(unsent)
+            with suppress(ValueError):  # another run's thread was faster
+                tab.outbox.remove(unsent)
             st.rerun()
 
 

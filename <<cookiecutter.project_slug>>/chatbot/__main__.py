@@ -19,7 +19,7 @@ from chatbot.identity import Person
 from chatbot.page import wording
 from chatbot.people import Kept, NobodyError
 from chatbot.settings import Settings, load_settings
-from chatbot.storage import storage_errors
+from chatbot.storage import MEBIBYTE, storage_errors
 from chatbot.text import clean
 
 
@@ -161,9 +161,13 @@ def _restore(arguments: argparse.Namespace, settings: Settings) -> None:
     options = {"with_deleted": arguments.with_deleted, "dry_run": arguments.dry_run}
     if arguments.backup:
         backup = archives.find_backup(Path(arguments.backup))
-        entries = archives.read_sessions(backup / archives.FOLDER)
+        too_large: list[Path] = []
+        entries = archives.read_sessions(backup / archives.FOLDER, too_large=too_large)
         _print_report(restoring.restore(root, entries, **options))
-        if not arguments.dry_run:
+        if too_large:
+            megabytes = archives.LIMIT // MEBIBYTE
+            print(f"Left out:    {len(too_large)} larger than {megabytes} MB; {backup} stays")
+        elif not arguments.dry_run:
             with storage_errors():
                 shutil.rmtree(backup)
         return

@@ -98,20 +98,23 @@ class Entry:
         return name if folder else ""
 
 
-def read_sessions(root: Path, session: str = "") -> Iterator[Entry]:
+def read_sessions(
+    root: Path, session: str = "", too_large: list[Path] | None = None
+) -> Iterator[Entry]:
     """Yield the files of all sessions, or of one, as they are at this moment.
 
     Files may grow and be deleted meanwhile. A conversation that is just being deleted is left out.
-    So is a file that is larger than LIMIT; the log says so.
+    So is a file that is larger than LIMIT; the log says so, and it is added to `too_large`.
 
     root: the folder of all sessions. Raises StorageError.
     """
+    too_large = [] if too_large is None else too_large
     with storage_errors():
         names = [session] if session else sorted(filter(is_session_folder, os.listdir(root)))  # noqa: PTH208
     for each in names:
         for name in _list(root / each):
             with storage_errors():
-                found = _read(root / each / name)
+                found = _read(root / each / name, too_large)
             if found:
                 entry = Entry(each, name, *found)
                 if not (entry.conversation_id and _ends_with_deletion(entry.content)):
@@ -184,14 +187,18 @@ def _list(folder: Path) -> list[str]:
     return sorted(name for name in found if _FILE.fullmatch(name))
 
 
-def _read(path: Path) -> tuple[float, bytes] | None:
-    """Return the file's time and content, or None if there is no such file, or it is too large."""
+def _read(path: Path, too_large: list[Path]) -> tuple[float, bytes] | None:
+    """Return the file's time and content, or None if there is no such file.
+
+    Also None if it is too large; then it is added to that list.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             status = os.fstat(descriptor)
             if status.st_size > LIMIT:
                 log.warning("%s was left out: it is larger than %s bytes", path, LIMIT)
+                too_large.append(path)
             elif stat.S_ISREG(status.st_mode):
                 content = b"".join(read_chunks(descriptor, 0))
                 return status.st_mtime, content[:LIMIT]

@@ -500,6 +500,21 @@ def test_what_aws_backup_restored_last_is_brought_back_and_deleted_there(
     assert list(mounted.iterdir()) == [older]
 
 
+def test_a_backup_with_a_file_that_is_too_large_to_be_brought_back_stays(
+    run: Run, root: Path, tmp_path: Path, ada: Session
+) -> None:
+    large = ask(ada, "A book").path
+    os.truncate(large, archives.LIMIT + 1)
+    backup = tmp_path / "restored" / "aws-backup-restore_1"
+    backup.mkdir(parents=True)
+    shutil.move(root, backup / "sessions")
+    done = run("restore", "--backup", str(backup.parent))
+    told = f"Left out:    1 larger than 64 MB; {backup} stays"
+    assert (done.returncode, done.stdout.decode().splitlines()[-1]) == (0, told)
+    assert prompts(root, ADA) == ["Who was Byron?"]
+    assert (backup / "sessions" / large.relative_to(root)).exists()
+
+
 @pytest.mark.parametrize("words", ["restore", "restore a --backup b", "export --subject=x"])
 def test_a_command_that_makes_no_sense_is_refused(run: Run, words: str) -> None:
     done = run(*words.split())

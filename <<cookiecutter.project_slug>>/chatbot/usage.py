@@ -106,6 +106,8 @@ def days_ago(days: int) -> str:
 def require_tokens(folder: Path, limit: int) -> None:
     """Raise LimitError if the session has used that many tokens today.
 
+    Answers in progress are not counted yet.
+
     folder: of the session. Raises StorageError if that can't be read.
     """
     used = _open(folder)

@@ -8,10 +8,11 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from chatbot.web import admission
-from chatbot.web.admission import PLACES, Admission
+from chatbot.web.admission import PLACES, ROUND, Admission
 
 HEALTH = "/_stcore/health"
 SOCKET = "ws:/_stcore/stream"
+SILENT = "ws:/silent"
 
 
 class Crowd:
@@ -26,26 +27,30 @@ class Crowd:
         self._admission = Admission(self._application)
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def _application(self, scope: Scope, _receive: Receive, send: Send) -> None:
+    async def _application(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["name"]
+        if scope["type"] == "websocket":
+            await receive()
         self.begun.append(name)
         while event := await self._events[name].get():
             if isinstance(event, Exception):
                 raise event
             await send(event)
 
-    async def ask(self, *names: str) -> list[asyncio.Task[None]]:
+    async def ask(self, *names: str, method: str = "GET") -> list[asyncio.Task[None]]:
         """Let browsers ask for a path each, which is that of a WebSocket after "ws:".
 
-        What follows a space in a name tells it from others.
+        What follows a space in a name tells it from others. A WebSocket sends a message at once, if
+        it isn't a SILENT one.
         """
         tasks = []
         for name in names:
             path = name.split()[0]
             kind = "websocket" if path.startswith("ws:") else "http"
             self._events[name] = asyncio.Queue()
-            scope = {"type": kind, "path": path.removeprefix("ws:"), "name": name, "method": "GET"}
-            call = self._admission(scope, _nothing, _drop)
+            scope = {"type": kind, "path": path.removeprefix("ws:"), "name": name, "method": method}
+            receive = _never if path == SILENT else _message
+            call = self._admission(scope, receive, _drop)
             tasks.append(asyncio.create_task(call))
             await _settle()
         self._tasks += tasks
@@ -69,6 +74,14 @@ class Crowd:
 
 async def _nothing() -> Message:
     raise AssertionError("The application reads nothing.")
+
+
+async def _message() -> Message:
+    return {"type": "websocket.receive"}
+
+
+async def _never() -> Message:
+    return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
 
 async def _drop(message: Message) -> None:
@@ -130,6 +143,38 @@ async def test_who_has_begun_gets_the_rest_before_others_begin(crowd: Crowd) -> 
     assert crowd.begun == [*FULL, SOCKET, "/static/script.js", "/ other"]
 
 
+@pytest.mark.parametrize("flood", [SOCKET, "/static/script.js", "/"])
+def test_no_number_of_requests_keeps_out_another_kind(flood: str) -> None:
+    @with_crowd
+    async def run(crowd: Crowd) -> None:
+        others = {SOCKET, "/static/script.js", "/"} - {flood}
+        waiting = [f"{flood} {number}" for number in range(PLACES, 2 * ROUND)]
+        await crowd.ask(*FULL, *waiting, *others)
+        for name in [*FULL, *waiting][:ROUND]:
+            await crowd.end(name)
+        assert others <= set(crowd.begun)
+
+    run()
+
+
+@with_crowd
+async def test_what_waits_for_a_network_holds_no_place(crowd: Crowd) -> None:
+    waiting = ["/auth/login", "/oauth2callback", "/auth/logout", SILENT]
+    await crowd.ask(*(f"{path} {number}" for path in waiting for number in range(PLACES)))
+    await crowd.ask(*FULL, "/ waits")
+    assert crowd.begun[-PLACES:] == FULL
+    await crowd.ask("/auth/login more")
+    assert crowd.begun[-1] == "/auth/login more"
+
+
+@with_crowd
+async def test_an_upload_that_takes_long_holds_no_place(crowd: Crowd) -> None:
+    uploads = [f"/_stcore/upload_file/a/b {number}" for number in range(PLACES)]
+    await crowd.ask(*uploads, method="PUT")
+    await crowd.ask("/ next")
+    assert crowd.begun == [*uploads, "/ next"]
+
+
 @with_crowd
 async def test_a_slow_download_holds_no_place(crowd: Crowd) -> None:
     downloads = [f"/media/picture.png {number}" for number in range(PLACES)]
@@ -144,7 +189,6 @@ async def test_a_slow_download_holds_no_place(crowd: Crowd) -> None:
 @with_crowd
 async def test_a_websocket_holds_its_place_until_the_page_begins(crowd: Crowd) -> None:
     await crowd.ask(*(f"{SOCKET} {number}" for number in range(PLACES)), "/ next")
-    await crowd.send(f"{SOCKET} 0", "websocket.accept")
     assert "/ next" not in crowd.begun
     await crowd.send(f"{SOCKET} 0", "websocket.send")
     assert "/ next" in crowd.begun

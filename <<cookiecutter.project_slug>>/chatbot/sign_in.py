@@ -4,6 +4,7 @@ Streamlit talks to the provider, with Authlib, and keeps what the provider said 
 signed cookie, which every task can check. web/gate.py asks for it in front of everything.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import streamlit as st
 from streamlit.auth_util import get_cookie_with_chunks
 from streamlit.user_info import generate_login_redirect_url
 from streamlit.web.server.starlette.starlette_app_utils import (
+    create_signed_value,
     decode_signed_value,
     generate_xsrf_token_string,
 )
@@ -27,6 +29,7 @@ from chatbot.text import clean
 
 LOGIN, CALLBACK, SIGN_OUT = "/auth/login", "/oauth2callback", "/auth/logout"  # Streamlit's own
 COOKIE, XSRF_COOKIE = USER_COOKIE_NAME, XSRF_COOKIE_NAME
+SEAL = "chatbot_sign_in_seal"  # a cookie that says which parts of COOKIE belong together
 NAME_LENGTH = 200  # characters
 
 # Claims that hold a person's name or groups; which of them there are depends on the provider.
@@ -82,19 +85,45 @@ def new_xsrf_token() -> str:
 
 def read_cookie(cookies: Mapping[str, str], sign_in: SignIn) -> SignedIn | None:
     """Return who signed in, as the cookie says; None if nobody did, or too long ago."""
-
-    def content(name: str) -> bytes | None:
-        value, days = cookies.get(name, ""), sign_in.hours / 24
-        signed: bytes | None = decode_signed_value(cookie_secret(), name, value, days)
-        return signed
-
+    told, seal = _read(cookies, sign_in), _content(cookies, SEAL, sign_in)
+    has_parts = told != _content(cookies, COOKIE, sign_in)
+    if has_parts and seal != _digest(told):  # parts of two sign-ins could name a third person
+        return None
     try:
-        claims = json.loads(get_cookie_with_chunks(content, COOKIE) or b"null")
+        claims = json.loads(told or b"null")
     except ValueError:
         return None
     if not isinstance(claims, dict) or not (claims.get("iss") and claims.get("sub")):
         return None
     return SignedIn(_person(claims), str(claims.get("nonce") or claims.get("iat")))
+
+
+def new_seal(cookies: Mapping[str, str], sign_in: SignIn) -> str:
+    """Return a value of SEAL for the cookies with which Streamlit completes a sign-in.
+
+    Streamlit divides a long cookie into parts, and signs each of them alone.
+    """
+    value: bytes = create_signed_value(cookie_secret(), SEAL, _digest(_read(cookies, sign_in)))
+    return value.decode()
+
+
+def _read(cookies: Mapping[str, str], sign_in: SignIn) -> bytes | None:
+    """Return what COOKIE says, put together from its parts if it has some."""
+    told: bytes | None = get_cookie_with_chunks(
+        lambda name: _content(cookies, name, sign_in), COOKIE
+    )
+    return told
+
+
+def _content(cookies: Mapping[str, str], name: str, sign_in: SignIn) -> bytes | None:
+    """Return what a signed cookie says; None if it is too old, or not ours."""
+    value, days = cookies.get(name, ""), sign_in.hours / 24
+    content: bytes | None = decode_signed_value(cookie_secret(), name, value, days)
+    return content
+
+
+def _digest(content: bytes | None) -> bytes:
+    return hashlib.sha256(content or b"").hexdigest().encode()
 
 
 def may_enter(person: Person, sign_in: SignIn) -> bool:

@@ -438,6 +438,27 @@ def test_a_person_in_hundreds_of_groups_gets_the_page(browser: Browser, company:
     assert len(browser.cookie) > 8_190
     assert browser.get("/").status == 200
     assert "Signed in as alice" in browser.page()
+    browser.get("/auth/logout")
+    assert not [name for name in browser.cookies if "user" in name or "sign_in" in name]
+
+
+def test_the_cookies_of_two_sign_ins_can_not_be_combined(
+    browser: Browser, new_browser: Callable[[], Browser], company: Provider
+) -> None:
+    """Streamlit signs each part of a long cookie alone, so the parts may be another person's."""
+    browsers = [browser, new_browser()]
+    for one, name in zip(browsers, ("mary", "vera"), strict=True):
+        company.who = person(name, groups=["staff", *(str(uuid4()) for _ in range(150))])
+        one.sign_in()
+        assert one.get("/").status == 200
+    first, second = ({**one.cookies} for one in browsers)
+    for name in (f"{COOKIE}_1", f"{COOKIE}_2", "chatbot_sign_in_seal"):
+        browser.cookies = first | {name: second[name]}
+        assert browser.get("/").status == 401
+        with pytest.raises(InvalidStatus, match="403"):
+            browser.page()
+    browser.cookies = {each: first[each] for each in first if each != "chatbot_sign_in_seal"}
+    assert browser.get("/").status == 401
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ class Gate:
             f" --text: {each['text']}; --background: {each['background']}; }} }}"
             for scheme, each in colors.items()
         )
+        self._seconds = settings.hours * 3600
         self._is_https = settings.address.startswith("https:")
         self._threads = StorageThreads("sign-outs")
         self._steps = {
@@ -203,10 +204,10 @@ class Gate:
             if "state" in told and session:
                 names = [name for name in HTTPConnection(scope).cookies if name.startswith(ATTEMPT)]
                 for name in names if len(names) >= ATTEMPTS else ():
-                    headers.append("set-cookie", self._attempt_cookie(name, "", 0))
+                    headers.append("set-cookie", self._cookie(name, "", 0))
                 value = Attempt(session, query, plain).to_cookie()
                 name = _attempt_name(told["state"])
-                headers.append("set-cookie", self._attempt_cookie(name, value, ATTEMPT_SECONDS))
+                headers.append("set-cookie", self._cookie(name, value, ATTEMPT_SECONDS))
             return None
 
         await self._app(scope, receive, self._completing(scope, receive, send, complete))
@@ -226,7 +227,10 @@ class Gate:
         def complete(headers: MutableHeaders, status: int) -> Response | None:
             given = _set_cookies(headers)
             if attempt:
-                headers.append("set-cookie", self._attempt_cookie(name, "", 0))
+                headers.append("set-cookie", self._cookie(name, "", 0))
+            if given.get(sign_in.COOKIE):
+                seal = sign_in.new_seal(given, self._settings)
+                headers.append("set-cookie", self._cookie(sign_in.SEAL, seal, self._seconds))
             # Without a query, the browser comes from signing out; an old address may be found by
             # going back.
             if given.get(sign_in.COOKIE) or not asked or (was_signed_in and not error):
@@ -250,6 +254,7 @@ class Gate:
                 log.warning("A person signed out, but copies of the cookies stay valid: %s", error)
 
         def complete(headers: MutableHeaders, _status: int) -> Response | None:
+            headers.append("set-cookie", self._cookie(sign_in.SEAL, "", 0))
             location = urlsplit(headers.get("location", ""))
             if "post_logout_redirect_uri" in parse_qs(location.query):
                 # What Cognito asks for; others ignore it.
@@ -295,7 +300,7 @@ class Gate:
 
         return send_completed
 
-    def _attempt_cookie(self, name: str, value: str, seconds: int) -> str:
+    def _cookie(self, name: str, value: str, seconds: int) -> str:
         # Secure is added where all cookies get it.
         return f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax"
 

@@ -16,7 +16,7 @@ from streamlit.web.server.starlette.starlette_app_utils import (
 )
 from support.provider import Provider, provider
 from support.tasks import Browser, run, running_tasks, start_task
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from chatbot.conversations import new_conversation_id
 from chatbot.identity import Person, session_folder
@@ -459,6 +459,20 @@ def test_the_cookies_of_two_sign_ins_can_not_be_combined(
             browser.page()
     browser.cookies = {each: first[each] for each in first if each != "chatbot_sign_in_seal"}
     assert browser.get("/").status == 401
+
+
+def test_a_message_that_does_not_end_takes_no_memory_for_ever(browser: Browser) -> None:
+    browser.sign_in()
+    megabyte = b"x" * 1_000_000
+
+    def too_much() -> Iterator[bytes]:
+        for _ in range(26):
+            yield megabyte
+        stream.recv(timeout=20)  # the server ends the connection, before the message ends
+
+    with browser.connect() as stream, pytest.raises(ConnectionClosed) as closed:
+        stream.send(too_much())
+    assert closed.value.rcvd and closed.value.rcvd.code == 1009
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,15 @@
 
 import errno
 import os
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Semaphore
 
 import pytest
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import TextArea
@@ -13,7 +18,7 @@ from support.bedrock import BedrockStandIn, documents_of
 from support.page import OpenPage, click, read_messages, say
 from support.store import append, new_session
 from support.uploads import PDF, png
-from support.web import Answer, served, streamlit
+from support.web import Answer, Site, served, streamlit
 
 from chatbot import attachments, sessions
 from chatbot.conversations import Conversation, new_conversation_id
@@ -365,15 +370,62 @@ def test_no_other_address_leads_to_a_file(tmp_path: Path, path: str) -> None:
 
 
 def test_uploads_that_the_task_has_no_memory_for_are_refused() -> None:
-    held = 0
+    held = {"": 0}
     upload = Upload("a.txt", b"x" * 1_000)
     assert count_unsaved_bytes() >= 1_000
     del upload
-    with served(Uploads(streamlit, lambda: held, room=100)) as site:
+    with served(Uploads(streamlit, lambda tab: held.get(tab, 0), room=100)) as site:
         path = "/_stcore/upload_file/a/b"
         assert site.get(path, "PUT", content_length="0").status == 200
+        assert site.get(path, "PUT", content_length="51").status == 503  # more than one's share
+        held["a"] = 50
+        assert site.get(path, "PUT", content_length="1").status == 503
+        assert site.get(path.replace("a/b", "c/d"), "PUT", content_length="0").status == 200
         assert site.get(path, "PUT", content_length="101").status == 503
         assert site.get(path, "PUT", transfer_encoding="chunked").status == 411
-        held = 100
+        held = {"": 100}
         assert site.get(path, "PUT", content_length="1").status == 503
         assert site.get(path, "DELETE").status == 200
+
+
+@contextmanager
+def unfinished_upload(site: Site, tab: str) -> Iterator[socket.socket]:
+    """Begin to upload 40 bytes, of which none comes."""
+    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as browser:
+        lines = (f"PUT /_stcore/upload_file/{tab}/file HTTP/1.1", "Host: x", "Content-Length: 40")
+        browser.sendall("".join(f"{each}\r\n" for each in (*lines, "")).encode())
+        yield browser
+
+
+def test_uploads_of_one_person_leave_room_for_others() -> None:
+    begun = Semaphore(0)
+
+    async def receive_file(scope: Scope, receive: Receive, _send: Send) -> None:
+        begun.release()
+        await Request(scope, receive).body()
+
+    uploads = Uploads(receive_file, lambda _tab: 0, room=100)
+
+    async def sign_in(scope: Scope, receive: Receive, send: Send) -> None:
+        name = scope["path"].split("/")[3].rstrip("0123456789")
+        set_person(scope, Person("provider", name))
+        await uploads(scope, receive, send)
+
+    with served(sign_in) as site, unfinished_upload(site, "alice1"):
+        assert begun.acquire(timeout=20)
+        path = "/_stcore/upload_file/alice2/file"
+        assert site.get(path, "PUT", content_length="11").status == 503
+        with unfinished_upload(site, "bob1"):
+            assert begun.acquire(timeout=20)
+
+
+def test_a_file_that_does_not_come_takes_no_room_for_ever() -> None:
+    async def receive_file(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+
+    with (
+        served(Uploads(receive_file, lambda _tab: 0, room=80, seconds=0)) as site,
+        unfinished_upload(site, "a") as browser,
+    ):
+        assert browser.recv(1_000).startswith(b"HTTP/1.1 408 ")
+        assert site.get("/_stcore/upload_file/a/b", "PUT", content_length="40").status == 408

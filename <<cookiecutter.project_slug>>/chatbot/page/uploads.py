@@ -32,11 +32,17 @@ from chatbot.storage import StorageError
 from chatbot.text import is_blank
 
 
-def count_held_bytes() -> int:
-    """Return how many bytes of uploaded files are in this process's memory."""
-    held = count_unsaved_bytes()
+def count_held_bytes(session: str = "") -> int:
+    """Return how many bytes of uploaded files are in this process's memory.
+
+    session: Streamlit's id of a tab, of which only what it has not sent yet counts; "" for all.
+    """
+    held = 0 if session else count_unsaved_bytes()
     manager = get_instance().uploaded_file_mgr if exists() else None
     if isinstance(manager, MemoryUploadedFileManager):
+        if session:
+            files = list(manager.file_storage.get(session, {}).values())  # other threads change it
+            return sum(len(each.data) for each in files)
         stats = manager.get_stats()
         held += sum(each.byte_length for family in stats.values() for each in family)
     return held

@@ -41,7 +41,14 @@ class Site:
 @contextmanager
 def served(app: ASGIApp) -> Iterator[Site]:
     """Serve the application until the block ends."""
-    config = uvicorn.Config(app, port=0, log_level="warning", lifespan="off", ws="none")
+    config = uvicorn.Config(
+        app,
+        port=0,
+        log_level="warning",
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=1,  # a test that fails may leave a request without its answer
+    )
     server = uvicorn.Server(config)
     listener = config.bind_socket()
     listener.listen()  # so that the first request waits until the thread has started

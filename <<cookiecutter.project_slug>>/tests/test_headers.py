@@ -54,6 +54,21 @@ def test_a_browser_that_came_by_https_is_told_to_stay(
     assert ("strict-transport-security" in received) == is_https
 
 
+@pytest.mark.parametrize(
+    ("proto", "cookies"),
+    [
+        ("http", ["a=1; Path=/", "b=2; secure; path=/"]),
+        ("https", ["a=1; Path=/; Secure", "b=2; secure; path=/"]),
+    ],
+)
+def test_cookies_that_came_by_https_are_for_https_only(proto: str, cookies: list[str]) -> None:
+    app = Response()
+    app.raw_headers += [(b"set-cookie", b"a=1; Path=/"), (b"set-cookie", b"b=2; secure; path=/")]
+    with served(SecurityHeaders(app, scripts=[], frame_ancestors=[])) as site:
+        received = site.get("/", X_Forwarded_Proto=proto)
+    assert received.cookies == cookies
+
+
 def test_what_the_application_says_otherwise_does_not_count() -> None:
     headers = {"content-security-policy": "default-src *", "x-own": "kept"}
     app = Response(status_code=404, headers=headers)

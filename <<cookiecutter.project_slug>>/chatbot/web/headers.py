@@ -63,9 +63,19 @@ class SecurityHeaders:
                     headers["content-security-policy"] = own
                 if is_https(Headers(scope=scope)):
                     headers["strict-transport-security"] = f"max-age={ONE_YEAR}"
+                    _secure_cookies(headers)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def _secure_cookies(headers: MutableHeaders) -> None:
+    """Have browsers keep cookies for https only: Streamlit does not say so of its own."""
+    cookies = headers.getlist("set-cookie")
+    del headers["set-cookie"]
+    for each in cookies:
+        secure = "" if "; secure" in each.lower() else "; Secure"
+        headers.append("set-cookie", f"{each}{secure}")
 
 
 def _hash(script: str) -> str:

@@ -4,7 +4,7 @@ import http.client
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import uvicorn
 from starlette.responses import PlainTextResponse
@@ -18,6 +18,7 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
+    cookies: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Site:
         connection.request(method, path, headers=names)
         response = connection.getresponse()
         received = {name.lower(): value for name, value in response.getheaders()}
-        answer = Answer(response.status, received, response.read())
+        cookies = response.headers.get_all("set-cookie") or []
+        answer = Answer(response.status, received, response.read(), cookies)
         connection.close()
         return answer
 

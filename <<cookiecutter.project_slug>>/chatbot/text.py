@@ -64,12 +64,22 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 
 
 def as_cell(value: str) -> str:
-    """Return the value with an apostrophe in front if a spreadsheet would take it for a formula."""
-    return f"'{value}" if value.lstrip(" ").startswith(_FORMULA) else value
+    """Return the value with an apostrophe in front if a spreadsheet would take it for a formula.
+
+    Some spreadsheets leave out what nobody can see in front of it.
+    """
+    for character in value:
+        if character in _FORMULA:
+            return f"'{value}"
+        if not _is_invisible(character):
+            break
+    return value
 
 
 def is_blank(text: str) -> bool:
     """Return whether nobody could see any of the text."""
-    return all(
-        unicodedata.category(character) in _INVISIBLE or character in _FILLERS for character in text
-    )
+    return all(map(_is_invisible, text))
+
+
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character) in _INVISIBLE or character in _FILLERS

@@ -100,6 +100,8 @@ ATTEMPTS = [
     ("GET", "/app/static/anything"),
     ("GET", "/static"),
     ("GET", "/usage.csv"),
+    ("GET", "*"),
+    ("HEAD", "*"),
     ("PUT", "/_stcore/upload_file/session/file"),
     ("DELETE", "/_stcore/upload_file/session/file"),
     ("GET", "//_stcore/health"),

@@ -27,7 +27,7 @@ def is_page(scope: Scope) -> bool:
     """Return whether the request is for the page, under whatever name, and not for a part of it."""
     if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
         return False
-    _, first, *others = scope["path"].split("/")
+    first, *others = scope["path"].removeprefix("/").split("/")  # "GET *" has no slash
     return first not in (*_PARTS, *_FILES) and "_stcore" not in others
 
 

@@ -15,7 +15,7 @@ from streamlit.web.server.starlette.starlette_app_utils import (
     validate_xsrf_token,
 )
 from support.provider import Provider, provider
-from support.tasks import Browser, run, running_tasks, start_task
+from support.tasks import Browser, ask, drawn, run, running_tasks, start_task
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from chatbot.conversations import new_conversation_id
@@ -338,6 +338,22 @@ def test_who_signs_out_is_out_with_a_copy_of_the_cookies_too(
         assert "Signed in as alice" not in page and "chatbot_leave" in page
     assert browser.sign_in().location == "/"
     assert browser.get("/").status == 200  # another sign-in of the same person
+
+
+def test_who_signs_out_gets_no_more_of_an_answer(
+    browser: Browser, new_browser: Callable[[], Browser]
+) -> None:
+    browser.sign_in()
+    thief = new_browser()
+    thief.cookies = dict(browser.cookies)
+    with thief.connect() as stream:
+        ask(stream, run(stream), "Answer slowly, please")
+        run_of_answer = drawn(stream)
+        assert any("This is the demo model" in each for each in run_of_answer)
+        browser.get("/auth/logout")
+        rest = "".join(run_of_answer)
+    assert "chatbot_leave" in rest
+    assert "dev.py run" not in rest  # the answer's last words
 
 
 def test_who_has_signed_out_can_sign_in_even_if_the_cookies_stayed(

@@ -17,6 +17,8 @@ from chatbot.sessions import Session
 from chatbot.settings import SignIn
 from chatbot.storage import StorageError
 
+LOOK_EVERY = 2.0  # seconds, in a run that lasts: each look asks the storage
+
 
 def begin_run(tab: Tab, settings: SignIn, sessions_dir: Path) -> Person:
     """Return the person whose page this is.
@@ -33,11 +35,15 @@ def begin_run(tab: Tab, settings: SignIn, sessions_dir: Path) -> Person:
     tab.sign_in_over = found is None
     if tab.signed_in is None:
         _leave()
-    session = Session(session_folder(sessions_dir, tab.signed_in.person))
-    with suppress(StorageError):  # which the page is about to meet, too
-        if run_interruptibly(session.has_ended, tab.signed_in.id):
-            _leave()
+    leave_if_signed_out(tab, Session(session_folder(sessions_dir, tab.signed_in.person)))
     return tab.signed_in.person
+
+
+def leave_if_signed_out(tab: Tab, session: Session) -> None:
+    """End the script's run, and have the browser ask the server anew, if the person signed out."""
+    with suppress(StorageError):  # which the page is about to meet, too
+        if tab.signed_in and run_interruptibly(session.has_ended, tab.signed_in.id):
+            _leave()
 
 
 def end_if_over(tab: Tab) -> None:

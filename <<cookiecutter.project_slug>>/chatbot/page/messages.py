@@ -1,5 +1,6 @@
 """Messages: turns as they are shown, the answer in progress, and what is said about them."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from html import escape
@@ -12,7 +13,7 @@ from chatbot.context import count_fitting_turns
 from chatbot.conversations import Conversation, Turn
 from chatbot.languages import say
 from chatbot.markdown import as_text
-from chatbot.page import actions, answering, files, notices, parts, wording
+from chatbot.page import account, actions, answering, files, notices, parts, wording
 from chatbot.page.state import TURNS_AT_A_TIME, Tab, current_tab
 from chatbot.storage import StorageError
 
@@ -196,9 +197,17 @@ def _draw_answer_in_progress(
 
 
 def _follow(assistant: Assistant, tab: Tab, turn_id: str) -> Iterator[Progress]:
-    """Follow the answer; if that fails, there is nothing to stop any more."""
+    """Follow the answer; if that fails, there is nothing to stop any more.
+
+    Ends the script's run if the person signs out meanwhile, who must see no more of the answer.
+    """
+    looked = time.monotonic()
     try:
-        yield from assistant.follow(tab.conversation, turn_id)
+        for progress in assistant.follow(tab.conversation, turn_id):
+            if time.monotonic() > looked + account.LOOK_EVERY:
+                account.leave_if_signed_out(tab, tab.session)
+                looked = time.monotonic()
+            yield progress
     except StorageError:
         answering.draw_no_stop(tab)
         raise

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -173,10 +174,22 @@ def run(stream: ClientConnection, query: str = "") -> str:
     message = BackMsg()
     message.rerun_script.query_string = query
     stream.send(message.SerializeToString())
-    drawn = []
+    return "".join(drawn(stream))
+
+
+def ask(stream: ClientConnection, page: str, prompt: str) -> None:
+    """Send a message with the input of a page that was drawn."""
+    message = BackMsg()
+    [box] = re.findall(r'chat_input \{\s*id: "([^"]*)"', page)
+    message.rerun_script.widget_states.widgets.add(id=box).chat_input_value.data = prompt
+    stream.send(message.SerializeToString())
+
+
+def drawn(stream: ClientConnection) -> Iterator[str]:
+    """Yield what a run of the page draws, until it ends."""
     while True:
         received = ForwardMsg.FromString(stream.recv(timeout=20, decode=False))
         if received.HasField("delta"):
-            drawn.append(str(received.delta))
+            yield str(received.delta)
         if received.HasField("script_finished"):
-            return "".join(drawn)
+            return

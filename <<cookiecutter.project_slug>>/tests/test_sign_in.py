@@ -356,6 +356,41 @@ def test_who_signs_out_gets_no_more_of_an_answer(
     assert "dev.py run" not in rest  # the answer's last words
 
 
+def test_a_new_sign_in_ends_the_one_before_in_the_same_browser(
+    browser: Browser, new_browser: Callable[[], Browser], company: Provider
+) -> None:
+    """Its cookies are gone from the browser, so nobody could sign out of it."""
+    first, second = browser.begin(), browser.begin()
+    browser.get(first)
+    thief = new_browser()
+    thief.cookies = dict(browser.cookies)
+    assert thief.get("/").status == 200
+    company.who = person("bob")
+    browser.get(second)
+    assert browser.get("/").status == 200
+    assert thief.get("/").status == 401
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "OPTIONS"])
+def test_nothing_but_a_visit_signs_out(browser: Browser, method: str) -> None:
+    browser.sign_in()
+    answer = browser.get("/auth/logout", method)
+    assert answer.status == 405
+    assert browser.get("/").status == 200
+
+
+def test_another_site_can_not_sign_a_person_out(browser: Browser) -> None:
+    browser.sign_in()
+    asked = browser.get("/auth/logout", sec_fetch_site="cross-site", sec_fetch_mode="navigate")
+    assert asked.status == 200
+    assert "Do you want to sign out?" in asked.body and 'href="/auth/logout"' in asked.body
+    assert browser.get("/").status == 200
+    for site in ("same-origin", "none"):
+        assert browser.get("/auth/logout", sec_fetch_site=site).status == 302
+        assert browser.get("/").status == 401
+        browser.sign_in()
+
+
 def test_who_has_signed_out_can_sign_in_even_if_the_cookies_stayed(
     browser: Browser, new_browser: Callable[[], Browser]
 ) -> None:

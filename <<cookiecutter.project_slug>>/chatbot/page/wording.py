@@ -280,6 +280,11 @@ def please_sign_in() -> str:
     return say("Please sign in.")
 
 
+def do_you_sign_out() -> str:
+    """Return the question for who comes from another site in order to sign out."""
+    return say("Do you want to sign out?")
+
+
 def provider_silent() -> str:
     """Return the sentence about a sign-in service that does not answer."""
     return say("The sign-in service does not answer at the moment. Wait a minute and try again.")

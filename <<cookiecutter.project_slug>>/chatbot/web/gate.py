@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from html import escape
 from http.cookies import CookieError, SimpleCookie
@@ -192,7 +192,7 @@ class Gate:
         asked = parse_qs(scope["query_string"].decode("latin-1"))
         query, plain = clean_query(asked.get("next", [""])[0]), "plain" in asked
 
-        def complete(headers: MutableHeaders, status: int) -> Response | None:
+        async def complete(headers: MutableHeaders, status: int) -> Response | None:
             if status >= 400:
                 return self._page(502, wording.provider_silent(), _home(query), say("Try again"))
             provider = urlsplit(headers["location"])
@@ -221,19 +221,22 @@ class Gate:
         if attempt:
             scope = _with_cookies(scope, cookies | {_SESSION: attempt.session})
         home = _home(attempt.query if attempt else "")
-        was_signed_in = self._signed_in(scope) is not None
+        before = self._signed_in(scope)
         error = asked.get("error", [""])[0]
 
-        def complete(headers: MutableHeaders, status: int) -> Response | None:
+        async def complete(headers: MutableHeaders, status: int) -> Response | None:
             given = _set_cookies(headers)
             if attempt:
                 headers.append("set-cookie", self._cookie(name, "", 0))
             if given.get(sign_in.COOKIE):
                 seal = sign_in.new_seal(given, self._settings)
                 headers.append("set-cookie", self._cookie(sign_in.SEAL, seal, self._seconds))
+                now = sign_in.read_cookie({**given, sign_in.SEAL: seal}, self._settings)
+                if before and now and before.id != now.id:  # nobody could sign out of it any more
+                    await self._end(before)
             # Without a query, the browser comes from signing out; an old address may be found by
             # going back.
-            if given.get(sign_in.COOKIE) or not asked or (was_signed_in and not error):
+            if given.get(sign_in.COOKIE) or not asked or (before and not error):
                 if headers.get("location") == "/":
                     headers["location"] = home
                 return None
@@ -246,14 +249,19 @@ class Gate:
 
     async def _sign_out(self, scope: Scope, receive: Receive, send: Send) -> None:
         """End the sign-in for copies of the cookies, too, then have Streamlit take them away."""
+        if scope["method"] != "GET":
+            await PlainTextResponse(status_code=405)(scope, receive, send)
+            return
+        if HTTPConnection(scope).headers.get("sec-fetch-site") == "cross-site":
+            sentence = wording.do_you_sign_out()  # which another site's link must not decide
+            page = self._page(200, sentence, "/", say("Sign out"), sign_in.SIGN_OUT)
+            await page(scope, receive, send)
+            return
         signed_in = self._signed_in(scope)
         if signed_in:
-            try:
-                await self._threads.run(self._session(signed_in).end_sign_in, signed_in.id)
-            except (StorageError, TimeoutError) as error:
-                log.warning("A person signed out, but copies of the cookies stay valid: %s", error)
+            await self._end(signed_in)
 
-        def complete(headers: MutableHeaders, _status: int) -> Response | None:
+        async def complete(headers: MutableHeaders, _status: int) -> Response | None:
             headers.append("set-cookie", self._cookie(sign_in.SEAL, "", 0))
             location = urlsplit(headers.get("location", ""))
             if "post_logout_redirect_uri" in parse_qs(location.query):
@@ -266,12 +274,18 @@ class Gate:
 
         await self._app(scope, receive, self._completing(scope, receive, send, complete))
 
+    async def _end(self, signed_in: SignedIn) -> None:
+        try:
+            await self._threads.run(self._session(signed_in).end_sign_in, signed_in.id)
+        except (StorageError, TimeoutError) as error:
+            log.warning("A person signed out, but copies of the cookies stay valid: %s", error)
+
     def _completing(
         self,
         scope: Scope,
         receive: Receive,
         send: Send,
-        complete: Callable[[MutableHeaders, int], Response | None],
+        complete: Callable[[MutableHeaders, int], Awaitable[Response | None]],
     ) -> Send:
         """Return what sends Streamlit's answer once `complete` has changed its headers.
 
@@ -284,7 +298,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message["headers"])
                 headers["cache-control"] = "no-store"
-                other = complete(headers, message["status"])
+                other = await complete(headers, message["status"])
                 cookies = headers.getlist("set-cookie")
                 if self._is_https:
                     cookies = [f"{each}; Secure" for each in cookies]

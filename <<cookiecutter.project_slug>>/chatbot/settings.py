@@ -22,6 +22,10 @@ SITE = "https://intranet.example.com"
 _SITE = re.compile(r"(https://(\*\.)?|http://)[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", re.IGNORECASE)
 # Where browsers find the chatbot: without a path, as the page's own requests have none.
 _ADDRESS = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?", re.IGNORECASE)
+# The provider, which says who somebody is: https, or http on this machine.
+_METADATA_URL = re.compile(
+    r"https://|http://(localhost|127(\.[0-9]+){3}|\[::1\])[:/]", re.IGNORECASE
+)
 _GUARDRAIL = re.compile("[a-z0-9]{1,64}|arn:[a-z0-9:-]+:guardrail/[a-z0-9]{1,64}")
 # The settings that make people sign in, if there is one of them.
 _PROVIDER = tuple(
@@ -186,7 +190,7 @@ def _load_sign_in(variable: Callable[..., str], retention_days: int) -> SignIn |
         raise SettingsError("address", value=address, example=ADDRESS)
     # A page's own address, which the gate compares it with, leaves out the usual port.
     address = address.removesuffix(":443" if address.startswith("https:") else ":80")
-    if not metadata_url.startswith(("https://", "http://")):
+    if not _METADATA_URL.match(metadata_url):
         raise SettingsError("metadata_url", value=metadata_url)
     hours = variable("CHATBOT_SIGN_IN_HOURS", str(SIGN_IN_HOURS))
     if not re.fullmatch("[1-9][0-9]{0,2}", hours):

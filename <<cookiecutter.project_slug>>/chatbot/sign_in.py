@@ -55,6 +55,10 @@ def cookie_secret() -> str:
 
 def secrets(sign_in: SignIn) -> dict[str, Any]:
     """Return the secrets that Streamlit needs for st.login, st.user and st.logout."""
+    from joserfc.jws import JWSRegistry  # it takes memory, which is saved elsewhere
+
+    # A token must be signed, even by a provider that lists "none" among its algorithms.
+    JWSRegistry.algorithms.pop("none", None)
     return {
         "auth": {
             "redirect_uri": f"{sign_in.address}{CALLBACK}",

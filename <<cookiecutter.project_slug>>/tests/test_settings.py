@@ -208,6 +208,8 @@ def test_half_of_a_sign_in_is_a_mistake(missing: str) -> None:
         ("CHATBOT_ADDRESS", "https://chat.example.com/path"),
         ("CHATBOT_ADDRESS", "https://user@chat.example.com"),
         ("CHATBOT_SIGN_IN_METADATA_URL", "id.example.com"),
+        ("CHATBOT_SIGN_IN_METADATA_URL", "http://id.example.com/metadata"),
+        ("CHATBOT_SIGN_IN_METADATA_URL", "http://localhost.example.com/metadata"),
         ("CHATBOT_SIGN_IN_HOURS", "0"),
         ("CHATBOT_SIGN_IN_HOURS", "1.5"),
         ("CHATBOT_SIGN_IN_HOURS", "1000"),

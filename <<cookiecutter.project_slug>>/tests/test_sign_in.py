@@ -246,6 +246,16 @@ def test_a_provider_that_always_refuses_is_asked_twice_only(
     assert answer.status == 403 and "invalid_request" in answer.body
 
 
+def test_a_token_that_nobody_signed_signs_nobody_in(
+    browser: Browser, company: Provider, variables: dict[str, str]
+) -> None:
+    company.algorithm = "none"
+    with running_tasks(variables, 1) as ports:  # which has not asked the provider yet
+        one = Browser(ADDRESS, ports)
+        assert one.sign_in().status == 403
+        assert one.get("/").status == 401
+
+
 def test_a_provider_that_does_not_answer_is_told(
     browser: Browser, company: Provider, variables: dict[str, str]
 ) -> None:
@@ -586,18 +596,18 @@ def test_the_storage_may_be_missing(
 
 
 @pytest.mark.parametrize(
-    ("left_out", "said"),
+    ("name", "value", "said"),
     [
-        ("CHATBOT_SIGN_IN_CLIENT_SECRET", "set CHATBOT_SIGN_IN_CLIENT_SECRET as well"),
-        ("CHATBOT_ADDRESS", "set CHATBOT_ADDRESS as well"),
-        ("CHATBOT_RETENTION_DAYS", "CHATBOT_RETENTION_DAYS is 'nonsense'"),
+        ("CHATBOT_SIGN_IN_CLIENT_SECRET", "", "set CHATBOT_SIGN_IN_CLIENT_SECRET as well"),
+        ("CHATBOT_ADDRESS", "", "set CHATBOT_ADDRESS as well"),
+        ("CHATBOT_RETENTION_DAYS", "nonsense", "CHATBOT_RETENTION_DAYS is 'nonsense'"),
+        ("CHATBOT_SIGN_IN_METADATA_URL", "http://id.example.com/x", "begins with https://"),
     ],
 )
 def test_a_server_with_half_a_sign_in_ends(
-    variables: dict[str, str], left_out: str, said: str
+    variables: dict[str, str], name: str, value: str, said: str
 ) -> None:
-    value = "nonsense" if left_out == "CHATBOT_RETENTION_DAYS" else ""
-    task = start_task(0, variables | {left_out: value})
+    task = start_task(0, variables | {name: value})
     try:
         output, _ = task.communicate(timeout=60)
     except subprocess.TimeoutExpired:

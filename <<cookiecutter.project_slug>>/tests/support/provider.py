@@ -31,6 +31,7 @@ class Provider(ThreadingHTTPServer):
     prompts: the values of `prompt` that it knows; another one is an invalid request.
     ends_sessions: whether it can be asked to sign people out.
     is_silent: whether it answers nothing but errors.
+    algorithm: what signs its tokens; "none" signs nothing.
 
     ended: the queries of those whom it has signed out.
     """
@@ -53,6 +54,7 @@ class Provider(ThreadingHTTPServer):
         self.prompts = {"select_account", "login"}
         self.ends_sessions = True
         self.is_silent = False
+        self.algorithm = "RS256"
 
     def environment(self) -> dict[str, str]:
         """Return the settings that make people sign in here."""
@@ -94,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
             authorization_endpoint=f"{base}/authorize",
             token_endpoint=f"{base}/token",
             jwks_uri=f"{base}/jwks",
-            id_token_signing_alg_values_supported=["RS256"],
+            id_token_signing_alg_values_supported=["RS256", self.server.algorithm],
             **more,
         )
 
@@ -139,7 +141,11 @@ class _Handler(BaseHTTPRequestHandler):
         now = int(time.time())
         claims = {"iss": self.server.url, "aud": CLIENT_ID, "iat": now, "exp": now + 3600}
         claims |= {"nonce": asked["nonce"], **(who or {})}
-        token = jwt.encode({"alg": "RS256", "kid": "1"}, claims, self.server.key)
+        if self.server.algorithm == "none":
+            parts = (json.dumps(each).encode() for each in ({"alg": "none"}, claims))
+            token = "".join(f"{base64.urlsafe_b64encode(each).decode().rstrip('=')}." for each in parts)
+        else:
+            token = jwt.encode({"alg": "RS256", "kid": "1"}, claims, self.server.key)
         self._answer(access_token="x", token_type="Bearer", expires_in=3600, id_token=token)  # noqa: S106
 
     def _answer(self, status: int = 200, **content: Any) -> None:

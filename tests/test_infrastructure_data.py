@@ -2,7 +2,6 @@
 
 import json
 
-from support.cloudformation import ACCOUNT
 from support.stack_parts import statements
 from support.stacks import RenderedStack
 
@@ -38,8 +37,8 @@ def test_files_are_mounted_only_encrypted_and_through_the_access_point(
         tasks, restore = sorted(mounts, key=lambda one: len(one["Action"]))
         # It reaches the root, through an access point that is made for it, and nothing without one.
         assert restore["Condition"] == {"Null": {"elasticfilesystem:AccessPointArn": "false"}}
-        point = f"arn:aws:elasticfilesystem:us-east-1:{ACCOUNT}:access-point/${{AccessPoint}}"
-        assert tasks["Condition"] == {"StringEquals": {"elasticfilesystem:AccessPointArn": point}}
+        point = {"elasticfilesystem:AccessPointArn": "${AccessPoint.Arn}"}
+        assert tasks["Condition"] == {"StringEquals": point}
         for files in stack.of("EFS::FileSystem").values():
             plain, direct = files["FileSystemPolicy"]["Statement"]
             assert (plain["Effect"], plain["Principal"]) == ("Deny", everybody)

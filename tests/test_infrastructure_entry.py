@@ -110,7 +110,19 @@ def test_with_a_certificate_http_only_redirects_and_https_leads_to_the_tasks(
             assert "TLS13-1-2" in secure["SslPolicy"]
         else:
             assert told == {(80, "HTTP"): ["forward"]}
-            assert not {"Certificates", "SslPolicy"} & set(stack["Listener"])
+
+
+def test_no_listener_changes_its_port(structures: list[Infrastructure]) -> None:
+    """If an update failed that moves listeners, AWS could not move them back."""
+    for each in structures:
+        with_and_without = ({}, ENCRYPTED) if not each.needs_certificate else (ENCRYPTED,)
+        ports: dict[str, set[int]] = {}
+        for given in with_and_without:
+            stack = each.create(**given)
+            for name, listener in stack.of("ElasticLoadBalancingV2::Listener").items():
+                ports.setdefault(name, set()).add(listener["Port"])
+        found = [port for one in ports.values() for port in one]
+        assert sorted(found) == ([80] if each.cloudfront else [80, 443])
 
 
 def actions(listener: Mapping[str, Any]) -> list[str]:

@@ -94,7 +94,6 @@ def test_all_that_tasks_need_is_there_before_they_start(stacks: list[RenderedSta
             "CookieSecret",
             "ExecutionRole",
             "FilesFromTasks",
-            "Listener",
             "LogGroup",
             "MountTargetA",
             "MountTargetB",
@@ -106,6 +105,7 @@ def test_all_that_tasks_need_is_there_before_they_start(stacks: list[RenderedSta
         if stack.infrastructure.new_vpc:
             needed |= {"PublicRoute", "PublicSubnetARouteTable", "PublicSubnetBRouteTable"}
             needed |= {"InternetGatewayAttachment"}
+        needed |= set(stack.of("ElasticLoadBalancingV2::Listener"))
         assert needed <= stack.before("Service")
 
 
@@ -117,4 +117,4 @@ def test_the_way_in_is_there_before_it_is_used(stacks: list[RenderedStack]) -> N
         if stack.infrastructure.cloudfront:
             assert "Listener" in stack.before("VpcOrigin")
         elif stack.parameters["CertificateArn"]:
-            assert "Listener" in stack.before("RedirectListener")  # which gives up port 80
+            assert "Listener" in stack.before("RedirectListener")  # which leads there

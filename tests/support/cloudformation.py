@@ -63,6 +63,7 @@ class Stack:
         self._made = set(made)
         for name, body in made.items():
             self._referred = set(listed(body.get("DependsOn", [])))
+            self.resolve(body.get("Metadata", {}))  # CloudFormation waits for what is in it, too
             self.resources[name] = body | {"Properties": self.resolve(body.get("Properties", {}))}
             self.waits_for[name] = self._referred & self._made
         for name, body in self.template.get("Outputs", {}).items():

@@ -2,6 +2,7 @@
 
 import json
 import re
+from fnmatch import fnmatchcase
 
 import pytest
 
@@ -179,6 +180,22 @@ def test_images_are_kept_under_tags_that_never_change_meaning(
     assert properties["ImageScanningConfiguration"] == {"ScanOnPush": True}
     assert properties["EmptyOnDelete"] is True
     assert "RepositoryName" not in properties
-    [rule] = json.loads(properties["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
-    assert rule["action"] == {"type": "expire"}
-    assert rule["selection"]["countNumber"] >= 10
+    rules = json.loads(properties["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+    assert [rule["rulePriority"] for rule in rules] == [1, 2, 3]
+    assert all(rule["action"] == {"type": "expire"} for rule in rules)
+    *trials, last = [rule["selection"] for rule in rules]
+    # An image that a rule matches is left alone by those after it.
+    assert (last["tagStatus"], last["countType"]) == ("any", "imageCountMoreThan")
+    assert last["countNumber"] >= 300  # for all environments together
+    patterns = [pattern for trial in trials for pattern in trial["tagPatternList"]]
+    assert len(patterns) == len(trials)  # with two in one rule, an image would need both
+    assert {(trial["countType"], trial["countUnit"]) for trial in trials} == {
+        ("sinceImagePushed", "days")
+    }
+    # As deployment/commit.py makes them.
+    for tag, is_trial in (
+        ("0123456789ab", False),
+        ("0123456789ab-dirty-20260101000000", True),
+        ("local-20260101000000", True),
+    ):
+        assert any(fnmatchcase(tag, pattern) for pattern in patterns) is is_trial

@@ -661,6 +661,20 @@ def test_a_new_network_is_in_zones_that_cloudfront_reaches(empty: Sandbox) -> No
     assert (empty.parameter("ZoneA"), empty.parameter("ZoneB")) == ("us-east-1b", "us-east-1c")
 
 
+def test_a_new_network_without_cloudfront_is_in_zones_that_have_fargate(
+    bake: Bake, programs: Path, unused_port: int
+) -> None:
+    project = bake(use_cloudfront=False, sign_in="none")
+    remove_what_is_lacking(project.path / "infra" / "template.yml")
+    sandbox = Sandbox(project.path, programs, unused_port)
+    write_parameter(sandbox, "AllowedCidr", "203.0.113.0/24")
+    sandbox.aws.edits["DescribeAvailabilityZones"] = zone_ids(*["use1-az3"] * 5)
+    done = sandbox.run("deploy", "--allow-dirty")
+    assert done.returncode == 1
+    assert "us-east-1 has fewer than two Availability Zones" in done.stderr
+    sandbox.aws.stop()
+
+
 def test_a_network_stays_in_its_zones(deployed: Sandbox) -> None:
     """Other zones would replace its subnets, which are in use."""
     before = deployed.parameter("ZoneA"), deployed.parameter("ZoneB")

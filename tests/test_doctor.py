@@ -219,14 +219,15 @@ def test_a_network_of_ones_own_is_checked_before_the_build(new_sandbox: NewSandb
     network.ask("modify-vpc-attribute", f"--vpc-id={network.vpc}", "--no-enable-dns-hostnames")
     words = (f"--internet-gateway-id={network.gateway}", f"--vpc-id={network.vpc}")
     network.ask("detach-internet-gateway", *words)
-    sandbox.aws.edits["DescribeSubnets"] = lambda text: re.sub(
-        "use1-az.", "use1-az3", text, count=1
-    )
+    a_zone = re.search("use1-az.", json.dumps(network.ask("describe-subnets")))
+    assert a_zone  # of one subnet of each kind
+    sandbox.aws.edits["DescribeSubnets"] = lambda text: text.replace(a_zone[0], "use1-az3")
     found = wrong(sandbox)
-    assert len(found) == 3
-    assert "which CloudFront does not reach" in found[0]
-    assert "has enableDnsHostnames off" in found[1]
-    assert "has no internet gateway, which CloudFront requires" in found[2]
+    assert len(found) == 4
+    assert "use1-az3, which CloudFront does not reach" in found[0]
+    assert "use1-az3, which has no Fargate" in found[1]
+    assert "has enableDnsHostnames off" in found[2]
+    assert "has no internet gateway, which CloudFront requires" in found[3]
     other = Network(sandbox)
     enter(sandbox, VpcId=other.vpc)
     assert [each.partition(",")[0] for each in wrong(sandbox)] == list(subnets)
@@ -234,6 +235,31 @@ def test_a_network_of_ones_own_is_checked_before_the_build(new_sandbox: NewSandb
     [gone] = wrong(sandbox)
     assert "is not there" in gone and "subnet-0123456789abcdef0" in gone
     assert "ExecuteChangeSet" not in sandbox.aws.asked
+
+
+def test_subnets_in_zones_that_have_the_files_already_are_refused(new_sandbox: NewSandbox) -> None:
+    """EFS allows one mount target in each zone, and AWS makes the new one first."""
+    sandbox = new_sandbox(network="existing VPC", sign_in="none")
+    network = Network(sandbox)
+    a, b, c = "us-east-1a", "us-east-1b", "us-east-1d"
+    one, two = (network.add_subnet(n, zone, network.private) for n, zone in enumerate((a, b)))
+    balancer = {"LoadBalancerSubnetA": one, "LoadBalancerSubnetB": two}
+    enter(sandbox, VpcId=network.vpc, TaskSubnetA=one, TaskSubnetB=two, **balancer)
+    sandbox.commit()
+    sandbox.deploy()
+    assert wrong(sandbox) == []
+    enter(sandbox, TaskSubnetA=two, TaskSubnetB=one)
+    first, second = wrong(sandbox)
+    assert first == (
+        f"TaskSubnetA, {two}, is in {b}, where the stack team-chatbot has its files in another"
+        f" subnet, which AWS can't change: put back {one}, or choose a subnet in a third zone"
+    )
+    assert second.startswith(f"TaskSubnetB, {one}, is in {a}, where the stack")
+    enter(sandbox, TaskSubnetA=network.add_subnet(2, a, network.private), TaskSubnetB=two)
+    [told] = wrong(sandbox)
+    assert told.startswith("TaskSubnetA, ")
+    enter(sandbox, TaskSubnetA=network.add_subnet(3, c, network.private))
+    assert wrong(sandbox) == []
 
 
 # The certificate

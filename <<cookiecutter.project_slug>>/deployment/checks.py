@@ -119,7 +119,8 @@ def _check_files(context: Context, plan: Plan, lacks: list[str]) -> None:
         )
     if "VpcId" in taken and all(plan.given.get(name) for name in ("VpcId", *SUBNETS)):
         file = parameters.file_of("VpcId", environment)
-        lacks += check_network(account, plan.given, file, with_cloudfront=plan.with_cloudfront)
+        with_cloudfront = plan.with_cloudfront
+        lacks += check_network(account, plan.given, file, stack, with_cloudfront=with_cloudfront)
     if plan.given.get("CertificateArn"):
         domain = plan.given.get("DomainName", "")
         lacks += check_certificate(account, plan.given["CertificateArn"], domain)

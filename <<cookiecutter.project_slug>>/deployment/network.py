@@ -6,18 +6,20 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deployment.account import Account, sentence
+from deployment.stacks import Stack
 from deployment.vpc_origins import UNREACHABLE_ZONES
 
 SUBNETS = ("LoadBalancerSubnetA", "LoadBalancerSubnetB", "TaskSubnetA", "TaskSubnetB")
 
 
 def check_network(
-    account: Account, given: Mapping[str, str], file: str, *, with_cloudfront: bool
+    account: Account, given: Mapping[str, str], file: str, stack: Stack, *, with_cloudfront: bool
 ) -> list[str]:
     """Return what is wrong with the VPC and the subnets in the parameters.
 
     given: the parameters; all of the network's have a value.
     file: where they are.
+    stack: the chatbot's, which may have its files in some of the subnets.
     """
     ec2 = account.client("ec2")
     try:
@@ -37,7 +39,9 @@ def check_network(
     ]
     if lacks:
         return lacks
-    lacks += _check_zones(by_name, with_cloudfront)
+    lacks += _check_zones(by_name, stack, with_cloudfront)
+    if stack.was_completed:
+        lacks += _check_files(account, by_name, stack)
     for name, value in vpc.items():
         if not value[f"{name[0].upper()}{name[1:]}"]["Value"]:
             lacks.append(
@@ -57,7 +61,9 @@ def check_network(
     return lacks + _check_routes(account, given, by_name, with_cloudfront)
 
 
-def _check_zones(by_name: Mapping[str, Mapping[str, Any]], with_cloudfront: bool) -> list[str]:
+def _check_zones(
+    by_name: Mapping[str, Mapping[str, Any]], stack: Stack, with_cloudfront: bool
+) -> list[str]:
     lacks = []
     for kind in ("LoadBalancerSubnet", "TaskSubnet"):
         one, other = by_name[f"{kind}A"], by_name[f"{kind}B"]
@@ -66,14 +72,41 @@ def _check_zones(by_name: Mapping[str, Mapping[str, Any]], with_cloudfront: bool
                 f"{kind}A and {kind}B are both in {one['AvailabilityZone']}: choose subnets in two"
                 " Availability Zones"
             )
-    for name in SUBNETS[:2] if with_cloudfront else ():
+    for name in SUBNETS if with_cloudfront else SUBNETS[2:]:
         zone = by_name[name]["AvailabilityZoneId"]
-        if zone in UNREACHABLE_ZONES:
+        is_used = stack.was_completed and by_name[name]["SubnetId"] == stack.parameters.get(name)
+        if zone in UNREACHABLE_ZONES and not is_used:
+            for_tasks = name.startswith("Task")
+            reason = "which has no Fargate" if for_tasks else "which CloudFront does not reach"
             lacks.append(
-                f"{name} is in the Availability Zone {zone}, which CloudFront does not reach:"
-                " choose a subnet in another one"
+                f"{name} is in the Availability Zone {zone}, {reason}: choose a subnet in another"
+                " one"
             )
     return lacks
+
+
+def _check_files(
+    account: Account, by_name: Mapping[str, Mapping[str, Any]], stack: Stack
+) -> list[str]:
+    """Refuse other subnets for the files in the zones where the stack has its files already.
+
+    CloudFormation would make the new way to the files before it deletes the old one, and EFS allows
+    one in each zone.
+    """
+    names = SUBNETS[2:]
+    before = [stack.parameters[name] for name in names if name in stack.parameters]
+    moved = [name for name in names if by_name[name]["SubnetId"] != stack.parameters.get(name)]
+    if not before or not moved:
+        return []
+    subnets = account.find("ec2", "describe_subnets", "Subnets", SubnetIds=sorted(set(before)))
+    taken = {each["AvailabilityZoneId"] for each in subnets}
+    return [
+        f"{name}, {by_name[name]['SubnetId']}, is in {by_name[name]['AvailabilityZone']}, where the"
+        f" stack {stack.name} has its files in another subnet, which AWS can't change: put back"
+        f" {stack.parameters.get(name, 'the one before')}, or choose a subnet in a third zone"
+        for name in moved
+        if by_name[name]["AvailabilityZoneId"] in taken
+    ]
 
 
 def _check_routes(

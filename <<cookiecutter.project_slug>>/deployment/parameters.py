@@ -127,7 +127,7 @@ def find_values(
     if "ModelsNamed" in taken:
         found |= _find_models(account, lacks)
     if "ZoneA" in taken:
-        found |= _choose_zones(account, stack, "CloudFrontPrefixListId" in taken, lacks)
+        found |= _choose_zones(account, stack, lacks)
     if "PermissionsBoundary" in taken:
         # Whoever deploys next, the roles keep it.
         kept = stack.parameters.get("PermissionsBoundary", "")
@@ -152,9 +152,7 @@ def _find_models(account: Account, lacks: list[str]) -> dict[str, str]:
     return {"ModelsNamed": ",".join(found.named), "ModelsBehind": ",".join(found.behind)}
 
 
-def _choose_zones(
-    account: Account, stack: Stack, with_cloudfront: bool, lacks: list[str]
-) -> dict[str, str]:
+def _choose_zones(account: Account, stack: Stack, lacks: list[str]) -> dict[str, str]:
     """Keep the zones of the stack's subnets, which others would replace; else choose two."""
     names = ("ZoneA", "ZoneB")
     if all(name in stack.parameters for name in names):
@@ -167,7 +165,7 @@ def _choose_zones(
     zones = sorted(
         zone["ZoneName"]
         for zone in answer["AvailabilityZones"]
-        if not with_cloudfront or zone["ZoneId"] not in UNREACHABLE_ZONES
+        if zone["ZoneId"] not in UNREACHABLE_ZONES
     )
     if len(zones) < 2:
         lacks.append(

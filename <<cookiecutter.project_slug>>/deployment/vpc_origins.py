@@ -1,6 +1,7 @@
 """Where CloudFront reaches a load balancer that has no public address.
 
 AWS: "Restrict access with VPC origins", section "Supported AWS Regions for VPC origins".
+Fargate leaves out the same zones: "Supported Regions for Amazon ECS on AWS Fargate".
 """
 
 # As of early 2026. AWS adds regions without notice; one that it has added since can be added here.

@@ -505,6 +505,34 @@ def test_parameters_that_aws_would_refuse_are_told_before_the_build(
     sandbox.aws.stop()
 
 
+@pytest.mark.parametrize(("least", "most"), [("5", None), ("11", "9")])
+def test_a_least_number_of_tasks_above_the_greatest_is_told_before_the_build(
+    unused: Sandbox, least: str, most: str | None
+) -> None:
+    file = unused.project / "infra" / "parameters.json"
+    given = {"MinTasks": least} | ({"MaxTasks": most} if most else {})
+    entries = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+    file.write_text(json.dumps(entries))
+    done = unused.run("--allow-dirty")
+    assert done.returncode == 1
+    told = f"MinTasks is {least}, and MaxTasks only {most or 4}: change one of them in infra/param"
+    assert told in done.stderr
+    assert unused.builds() == []
+
+
+def test_another_user_pool_is_refused_before_the_build(deployed: Sandbox) -> None:
+    """AWS would make the new pool's domain while the old one still has its name."""
+    pool = deployed.output("UserPoolId")
+    builds = len(deployed.builds())
+    write_parameter(deployed, "UserPoolId", "us-east-1_Another1")
+    done = deployed.run("--allow-dirty")
+    assert done.returncode == 1
+    assert f"the stack team-chatbot has {pool}, which only a new stack can change" in done.stderr
+    assert len(deployed.builds()) == builds
+    write_parameter(deployed, "UserPoolId", pool)
+    assert deployed.run("deploy", "--dry-run", "--allow-dirty").returncode == 0
+
+
 def test_a_parameter_that_is_given_twice_is_told(unused: Sandbox) -> None:
     entry = '{"ParameterKey": "MinTasks", "ParameterValue": "2"}'
     (unused.project / "infra" / "parameters.json").write_text(f"[{entry}, {entry}]")

@@ -111,6 +111,9 @@ def _check_files(context: Context, plan: Plan, lacks: list[str]) -> None:
     _check_boundary(context, stack, plan, lacks)
     environment = context.options.environment
     _check_values(plan.given, taken, environment, lacks)
+    defaults = {each["ParameterKey"]: each.get("DefaultValue", "") for each in answer["Parameters"]}
+    _check_numbers(defaults | plan.given, environment, lacks)
+    _check_pool(stack, plan.given, environment, lacks)
     has_https = plan.with_cloudfront or plan.given.get("CertificateArn")
     if project.has_people and not has_https:
         lacks.append(
@@ -174,3 +177,27 @@ def _check_values(
         if name in taken and not given.get(name):
             file = parameters.file_of(name, environment)
             lacks.append(f"{file} must have a value for {name}")
+
+
+def _check_numbers(values: Mapping[str, str], environment: str, lacks: list[str]) -> None:
+    least, most = values.get("MinTasks", ""), values.get("MaxTasks", "")
+    if least.isdigit() and most.isdigit() and int(least) > int(most):
+        lacks.append(
+            f"MinTasks is {least}, and MaxTasks only {most}: change one of them in"
+            f" {parameters.file_of('MinTasks', environment)}"
+        )
+
+
+def _check_pool(
+    stack: Stack, given: Mapping[str, str], environment: str, lacks: list[str]
+) -> None:
+    """Refuse another user pool than the stack's, as its domain would be made before it is free."""
+    pool = stack.outputs.get("UserPoolId", "")
+    wanted = given.get("UserPoolId", "")
+    if not (stack.was_completed and pool) or wanted in (stack.parameters.get("UserPoolId"), pool):
+        return
+    lacks.append(
+        f"{parameters.file_of('UserPoolId', environment)} has the UserPoolId {json.dumps(wanted)},"
+        f" and the stack {stack.name} has {pool}, which only a new stack can change: enter that one,"
+        f" or first {command('destroy')}, which keeps people and conversations"
+    )

@@ -346,6 +346,18 @@ def test_the_workflow_runs_in_that_environment_as_that_role(default: Project) ->
         assert variable in default.read("docs/github.md")
 
 
+def test_an_approval_that_is_awaited_holds_up_no_other_environment(default: Project) -> None:
+    workflow = read_yaml(default.read(".github/workflows/deploy.yml"))
+    assert "concurrency" not in workflow
+    groups = {}
+    for job in workflow["jobs"].values():
+        if "environment" in job:
+            assert job["concurrency"]["cancel-in-progress"] is False
+            groups[job["environment"]] = job["concurrency"]["group"]
+    assert set(groups) == {"staging", "production"}
+    assert len(set(groups.values())) == 2
+
+
 @pytest.mark.parametrize(
     ("repository", "fits"),
     [

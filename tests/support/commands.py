@@ -41,6 +41,7 @@ OTHERS: dict[str, dict[str, set[str]]] = {
     },
     "gh": {
         "api": {"-X", "-F", "-f", "--jq"},
+        "repo create": {"--private", "--source", "--push"},
         "variable set": {"--body"},
     },
     "openssl": {"rand": {"-hex"}},  # not on every machine

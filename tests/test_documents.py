@@ -292,6 +292,23 @@ def test_the_costs_are_the_sum_of_their_rows(rendered: list[Project]) -> None:
         )
 
 
+def test_what_costs_by_the_gb_or_the_account_is_named_beside_the_sum(
+    rendered: list[Project],
+) -> None:
+    named = {
+        "BackupPolicy: { Status: ENABLED }": "AWS Backup",
+        "AWS::ECR::Repository": "images in ECR",
+        "AWS::CloudWatch::Dashboard": "the dashboard",
+        "AWS::EFS::FileSystem": "conversations",
+        "AWS::Logs::LogGroup": "logs",
+    }
+    for project in rendered:
+        made = project.read("infra/template.yml") + project.read("infra/registry.yml")
+        rest = project.read("docs/costs.md").partition("Not included:")[2]
+        for resource, what in named.items():
+            assert resource in made and f"- {what}" in rest
+
+
 def test_a_gateway_would_cost_what_the_document_says(rendered: list[Project]) -> None:
     costs = rendered[0].read("docs/costs.md")
     [gateway] = re.findall(r"a NAT gateway .* \| (\d+\.\d\d) \|", costs)

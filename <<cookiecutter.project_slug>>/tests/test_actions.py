@@ -56,6 +56,20 @@ def test_an_edited_prompt_that_nobody_can_see_is_not_sent(open_page: OpenPage) -
     assert read_messages(page)[0] == "One" and not page.main.text_area
 
 
+def test_an_edit_waits_while_another_chat_is_shown(
+    open_page: OpenPage, bedrock: BedrockStandIn
+) -> None:
+    page = say(open_page(), "One")
+    click(page, "Edit")
+    page.main.text_area[0].set_value("Two").run()
+    click(page, "New chat")
+    assert not page.main.text_area
+    click(page, "One")
+    assert page.main.text_area[0].value == "Two"
+    click(page, "Send")
+    assert texts_of(bedrock.requests[-1]) == ["Two"]
+
+
 def test_what_is_edited_of_a_chat_that_was_deleted_is_asked_in_a_new_one(
     open_page: OpenPage, session: Session
 ) -> None:

@@ -146,8 +146,9 @@ def draw_edit(tab: Tab, turn: Turn) -> None:
 
 
 def _begin_edit(turn: Turn) -> None:
-    current_tab().editing = turn.id
-    st.session_state[_edited(turn)] = turn.prompt
+    tab = current_tab()
+    tab.editing = turn.id
+    tab.edited = st.session_state[_edited(turn)] = turn.prompt
 
 
 def _edited(turn: Turn) -> str:
@@ -155,11 +156,22 @@ def _edited(turn: Turn) -> str:
     return f"edited-{turn.id}"
 
 
-def draw_editor(turn: Turn) -> None:
+def draw_editor(tab: Tab, turn: Turn) -> None:
     """Draw the field in which a prompt is edited, in its place."""
+    # Streamlit forgets what is in a field while another chat is shown.
+    st.session_state.setdefault(_edited(turn), tab.edited)
     st.text_area(
-        say("Edit your message"), key=_edited(turn), height="content", label_visibility="collapsed"
+        say("Edit your message"),
+        key=_edited(turn),
+        height="content",
+        label_visibility="collapsed",
+        on_change=_keep_edited,
+        args=(turn,),
     )
+
+
+def _keep_edited(turn: Turn) -> None:
+    current_tab().edited = st.session_state[_edited(turn)]
 
 
 def draw_editor_buttons(tab: Tab, assistant: Assistant, turn: Turn, model: str) -> None:

@@ -119,7 +119,7 @@ def draw_turns(
         with _place_for_turn(tab, number, f"{turn.id} {is_edited}"):
             with st.chat_message("user"):
                 if is_edited:
-                    actions.draw_editor(turn)
+                    actions.draw_editor(tab, turn)
                 else:
                     _draw_prompt(turn.prompt)
                 files.draw_files(turn.files)

@@ -102,6 +102,7 @@ class Tab:
     in_full: the turns under whose answers the page has drawn all that can be done with them.
     last_shown: the last turn that the page has drawn, or "".
     editing: the turn whose prompt is being edited, or "".
+    edited: what the person has made of that prompt so far.
     rating: the older turn whose answer the person wants to rate, or "".
     model_read: whether the person's last choice of a model is known, if there was one.
     last_model: the key of the model that the person chose last, or "".
@@ -168,6 +169,7 @@ class Tab:
     in_full: set[str] = field(default_factory=set)
     last_shown: str = ""
     editing: str = ""
+    edited: str = ""
     rating: str = ""
     model_read: bool = False
     last_model: str = ""

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from chatbot.conversations import new_conversation_id
@@ -317,6 +318,12 @@ def test_a_chat_opens_in_a_tab_of_its_own_as_a_link_would(
     assert dogs not in page.url
 
 
+def attach(page: Page, content: bytes) -> None:
+    notes: Any = {"name": "notes.txt", "mimeType": "text/plain", "buffer": content}
+    page.get_by_test_id("stChatInputFileUploadButton").locator("input").set_input_files([notes])
+    expect(page.get_by_test_id("stFileChip")).to_have_count(1)
+
+
 def test_a_draft_stays_with_its_chat(
     address: str, visitor: BrowserContext, session: Session
 ) -> None:
@@ -325,16 +332,29 @@ def test_a_draft_stays_with_its_chat(
     page = open_page(visitor, address)
     expect(messages(page).nth(0)).to_contain_text("About cats")
     prompt_box(page).fill("Why do they purr?")
+    attach(page, b"cats")
     titles(page).nth(1).click()
     expect(messages(page).nth(0)).to_contain_text("About dogs")
     expect(prompt_box(page)).to_have_value("")
+    expect(page.get_by_test_id("stFileChip")).to_have_count(0)
     prompt_box(page).fill("Why do they bark?")
-    page.reload()
-    expect(prompt_box(page)).to_have_value("Why do they bark?")
+    attach(page, b"dogs")
     titles(page).nth(0).click()
     expect(prompt_box(page)).to_have_value("Why do they purr?")
     prompt_box(page).press("Enter")
     expect(messages(page).nth(3)).to_contain_text("An answer.")
+    [link] = messages(page).nth(2).get_by_role("link").all()
+    assert visitor.request.get(urljoin(address, link.get_attribute("href"))).body() == b"cats"
+    expect(page.get_by_test_id("stFileChip")).to_have_count(0)
+    titles(page).nth(1).click()
+    expect(prompt_box(page)).to_have_value("Why do they bark?")
+    expect(page.get_by_test_id("stFileChip")).to_have_count(1)
+    page.reload()
+    expect(prompt_box(page)).to_have_value("Why do they bark?")
+    expect(page.get_by_role("alert")).to_contain_text("notes.txt")  # to be attached again
+    titles(page).nth(0).click()
+    expect(prompt_box(page)).to_have_value("")
+    expect(page.get_by_role("alert")).to_have_count(0)
     page.reload()
     expect(messages(page)).to_have_count(4)
     expect(prompt_box(page)).to_have_value("")

@@ -15,7 +15,7 @@ const type = (text) => {
   input().dispatchEvent(new Event("input", { bubbles: true }));
 };
 // What scripts/files.js knows of those in the input.
-const files = { names: () => [], attachAgain: (names) => {} };
+const files = { names: () => [], putAside: (chat) => {}, attachAgain: (names, chat) => [] };
 // Where the focus goes back to from a chat's menu or dialog: scripts/chats.js knows.
 const chats = { openers: () => [] };
 const whenLost = []; // is called when a connection is lost

@@ -1,7 +1,8 @@
 // Files in the input. Streamlit would send a message without the files that did not reach the task,
 // send nothing while one is being uploaded, and drop without a word those that only an earlier task
 // has. So a message waits until its files are there, and after a lost connection they are attached
-// again, or named. Files may also be dropped anywhere, and pasted wherever no text is being written.
+// again, or named. Those of another chat's draft are put aside: scripts/drafts.js says when. Files may
+// also be dropped anywhere, and pasted wherever no text is being written.
 const watchFiles = () => {
   const { unready, again, blocked, uploading, xsrf } = document.currentScript.dataset;
   const ACCEPTED = '[data-testid="stChatInputFileUploadButton"] input[type="file"]';
@@ -10,6 +11,7 @@ const watchFiles = () => {
   const SPINNER = '[data-testid="stFileChipIconSpinner"]';
   const nameOf = (chip) => chip.querySelector('[data-testid="stFileChipName"]').title;
   const known = new Map(); // the browser's files by their names
+  const aside = new Map(); // the same of each chat that was left: two may have files of one name
   const notice = document.createElement("p");
   notice.id = "files-notice";
   notice.role = "alert";
@@ -44,10 +46,21 @@ const watchFiles = () => {
     picker.dispatchEvent(new Event("change", { bubbles: true }));
   };
   files.names = () => chips().map(nameOf);
-  files.attachAgain = (names) => {
+  const takeOff = () => {
+    chips().forEach((chip) => chip.querySelector('[data-testid="stFileChipDeleteBtn"] button').click());
+  };
+  files.putAside = (chat) => {
+    aside.set(chat, new Map(known));
+    takeOff();
+    tell("");
+  };
+  files.attachAgain = (names, chat) => { // returns the names of those that it has
+    aside.get(chat)?.forEach((file, name) => known.set(name, file));
+    const present = names.filter((name) => known.has(name));
     const absent = names.filter((name) => !known.has(name));
-    attach(names.filter((name) => known.has(name)).map((name) => known.get(name)));
+    attach(present.map((name) => known.get(name)));
     if (absent.length) tell(`${again} ${absent.join(", ")}`);
+    return present;
   };
 
   // Streamlit shows a file only when the task has answered. One that it will not show is not awaited
@@ -156,7 +169,7 @@ const watchFiles = () => {
     parted = parted || !connected;
     if (!connected || !parted || !box()?.querySelector(ACCEPTED)) return;
     observer.disconnect();
-    chips().forEach((chip) => chip.querySelector('[data-testid="stFileChipDeleteBtn"] button').click());
+    takeOff();
     const names = missing;
     missing = [];
     parted = false;

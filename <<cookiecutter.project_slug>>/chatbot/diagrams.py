@@ -1,4 +1,4 @@
-"""Which Mermaid diagrams may be drawn: those that can't make a browser fetch anything."""
+"""Which Mermaid diagrams may be drawn: those that can't make a browser fetch anything; and how."""
 
 import re
 
@@ -23,6 +23,12 @@ _RISK = re.compile(
     """,
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
+# In the other kinds, a line that begins with such a word is text.
+_COLORED_KINDS = re.compile(r"flowchart|graph|classDiagram|stateDiagram|erDiagram")
+_COLORS = re.compile(
+    r"(?:^|;)[ \t]*(?:style|classDef|linkStyle|cssClass)\b[\w \t#,:.%-]*(?=;|$)", re.MULTILINE
+)
+_COLORED_RECTANGLE = re.compile(r"^([ \t]*rect[ \t]+)(?:rgb|hsl)a?\(.*", re.MULTILINE)
 
 
 def may_be_drawn(source: str) -> bool:
@@ -39,3 +45,10 @@ def may_be_drawn(source: str) -> bool:
         elif _RISK.search(_INTERFACE.sub("", _LINE_BREAK.sub(" ", line))):
             return False
     return True
+
+
+def without_colors(source: str) -> str:
+    """Return a diagram in the page's colors only: on others, its text may be too light or too dark."""
+    if _COLORED_KINDS.match(source.lstrip()):
+        return _COLORS.sub("", source)
+    return _COLORED_RECTANGLE.sub(r"\1transparent", source)

@@ -14,7 +14,7 @@ from typing import Any
 
 from markdown_it.token import Token
 
-from chatbot.diagrams import may_be_drawn
+from chatbot.diagrams import may_be_drawn, without_colors
 from chatbot.syntax import MAX_NESTING, parse
 
 # An answer is drawn in parts, so that a page that shows it grow is sent only the last one again: a
@@ -287,7 +287,8 @@ def _code_block(token: Token) -> str:
         lines = token.content.count("\n") + (token.content[-1:] not in ("", "\n"))
         is_whole = token.map and token.map[1] - token.map[0] == lines + 2
         if is_whole and may_be_drawn(token.content):
-            return f"{_fence(token.content, 'mermaid')}\n\n{_fence(token.content)}"
+            drawn = _fence(without_colors(token.content), "mermaid")
+            return f"{drawn}\n\n{_fence(token.content)}"
         return _fence(token.content)
     return _fence(token.content, language if _LANGUAGE.fullmatch(language) else "")
 

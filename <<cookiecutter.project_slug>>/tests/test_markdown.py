@@ -146,7 +146,7 @@ def test_formulas_are_drawn_and_single_dollars_are_money(answer: str, shown: str
     "diagram",
     [
         "graph TD\n  A[One] -->|two| B{Three?}\n",
-        "graph TD\n  A --> B\n  classDef x fill:#f9f,stroke:#333;\n  class A x\n",
+        "mindmap\n  Text\n    style: guide\n",
         "sequenceDiagram\n  A-\x3e>B: Hello<br/>you\n",
         "classDiagram\n  class A {\n    \x3c<interface>\x3e\n  }\n",
     ],
@@ -155,6 +155,25 @@ def test_a_whole_diagram_is_drawn_and_its_source_kept_behind_it(diagram: str) ->
     assert (
         as_answer(f"```mermaid\n{diagram}```") == f"```mermaid\n{diagram}```\n\n```\n{diagram}```"
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "drawn"),
+    [
+        (
+            "graph TD\n  A:::x --> B\n  classDef x fill:#f9f,stroke:#333;\n  linkStyle 0 stroke:red\n",
+            "graph TD\n  A:::x --> B\n;\n\n",
+        ),
+        ("graph TD; A --> B; style A fill:pink; B --> C\n", "graph TD; A --> B; B --> C\n"),
+        ('graph TD\n  A["a; style b"]\n', 'graph TD\n  A["a; style b"]\n'),
+        (
+            "sequenceDiagram\n  rect rgb(191, 223, 255)\n  A-\x3e>B: Hello\n  end\n",
+            "sequenceDiagram\n  rect transparent\n  A-\x3e>B: Hello\n  end\n",
+        ),
+    ],
+)
+def test_a_diagram_is_drawn_in_the_colors_of_the_page_only(source: str, drawn: str) -> None:
+    assert as_answer(f"```mermaid\n{source}```") == f"```mermaid\n{drawn}```\n\n```\n{source}```"
 
 
 @pytest.mark.parametrize(

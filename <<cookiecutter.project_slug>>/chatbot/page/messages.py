@@ -18,8 +18,8 @@ from chatbot.page.state import TURNS_AT_A_TIME, Tab, current_tab
 from chatbot.storage import StorageError
 
 # A line feed in a table's cell breaks the line, and a table that is too wide scrolls by itself.
-# Each paragraph has the direction of its own text. Below each diagram stands its source, which is
-# shown instead where Mermaid rejects it.
+# So do a diagram and a formula, for which web/scripts/status.js sets `tabindex`. Each paragraph has the direction of its own text. Below each diagram
+# stands its source: for screen readers, or for all where Mermaid rejects it.
 _STYLE = """
 .stMarkdown td, .stMarkdown th { white-space: pre-line; }
 .stMarkdown table { display: block; overflow-x: auto; max-width: 100%; }
@@ -28,11 +28,17 @@ _STYLE = """
   text-align: start;
 }
 .stText > span { flex: 1; min-width: 0; }
-[data-testid="stMarkdownPre"]:has([data-testid="stMermaidChart"]) + [data-testid="stMarkdownPre"],
-[data-testid="stMarkdownPre"]:has([data-testid="stMermaidError"]) { display: none; }
-[data-testid="stMarkdownPre"]:has([data-testid="stMermaidError"]) + [data-testid="stMarkdownPre"] {
-  display: block;
+.stMarkdown .katex[tabindex] {
+  display: inline-block; max-width: 100%; padding-block: 4px; overflow: auto hidden;
+  vertical-align: middle;
 }
+.stMarkdown [data-testid="stMermaidChart"] { overflow-x: auto; align-items: safe center; }
+.stMarkdown [data-testid="stMermaidChart"] img { max-width: none; }
+[data-testid="stMarkdownPre"]:has([data-testid="stMermaidChart"]):not(:has([role="alert"])) + * {
+  position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
+}
+[data-testid="stMarkdownPre"]:has([data-testid="stMermaidChart"]):not(:has([role="alert"])) + *
+  button, [data-testid="stMarkdownPre"]:has([data-testid="stMermaidError"]) { display: none; }
 """
 
 

@@ -55,10 +55,17 @@ const tellAnswers = () => {
     const blocks = ":is(ul, ol, blockquote, table)";
     find(`.stMarkdown ${blocks}:not([dir], ${blocks} *)`).forEach((each) => { each.dir = "auto"; });
   };
-  // What scrolls by itself can be scrolled with the keyboard, too.
+  // What scrolls by itself can be scrolled with the keyboard, too. The source of a diagram is there for
+  // screen readers only: chatbot/page/messages.py hides it.
   const reach = () => {
-    for (const each of find(".stMarkdown :is(pre, table):not([tabindex])")) {
-      if (each.scrollWidth > each.clientWidth) each.tabIndex = 0;
+    const DIAGRAM = '[data-testid="stMermaidChart"]';
+    const sources = (what) => `[data-testid="stMarkdownPre"]:has(${what}) + *`;
+    find(`${sources(`${DIAGRAM} img`)} :is(.stCode, pre)`).forEach((each) => { each.tabIndex = -1; });
+    const scrolls = `.stMarkdown :is(pre, table, .katex, ${DIAGRAM}):not([tabindex], ${sources(DIAGRAM)} *)`;
+    for (const each of find(scrolls)) {
+      const { scrollWidth, clientWidth, offsetWidth, parentElement } = each;
+      const isTooWide = offsetWidth > parentElement.clientWidth; // a formula is in a line of text
+      if (scrollWidth > clientWidth || isTooWide) each.tabIndex = 0;
     }
   };
   addEventListener("DOMContentLoaded", () => {

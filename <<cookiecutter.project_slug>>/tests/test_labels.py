@@ -370,6 +370,20 @@ def test_a_chat_that_a_killed_task_has_half_deleted_leaves_the_list_when_it_is_o
     assert not session.has_attachment(name)
 
 
+def test_a_chat_that_another_tab_brings_back_is_shown_again(
+    open_page: OpenPage, session: Session
+) -> None:
+    chat = write(session, "Mine")
+    page = open_page(chat=chat.id)
+    session.remove_conversation(chat.id)
+    page.run()
+    assert "does not exist" in page.warning[0].value
+    session.bring_back(chat.id)
+    page.run()
+    assert not page.warning
+    assert read_messages(page)[0] == "Mine"
+
+
 def test_an_empty_new_chat_is_no_deleted_one(open_page: OpenPage) -> None:
     page = say(open_page(), "Hello")
     click(page, "New chat")

@@ -58,8 +58,8 @@ def _read_conversation(tab: Tab) -> None:
     """Read the conversation that the address names, else the newest one, else begin a new one.
 
     An id is never used again. Where one leads nowhere, a new conversation is shown, and the page
-    says so; the address stays until something is sent. An address with an assistant begins a new
-    one.
+    says so; the address stays until something is sent, or the chat is brought back. An address with
+    an assistant begins a new one.
     """
     chosen = st.query_params.get("chat", "")
     is_id = is_conversation_id(chosen)
@@ -72,7 +72,7 @@ def _read_conversation(tab: Tab) -> None:
             tab.open_conversation(chosen)
         else:
             chosen = tab.new_conversation = tab.new_conversation or new_conversation_id()
-    elif not is_id or tab.missing == chosen:
+    elif not is_id or (tab.missing == chosen and chosen not in [chat.id for chat in tab.chats]):
         _show_missing(tab, chosen)
         return
     elif NEW in st.query_params and not tab.new_conversation:  # a reload of a new one

@@ -1,10 +1,13 @@
 """What a person does without a mouse, and while an answer is in progress, in a browser."""
 
+from functools import partial
 from threading import Event
 from typing import Any
 
 import pytest
+from chatbot.conversations import new_conversation_id
 from chatbot.records import Prompt, to_line
+from chatbot.sessions import Session
 from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect
 
 from support.browsing import (
@@ -19,6 +22,7 @@ from support.browsing import (
     prompt_box,
     say,
     sidebar,
+    titles,
 )
 from support.serving import Chatbot
 
@@ -270,6 +274,36 @@ def test_the_first_tab_leads_to_the_input_however_many_chats_there_are(
     expect(page.get_by_role("link", name="Skip to the message box")).to_be_in_viewport()
     page.keyboard.press("Enter")
     expect_focus_in_input(page)
+
+
+# Whether the middle of what has the focus is what a click there would hit.
+IN_SIGHT = """() => {
+  const { x, y, width, height } = document.activeElement.getBoundingClientRect();
+  const hit = document.elementFromPoint(x + width / 2, y + height / 2);
+  return hit !== null && (document.activeElement.contains(hit) || hit.contains(document.activeElement));
+}"""
+
+
+def test_what_has_the_focus_is_never_behind_the_header_the_input_or_the_section_about_the_page(
+    address: str, visitor: BrowserContext, replies: Any, chatbot: Chatbot
+) -> None:
+    page = open_page(visitor, address)
+    links = (f"Words and [a link](https://example.com/{number}).\n\n" for number in range(25))
+    replies.reply("".join(links))
+    say(page, "Which links are there?")
+    expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    session = Session(files_of(visitor, chatbot.folder))
+    for number in range(19):
+        chat = session.conversation(new_conversation_id())
+        chat.update(partial(list, [Prompt("t", f"Chat {number}")]), create=True)
+    page.reload()
+    expect(page.locator("#first-sight")).to_have_count(0)
+    expect(titles(page)).to_have_count(20)
+    page.get_by_placeholder("Search chats").focus()
+    for key in ("Tab", "Shift+Tab"):
+        for _ in range(75):
+            page.keyboard.press(key)
+            assert page.evaluate(IN_SIGHT), page.evaluate("document.activeElement.outerHTML")
 
 
 def test_who_moves_the_focus_while_a_chat_is_still_opening_keeps_it(

@@ -149,6 +149,42 @@ def test_the_page_has_the_colors_and_sizes_of_the_one_file(
     context.close()
 
 
+def test_forced_colors_leave_everything_in_sight(site: str, browser: Browser) -> None:
+    """As in Windows' high contrast, which draws neither shadows nor backgrounds."""
+    context = browser.new_context(forced_colors="active", viewport={"width": 1280, "height": 800})
+    page = open_page(context, site)
+    behind = style(page.get_by_test_id("stApp"), "backgroundColor")
+    chosen = page.get_by_role("radio", checked=True)
+    assert style(chosen, "borderColor") != style(page.get_by_role("radio").last, "borderColor")
+    say(page, "Hello")
+    copy = page.get_by_role("button", name="Copy", exact=True)
+    expect(copy).to_be_visible()
+    icon = copy.evaluate("each => getComputedStyle(each, '::before').backgroundColor")
+    assert contrast(icon, behind) >= 3
+    page.get_by_placeholder("Search chats").focus()
+    page.keyboard.press("Shift+Tab")
+    new = page.get_by_role("button", name="New chat")
+    expect(new).to_be_focused()
+    assert style(new, "outlineStyle") == "solid"
+    sidebar(page).get_by_role("button", name="Actions for “Hello”").click()
+    page.keyboard.press("ArrowDown")
+    item = page.get_by_role("menuitem").nth(1)
+    expect(item).to_be_focused()
+    assert style(item, "outlineStyle") == "solid"
+    take_picture(page, "forced-colors")
+    page.keyboard.press("Escape")
+    open_about(page)
+    switch = page.locator("label", has=page.get_by_role("switch"))
+    track, knob = switch.locator("> div").first, switch.locator("> div > div").first
+    for is_on in (True, False):
+        expect(page.get_by_role("switch")).to_be_checked(checked=is_on)
+        assert contrast(style(track, "outlineColor"), behind) >= 3
+        assert style(track, "outlineStyle") == "solid"
+        assert style(knob, "backgroundColor") != style(track, "backgroundColor")
+        switch.click()
+    context.close()
+
+
 def test_nothing_moves_the_page_sideways_on_a_phone(
     site: str, visitor: BrowserContext, bedrock: Any
 ) -> None:

@@ -34,6 +34,10 @@ Half of `it`, with a [link](https://example.com).
 #### Limits
 
 > As agreed.
+>
+> > And they said:
+> >
+> > > Of course.
 
 - one
 - two
@@ -46,6 +50,12 @@ Half of `it`, with a [link](https://example.com).
 @cache  # as long as it lasts
 def limit(trip: str, days: int = 3) -> float:
     return {"Airport": 8_000.5, "Train": None}[trip] * days or True
+```
+
+```xml
+<?xml version="1.0"?>
+<!DOCTYPE trips>
+<trip><![CDATA[Airport]]></trip>
 ```
 
 """

@@ -18,6 +18,7 @@ from support.browsing import (
     prompt_box,
     say,
     sidebar,
+    titles,
 )
 from support.projects import Project
 from support.serving import Chatbot, free_port, serve
@@ -308,6 +309,17 @@ def test_headings_of_an_answer_skip_no_level(
         expect(heading).to_have_attribute("aria-level", str(level))
 
 
+# Whether the first letter of a title that is cut is shown.
+BEGINS_IN_SIGHT = """button => {
+  const letter = document.createRange();
+  const text = button.querySelector("p").firstChild;
+  letter.setStart(text, 0);
+  letter.setEnd(text, 1);
+  const [shown, all] = [letter, button].map((each) => each.getBoundingClientRect());
+  return shown.left >= all.left && shown.right <= all.right;
+}"""
+
+
 def test_text_from_right_to_left_begins_at_the_right_and_code_at_the_left(
     address: str, visitor: BrowserContext, replies: Any
 ) -> None:
@@ -316,9 +328,10 @@ def test_text_from_right_to_left_begins_at_the_right_and_code_at_the_left(
         f"{HEBREW}\n\n- {HEBREW}\n\n> {HEBREW}\n\n| {HEBREW} | b |\n| - | - |\n| c | d |\n\n"
         "```\nx = 1\n```\n\nEnglish\n\n- point\n\n> quoted\n"
     )
-    say(page, HEBREW)
+    say(page, HEBREW * 9)
     answer = messages(page).last
     expect(answer).to_contain_text("quoted")
+    expect(titles(page)).to_have_count(1)
 
     def direction(place: Any) -> str:
         return str(place.evaluate("element => getComputedStyle(element).direction"))
@@ -333,6 +346,7 @@ def test_text_from_right_to_left_begins_at_the_right_and_code_at_the_left(
         assert direction(answer.locator("pre")) == "ltr"
         mark = answer.get_by_role("blockquote").first
         assert mark.evaluate("element => getComputedStyle(element).borderLeftWidth") == "0px"
+        assert titles(page).evaluate(BEGINS_IN_SIGHT)
         prompt_box(page).fill(HEBREW)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=SCREENSHOTS / f"hebrew-{page_is}.png")

@@ -185,7 +185,9 @@ def test_a_browser_draws_formulas_tables_and_whole_diagrams(
     cell = table.get_by_role("cell")
     wait_until(lambda: cell.inner_text() == "one\ntwo", "the cell has two lines")
     expect(diagram.get_by_role("img", name="Mermaid flowchart")).to_be_visible()
-    assert "A --> B" in diagram.aria_snapshot()  # a screen reader has its source, and nobody sees it
+    assert (
+        "A --> B" in diagram.aria_snapshot()
+    )  # a screen reader has its source, and nobody sees it
     assert diagram.get_by_text("A --> B").evaluate(SEEN) is False
     expect(diagram.get_by_text("code")).to_be_visible()
     for each in (wide.get_by_test_id("stMermaidChart"), wide.locator(".katex").last):

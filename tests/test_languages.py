@@ -127,7 +127,34 @@ def test_a_sidebar_that_is_closed_leaves_nothing_behind_where_it_is_on_the_right
     button = sidebar(page).get_by_role("button", name="محادثة جديدة")
     expect(button).to_be_in_viewport()
     sidebar(page).hover()
-    page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+    close, open_ = (
+        page.get_by_test_id(f"st{each}Button") for each in ("SidebarCollapse", "ExpandSidebar")
+    )
+    assert close.get_by_test_id("stIconMaterial").evaluate(IS_MIRRORED)
+    close.get_by_role("button").click()
     expect(button).not_to_be_in_viewport()
-    page.get_by_test_id("stExpandSidebarButton").click()
+    assert open_.get_by_test_id("stIconMaterial").evaluate(IS_MIRRORED)
+    open_.click()
     expect(button).to_be_in_viewport()
+    open_about(page)
+    switch = sidebar(page).locator("label", has=page.get_by_role("switch"))
+    track = switch.locator("> div").first
+    assert track.evaluate(KNOB_IS_WITHIN)
+    switch.click()
+    expect(page.get_by_role("switch")).not_to_be_checked()
+    assert track.evaluate(KNOB_IS_WITHIN)
+
+
+IS_MIRRORED = """element => {
+    let width = 1;
+    for (let each = element; each; each = each.parentElement) {
+        width *= new DOMMatrix(getComputedStyle(each).transform).a;
+    }
+    return width < 0;
+}"""
+KNOB_IS_WITHIN = """async track => {
+    const still = track.getAnimations({ subtree: true }).map(({ finished }) => finished);
+    await Promise.all(still);
+    const [outer, inner] = [track, track.firstChild].map((each) => each.getBoundingClientRect());
+    return outer.left <= inner.left && inner.right <= outer.right;
+}"""

@@ -27,10 +27,10 @@ _STYLE = """
 [dir="rtl"] .stMarkdown li { margin-inline: 18.4px 0; padding-inline: 4.8px 0; }
 [dir="rtl"] .stButton p { unicode-bidi: plaintext; }
 [dir="rtl"] [data-testid="stSidebar"] h1 { text-align: right; }
-[dir="rtl"] .st-key-chats [class*="st-key-open-"] [data-testid="stMarkdownContainer"] {
-  unicode-bidi: plaintext; text-align: right; /* a title that is cut begins as it should */
+#root .st-key-chats [class*="st-key-open-"] [data-testid="stMarkdownContainer"] {
+  unicode-bidi: plaintext; text-align: start; /* a title that is cut begins as it should */
 }
-[dir="rtl"] .st-key-chats [class*="st-key-open-"] p { unicode-bidi: normal; }
+#root .st-key-chats [class*="st-key-open-"] p { unicode-bidi: normal; }
 [dir="rtl"] .stTextInput div:has(> [data-testid="stTextInputIcon"]) { padding-inline: 8px 0; }
 """
 

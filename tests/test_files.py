@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from support.bedrock import bedrock_environment, stand_in
 from support.browsing import (
+    LONG,
     SCREENSHOTS,
     block_cookies,
     choose_model,
@@ -167,6 +168,31 @@ def test_what_can_not_be_taken_is_said_and_nothing_else_is_lost(
     prompt_box(page).press("Enter")
     expect(messages(page).nth(3)).to_contain_text("An answer.")
     assert documents(bedrock.requests[-1]) == ["good", "report"]
+
+
+def test_what_is_said_of_files_and_answers_is_in_one_language(
+    address: str, browser: Browser, bedrock: Any
+) -> None:
+    german = browser.new_context(locale="de-AT")
+    german.set_default_timeout(LONG)
+    page = open_page(german, address)
+    end = threading.Event()
+    bedrock.reply(end, "Das Ende.")
+    say(page, "Los")
+    expect(page.get_by_test_id("stSpinner")).to_have_text("Denkt nach")
+    end.set()
+    expect(messages(page).nth(1)).to_contain_text("Das Ende.")
+    hand_over(page, "drop", "tool.exe", b"MZ")
+    choose(page, file("large.pdf", uploads.PDF + bytes(6_000_000)))
+    expect(chips(page)).to_have_count(2)
+    say(page, "Vergleiche")
+    notice = page.get_by_role("alert").filter(has_text="Nicht gesendet")
+    names, largest, kinds = notice.inner_text().splitlines()
+    assert names.endswith("tool.exe, large.pdf")
+    assert largest == "Eine Datei darf bis zu 5 MB groß sein."
+    assert kinds.startswith("Diese Arten von Dateien können angehängt werden: .")
+    page.screenshot(path=SCREENSHOTS / "files-german.png")
+    german.close()
 
 
 @contextmanager

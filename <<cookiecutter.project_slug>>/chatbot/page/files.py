@@ -46,6 +46,11 @@ def _link(file: File) -> str:
     return f'<a href="{address}" download="{name}" title="{name} ({about})">{shown}</a>'
 
 
+def most_megabytes() -> int:
+    """Return how large a file may be that is uploaded: .streamlit/config.toml says so."""
+    return int(st.get_option("server.maxUploadSize"))
+
+
 def draw_names(files: Sequence[tuple[str, int]]) -> None:
     """Draw the names and sizes of files that are not saved yet, in one element.
 

@@ -54,11 +54,11 @@ class GrowingAnswer:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Show the time until the first word, while the answer is followed in this block."""
+        """Say that the model thinks until the first word, while the answer is followed here."""
         self._answer.clear()
         with self._wait_over:
             with self._waiting:
-                self._wait_over.enter_context(st.spinner(say("Thinking"), show_time=True))
+                self._wait_over.enter_context(st.spinner(say("Thinking")))
             yield
 
     def draw(self, turn: Turn) -> None:

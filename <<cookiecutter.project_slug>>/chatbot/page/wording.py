@@ -705,6 +705,16 @@ def files_not_ready() -> str:
     )
 
 
+def largest_file(megabytes: int) -> str:
+    """Return the sentence about how large a file may be."""
+    return say("A file may have up to {megabytes} MB.", megabytes=megabytes)
+
+
+def kinds_of_files() -> str:
+    """Return the sentence before the kinds that files may have."""
+    return say("These kinds of files can be attached:")
+
+
 def files_uploading() -> str:
     """Return the sentence about a message that waits for its files."""
     return say("Your message will be sent when its files are uploaded.")

@@ -119,7 +119,9 @@ class Index:
         told |= {"start": self._start, "lost": wording.nothing_kept()}
         told |= {"unready": wording.files_not_ready(), "again": wording.files_lost()}
         told |= {"uploading": wording.files_uploading(), "blocked": wording.files_need_cookies()}
-        told |= {"xsrf": sign_in.XSRF_COOKIE}
+        megabytes = files.most_megabytes()
+        told |= {"largest": wording.largest_file(megabytes), "kinds": wording.kinds_of_files()}
+        told |= {"most": str(megabytes * 1024 * 1024), "xsrf": sign_in.XSRF_COOKIE}
         script = _element("script", told, SCRIPT)
         sight = await self._first_sight(folder, request.query_params.get("chat", ""))
         language = current()

@@ -4,7 +4,7 @@
 // again, or named. Those of another chat's draft are put aside: scripts/drafts.js says when. Files may
 // also be dropped anywhere, and pasted wherever no text is being written.
 const watchFiles = () => {
-  const { unready, again, blocked, uploading, xsrf } = document.currentScript.dataset;
+  const { unready, again, blocked, uploading, largest, most, kinds, xsrf } = document.currentScript.dataset;
   const ACCEPTED = '[data-testid="stChatInputFileUploadButton"] input[type="file"]';
   const box = () => document.querySelector('[data-testid="stChatInput"]');
   const chips = () => [...(box()?.querySelectorAll('[data-testid="stFileChip"]') ?? [])];
@@ -104,12 +104,20 @@ const watchFiles = () => {
     }
   };
   whenChanged.push(sendLater);
+  const reasons = (names) => { // Streamlit's own are in English
+    const endings = box().querySelector(ACCEPTED).accept.split(",").filter((each) => each[0] === ".");
+    const isTaken = (name) => endings.some((ending) => name.toLowerCase().endsWith(ending));
+    return [
+      ...(names.some((name) => known.get(name)?.size > most) ? [largest] : []),
+      ...(names.every(isTaken) ? [] : [`${kinds} ${endings.join(", ")}`]),
+    ];
+  };
   const holdBack = (event) => {
     forget();
     const failed = chips().filter((chip) => chip.getAttribute("aria-invalid") === "true");
-    const why = (chip) => chip.querySelector('[role="alert"]')?.textContent.replace(/^Error: /, "");
-    const told = failed.map((chip) => `${nameOf(chip)} (${why(chip) ?? ""})`).join(", ");
-    tell(failed.length ? canUpload() ? `${unready} ${told}` : blocked : "");
+    const names = failed.map(nameOf);
+    const told = [`${unready} ${names.join(", ")}`, ...reasons(names)].join("\n");
+    tell(failed.length ? canUpload() ? told : blocked : "");
     if (!failed.length && !isUploading()) return;
     event.preventDefault();
     event.stopImmediatePropagation();

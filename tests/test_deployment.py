@@ -35,6 +35,7 @@ from support.waiting import wait_until
 pytestmark = needs_aws
 
 ADDRESS = re.compile(r"https://\w+\.cloudfront\.net\n")
+WAITING = ("Handle", "Signal")  # what is in a template that waits for a signal
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,11 @@ def deployed(history: History, programs: Path, tmp_path: Path) -> Iterator[Sandb
 
 def waits_for_a_signal(resources: dict[str, Any], seconds: int) -> None:
     """Let the stack wait for a signal, and fail after a time without."""
-    resources["Handle"] = {"Type": "AWS::CloudFormation::WaitConditionHandle"}
-    resources["Signal"] = {
+    handle, signal = WAITING
+    resources[handle] = {"Type": "AWS::CloudFormation::WaitConditionHandle"}
+    resources[signal] = {
         "Type": "AWS::CloudFormation::WaitCondition",
-        "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": str(seconds)},
+        "Properties": {"Handle": {"Ref": handle}, "Timeout": str(seconds)},
     }
 
 
@@ -219,6 +221,12 @@ def test_a_deploy_that_fails_is_taken_back_and_says_why(
     )
     assert deployed.parameter("ImageUri").endswith(history.tags[1])
     assert re.search(r"Last failure +20\S+ Signal \w", deployed.run("status").stdout)
+    # A rollback goes to what ran here: not to that image, nor to one of another environment.
+    tag = deployed.edit_template(lambda resources: [resources.pop(each) for each in WAITING])
+    deployed.deploy()
+    push(deployed, "0-elsewhere", "another")
+    done = deployed.run("rollback", "--dry-run")
+    assert f"From the image {tag} to {history.tags[1]}\n" in done.stderr
 
 
 def test_a_service_that_fails_tells_its_events_and_why_its_tasks_stopped(deployed: Sandbox) -> None:
@@ -935,7 +943,9 @@ def test_rollback_changes_nothing_but_the_image(history: History, deployed: Sand
     assert deployed.builds() == []
     done = deployed.run("rollback")
     assert done.returncode == 1
-    assert f"No image was pushed before {first}, which is running now." in done.stderr
+    assert f"is known to have run in team-chatbot before {first}, which is running" in done.stderr
+    assert "./deployment.sh rollback TAG\n" in done.stderr
+    assert f"\n  {second}\n" in done.stderr
     done = deployed.run("rollback", second)
     assert done.returncode == 0
     assert deployed.parameter("ImageUri").endswith(f":{second}")
@@ -954,14 +964,18 @@ def test_rollback_to_an_unknown_tag_lists_those_that_there_are(
 
 def test_an_image_with_two_tags_is_found_by_both(history: History, deployed: Sandbox) -> None:
     # ECR keeps one image when a commit changed nothing in it.
-    image = deployed.parameter("ImageUri")
-    words = (f"--image-manifest={json.dumps({'image': image})}", "--image-tag=0-same")
-    name = image.partition("/")[2].partition(":")[0]
-    deployed.ask("ecr", "put-image", f"--repository-name={name}", *words)
+    push(deployed, "0-same", deployed.parameter("ImageUri"))
     first, second = history.tags
     assert f"to {first}\n" in deployed.run("rollback", "--dry-run").stderr
     for tag in ("0-same", second):
         assert f"to {tag}\n" in deployed.run("rollback", tag, "--dry-run").stderr
+
+
+def push(sandbox: Sandbox, tag: str, image: str) -> None:
+    """Push an image, as docker's stand-in does."""
+    name = sandbox.parameter("ImageUri").partition("/")[2].partition(":")[0]
+    words = (f"--image-tag={tag}", f"--image-manifest={json.dumps({'image': image})}")
+    sandbox.ask("ecr", "put-image", f"--repository-name={name}", *words)
 
 
 def test_without_a_stack_each_verb_says_so(unused: Sandbox) -> None:
@@ -1360,7 +1374,7 @@ def test_a_first_deploy_that_was_refused_or_failed_starts_afresh(empty: Sandbox)
         "What failed:\n  Signal: ",
     )
     assert "there is nothing to roll back to" in empty.run("rollback").stderr
-    empty.edit_template(lambda resources: [resources.pop(each) for each in ("Handle", "Signal")])
+    empty.edit_template(lambda resources: [resources.pop(each) for each in WAITING])
     done = empty.deploy()
     assert "Deleting the stack team-chatbot, which is ROLLBACK_COMPLETE" in done.stderr
     assert ADDRESS.fullmatch(done.stdout)

@@ -96,8 +96,8 @@ def verbs(project: Project) -> dict[str, Verb]:
         "logs": Verb({"logs": "show the logs of the last hour"}, frozenset({"follow"})),
         "rollback": Verb(
             {
-                "rollback [TAG]": "return to the image pushed before the current one, or to the one"
-                " with that tag"
+                "rollback [TAG]": "return to the image that ran before the current one, or to the"
+                " one with that tag"
             },
             frozenset({"dry_run"}),
         ),

@@ -14,6 +14,7 @@ from deployment.vpc_origins import REGIONS, UNREACHABLE_ZONES
 
 FOUND = (  # by the deployment
     "CloudFrontPrefixListId",
+    "EarlierImages",
     "ImageUri",
     "ModelsBehind",
     "ModelsNamed",
@@ -31,6 +32,7 @@ NEEDED = (  # from the team, as they have no default
     "TaskSubnetB",
     "VpcId",
 )
+_GO_BACK = 10  # how many images
 
 
 class ListError(Exception):
@@ -94,6 +96,23 @@ def _read(file: Path, key: str, value: str) -> dict[str, str]:
     if not isinstance(entries, list):
         raise ListError(f"{shown(file)} is not a list that AWS can read: it must begin with [")
     return found
+
+
+def earlier_images(stack: Stack, tag: str) -> str:
+    """Return the tags of the images that ran in the stack before this one, the newest first.
+
+    The result is for the parameter EarlierImages, in which commas separate them. CloudFormation
+    takes it back together with the image when a change fails, so the list has only what has run.
+
+    tag: of the image that the stack gets, or of the one that it has.
+    """
+    earlier = list(filter(None, stack.parameters.get("EarlierImages", "").split(",")))
+    running = stack.parameters.get("ImageUri", "").rpartition(":")[2]
+    if tag in earlier:
+        earlier = earlier[earlier.index(tag) + 1 :]
+    elif running not in ("", tag):
+        earlier.insert(0, running)
+    return ",".join(earlier[:_GO_BACK])
 
 
 def find_values(

@@ -47,8 +47,12 @@ def change(context: Context, plan: Plan, image_uri: str) -> None:
 
 
 def _change(context: Context, plan: Plan, image_uri: str, more: Mapping[str, str]) -> None:
+    stack = context.stacks.settle(context.name)
+    if "EarlierImages" in plan.taken:
+        earlier = parameters.earlier_images(stack, image_uri.rpartition(":")[2])
+        more = {**more, "EarlierImages": earlier}
     context.stacks.change(
-        context.stacks.settle(context.name),
+        stack,
         allow_loss=context.options.yes,
         TemplateBody=TEMPLATE.read_text(encoding="utf-8"),
         Parameters=plan.parameters(image_uri, more),

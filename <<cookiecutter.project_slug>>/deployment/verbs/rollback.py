@@ -4,11 +4,13 @@ from deployment import image
 from deployment.console import command, say
 from deployment.context import Context
 from deployment.errors import DeploymentError
+from deployment.parameters import as_parameters, earlier_images
+from deployment.stacks import Stack
 from deployment.verbs.deploy import finish
 
 
 def rollback(context: Context) -> None:
-    """Return to the image pushed before the current one, or to the one with a tag."""
+    """Return to the image that ran here before the current one, or to the one with a tag."""
     context.require_stack()
     stack = context.stacks.wait_for_others(context.name)
     if stack.status != "CREATE_COMPLETE" and not stack.status.startswith("UPDATE_"):
@@ -18,7 +20,10 @@ def rollback(context: Context) -> None:
         )
     stack = context.stacks.settle(context.name)
     repository, _, running = stack.parameters["ImageUri"].rpartition(":")
-    tag = _choose(image.pushed_images(context.account, repository), running, context.options.tag)
+    pushed = image.pushed_images(context.account, repository)
+    tag = context.options.tag or _earlier(stack, running, pushed)
+    if not any(tag in tags for tags in pushed):
+        raise DeploymentError(f"There is no image {tag} in ECR. {_list(pushed)}")
     say(f"From the image {running} to {tag}")
     if context.options.dry_run:
         say(
@@ -26,35 +31,39 @@ def rollback(context: Context) -> None:
             " it; nothing was changed"
         )
         return
+    given = {"ImageUri": f"{repository}:{tag}"}
+    if "EarlierImages" in stack.parameters:
+        given["EarlierImages"] = earlier_images(stack, tag)
     others = [
         {"ParameterKey": name, "UsePreviousValue": True}
         for name in stack.parameters
-        if name != "ImageUri"
+        if name not in given
     ]
-    own = {"ParameterKey": "ImageUri", "ParameterValue": f"{repository}:{tag}"}
     context.stacks.change(
         stack,
         UsePreviousTemplate=True,
-        Parameters=[own, *others],
+        Parameters=[*as_parameters(given), *others],
         Tags=stack.tags,  # the same again, because those of CloudFront's VPC origin can't change
     )
     finish(context)
 
 
-def _choose(pushed: list[list[str]], running: str, wanted: str) -> str:
-    """Return the tag to go back to. Raises DeploymentError if there is none.
+def _earlier(stack: Stack, running: str, pushed: list[list[str]]) -> str:
+    """Return the tag of the newest image that ran in the stack before this one and is still in ECR.
 
-    pushed: the tags of each image, the newest image first.
+    Images are shared: of those that were pushed, some never became healthy, and others ran
+    elsewhere. Raises DeploymentError if none is known.
     """
-    tag = wanted or running
-    position = next((place for place, tags in enumerate(pushed) if tag in tags), None)
-    if position is None:
-        there = "\n".join(f"  {' '.join(tags)}" for tags in pushed)
-        raise DeploymentError(
-            f"There is no image {tag} in ECR. The images there, newest first:\n{there}"
-        )
-    if wanted:
-        return wanted
-    if position + 1 == len(pushed):
-        raise DeploymentError(f"No image was pushed before {running}, which is running now.")
-    return pushed[position + 1][0]
+    for tag in earlier_images(stack, running).split(","):
+        if any(tag in tags and running not in tags for tags in pushed):
+            return tag
+    raise DeploymentError(
+        f"No image in ECR is known to have run in {stack.name} before {running}, which is running"
+        f" now. To choose one: {command('rollback', 'TAG')}\n{_list(pushed)}"
+    )
+
+
+def _list(pushed: list[list[str]]) -> str:
+    """List the tags of each image, which come with the newest image first."""
+    there = "".join(f"\n  {' '.join(tags)}" for tags in pushed)
+    return f"The images of all environments, newest first:{there}"

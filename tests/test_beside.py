@@ -118,6 +118,12 @@ def test_stacks_beside_the_chatbots_come_and_go_with_their_parameters(sandbox: S
 
 def test_private_tasks_get_what_they_need_before_they_move(sandbox: Sandbox) -> None:
     here = "eu-central-1"
+    # As where an organization denies all that is in another region.
+    sandbox.aws.answers["us-east-1 DescribeStacks"] = (
+        403,
+        "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>"
+        "<Message>with an explicit deny</Message></Error></ErrorResponse>",
+    )
     enter(sandbox, PrivateTasks="enabled")
     told = sandbox.deploy("--allow-dirty").stderr
     assert_in_order(
@@ -126,6 +132,7 @@ def test_private_tasks_get_what_they_need_before_they_move(sandbox: Sandbox) -> 
         "CREATE_COMPLETE              team-chatbot\n",
         "CREATE_COMPLETE              team-chatbot-private\n",
         "UPDATE_COMPLETE              team-chatbot\n",
+        "Passing over the stack team-chatbot-budget, which AWS does not show: ",
     )
     found = sandbox.ask(
         *("cloudformation", "list-stack-resources", "--stack-name=team-chatbot"),
@@ -156,6 +163,14 @@ def test_private_tasks_get_what_they_need_before_they_move(sandbox: Sandbox) -> 
     # And it goes before the network does.
     enter(sandbox, PrivateTasks="enabled")
     assert "Making the network first" not in sandbox.deploy("--allow-dirty").stderr
+    before = set(stacks(sandbox, here))
+    words = ("cloudformation", "update-termination-protection", "--stack-name=team-chatbot")
+    sandbox.ask(*words, "--enable-termination-protection", f"--region={here}")
+    done = sandbox.run("destroy", "--yes")
+    assert done.returncode == 1
+    assert "because termination protection is on for team-chatbot. To turn it off" in done.stderr
+    assert set(stacks(sandbox, here)) == before
+    sandbox.ask(*words, "--no-enable-termination-protection", f"--region={here}")
     done = sandbox.run("destroy", "--yes")
     assert done.returncode == 0, done.stderr
     assert_in_order(

@@ -63,6 +63,11 @@ def test_an_image_is_built_once_and_promoted(sandbox: Sandbox) -> None:
     assert len(sandbox.builds()) == 1
     for words in (("status",), ("status", "--environment=staging")):
         assert sandbox.run(*words).returncode == 0
+    file = sandbox.project / "infra" / "parameters.staging.json"
+    moved = file.rename(sandbox.project / "staging.json")  # as on a branch that has no staging
+    told = sandbox.run("destroy", "--dry-run").stderr
+    assert "The images in team-chatbot-registry stay: team-chatbot-staging may need them." in told
+    moved.rename(file)
     done = sandbox.run("destroy", "--yes", "--environment=staging")
     assert done.returncode == 0, done.stderr
     assert "The images in team-chatbot-registry stay: team-chatbot may need them." in done.stderr

@@ -5,7 +5,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deployment.account import AwsError, sentence
+from botocore.exceptions import ClientError
+
+from deployment.account import AwsError, error_code, sentence
 from deployment.console import say
 from deployment.context import Context
 from deployment.parameters import as_parameters, as_tags, file_of
@@ -151,13 +153,17 @@ def _make(context: Context, part: Part, given: Mapping[str, str], tags: Mapping[
 
 def remove(context: Context, given: Mapping[str, str]) -> None:
     """Delete the stacks that are no longer wanted, once the chatbot's does without them."""
-    for part, stacks, stack in there(context):
+    for part, stacks, stack in there(context, given):
         if not part.is_wanted(given):
             delete(stacks, stack)
 
 
-def there(context: Context) -> Iterator[tuple[Part, Stacks, Stack]]:
-    """Yield each of the stacks that exists, with those among which it is."""
+def there(context: Context, given: Mapping[str, str]) -> Iterator[tuple[Part, Stacks, Stack]]:
+    """Yield each of the stacks that exists, with those among which it is.
+
+    One that is not wanted, and that AWS does not let these credentials look for, is passed over: an
+    organization may deny all that is in another region. Raises ClientError for others.
+    """
     places = {
         (part.name, part.region or context.options.region): part
         for with_cloudfront in (True, False)
@@ -165,7 +171,14 @@ def there(context: Context) -> Iterator[tuple[Part, Stacks, Stack]]:
     }
     for part in places.values():
         stacks = _stacks_of(context, part)
-        stack = stacks.look_up(_name(context, part))
+        name = _name(context, part)
+        try:
+            stack = stacks.look_up(name)
+        except ClientError as error:
+            if part.is_wanted(given) or not error_code(error).startswith("AccessDenied"):
+                raise
+            say(f"Passing over the stack {name}, which AWS does not show: {sentence(error)}")
+            continue
         if stack.status:
             yield part, stacks, stack
 
@@ -184,7 +197,7 @@ def say_steps(context: Context, given: Mapping[str, str], *, with_cloudfront: bo
     for part in parts_of(with_cloudfront=with_cloudfront):
         if part.is_wanted(given):
             say(f"Would create the stack {_name(context, part)}, or change it if it differs")
-    for part, _, stack in there(context):
+    for part, _, stack in there(context, given):
         if not part.is_wanted(given):
             say(f"Would delete the stack {stack.name}, as {part.switch} no longer asks for it")
 

@@ -33,7 +33,10 @@ _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 @dataclass(frozen=True)
 class Stack:
-    """What CloudFormation says of a stack. Its status is "" if there is none."""
+    """What CloudFormation says of a stack. Its status is "" if there is none.
+
+    is_protected: whether AWS refuses to delete it.
+    """
 
     name: str
     status: str = ""
@@ -41,6 +44,7 @@ class Stack:
     outputs: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     tags: list[dict[str, str]] = field(default_factory=list)
+    is_protected: bool = False
 
     @property
     def exists(self) -> bool:
@@ -104,8 +108,14 @@ class Stacks:
                     for each in found.get("Parameters", ())
                 },
                 found.get("Tags", []),
+                found.get("EnableTerminationProtection", False),
             )
         return Stack(name)
+
+    def names(self) -> list[str]:
+        """Return the names of all stacks in the account's region."""
+        found = self._account.find("cloudformation", "list_stacks", "StackSummaries")
+        return [each["StackName"] for each in found if each["StackStatus"] != "DELETE_COMPLETE"]
 
     def require(self, name: str, creation: str) -> Stack:
         """Return a stack that is there. Raises DeploymentError.

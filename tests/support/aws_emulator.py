@@ -161,9 +161,10 @@ def is_answering(port: int) -> bool:
 class AwsProxy:
     """Stands in front of the emulator, and writes down what it is asked.
 
-    What tests put in, by the action that is asked for:
+    What tests put in, by the action that is asked for, such as "DescribeStacks" or "GET /path":
     before: what to do before the next one is passed on.
-    answers: what to answer in the place of the emulator.
+    answers: what to answer in the place of the emulator, also by an action as IAM names it, or by
+        one in a region, such as "eu-west-1 DescribeStacks".
     edits: how to change the emulator's answer.
     """
 
@@ -212,16 +213,20 @@ class AwsProxy:
         action = action or f"{method} {path}"
         self.asked.append(action)
         self.bodies.append(body.decode("utf-8", "replace"))
+        [name, *_] = [name for path, name in PATHS.items() if re.fullmatch(path, action)] or [
+            action
+        ]
+        region = ""
         if "Credential=" in headers.get("Authorization", ""):
             _, _, region, service, *_ = headers["Authorization"].split("/")
             self.regions.add(region)
             if "Boto3" in headers["User-Agent"]:  # deployment.sh; the tests use the AWS CLI
-                names = [name for path, name in PATHS.items() if re.fullmatch(path, action)]
-                self.calls.add(f"{PREFIXES.get(service, service)}:{(names or [action])[0]}")
+                self.calls.add(f"{PREFIXES.get(service, service)}:{name}")
         self.before.pop(action, lambda: None)()
-        if action in self.answers:
-            status, text = self.answers[action]
-            return status, [], text.encode()
+        for key in (action, name, f"{region} {action}"):
+            if key in self.answers:
+                status, text = self.answers[key]
+                return status, [], text.encode()
         connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
         connection.request(method, path, body, headers)
         response = connection.getresponse()

@@ -14,6 +14,7 @@ ALWAYS = {
     "cloudformation:DescribeStacks",
     "cloudformation:ExecuteChangeSet",
     "cloudformation:ListStackResources",
+    "cloudformation:ListStacks",
     "cloudformation:ValidateTemplate",
     "cloudwatch:DescribeAlarms",
     "ecr:DescribeImages",

@@ -9,7 +9,7 @@ from deployment.context import Context
 from deployment.errors import DeletionError, DeploymentError
 from deployment.kept import Kept, find_kept_files, find_kept_pools
 from deployment.leftovers import describe_leftovers, remove_leftovers
-from deployment.project import environments
+from deployment.parameters import ListError, read_parameters
 from deployment.stacks import Stack
 
 
@@ -23,8 +23,14 @@ def destroy(context: Context) -> None:
         _refuse_to_guess("user pools", found.pools, f"cognito-idp delete-user-pool {region} --user")
         _refuse_to_guess("file systems", found.files, f"efs delete-file-system {region} --file")
     others = _other_stacks(context)
-    parts = list(beside.there(context))
+    parts = list(beside.there(context, _read_parameters(context)))
     names = [context.name] if others else [context.name, context.registry_name]
+    _refuse_protected(
+        [
+            *((context.stacks.region, context.stacks.look_up(name)) for name in names),
+            *((stacks.region, stack) for _, stacks, stack in parts),
+        ]
+    )
     say(
         f"This deletes {'the stack' if others else 'the stacks'} {' and '.join(names)} in"
         f" {options.region}, in account {context.account.id}."
@@ -75,10 +81,49 @@ def _find(context: Context) -> Kept:
 
 
 def _other_stacks(context: Context) -> list[str]:
-    """Return the stacks of the other environments that exist, which have the same images."""
-    names = [context.options.stack_of(each) for each in ("", *environments())]
-    others = [name for name in names if name != context.name]
-    return [name for name in others if context.stacks.look_up(name).exists]
+    """Return the stacks of the other environments, which have the same images.
+
+    Those that exist tell, as another branch may have environments that are unknown here.
+    """
+    registry = context.stacks.look_up(context.registry_name)
+    repository = registry.outputs.get("RepositoryUri")
+    family = context.options.family
+    return [
+        name
+        for name in context.stacks.names()
+        if name != context.name and (name == family or name.startswith(f"{family}-"))
+        if _image(context, name).partition(":")[0] == repository
+    ]
+
+
+def _image(context: Context, name: str) -> str:
+    return context.stacks.look_up(name).parameters.get("ImageUri", "")
+
+
+def _read_parameters(context: Context) -> dict[str, str]:
+    try:
+        return read_parameters(context.options.environment)
+    except ListError:  # no reason to keep the stacks
+        return {}
+
+
+def _refuse_protected(found: Sequence[tuple[str, Stack]]) -> None:
+    """Refuse before the first deletion what AWS would refuse after it. Raises DeploymentError.
+
+    found: what is to be deleted, each with its region.
+    """
+    protected = [(region, stack.name) for region, stack in found if stack.is_protected]
+    if protected:
+        names = " and ".join(name for _, name in protected)
+        commands = "".join(
+            "\n  aws cloudformation update-termination-protection"
+            f" --no-enable-termination-protection --region {region} --stack-name {name}"
+            for region, name in protected
+        )
+        raise DeploymentError(
+            f"Nothing was deleted, because termination protection is on for {names}. To turn it"
+            f" off, with the AWS CLI:{commands}"
+        )
 
 
 def _refuse_to_guess(what: str, found: Sequence[str], command: str) -> None:

@@ -244,12 +244,20 @@ def test_a_service_that_fails_tells_its_events_and_why_its_tasks_stopped(deploye
         "chatbot exit code 0",
         "What failed:\n  Service: ",
     )
+    show_a_failure_as_the_services(deployed, "")  # as if there never was one
+    done = deployed.run()
+    assert done.returncode == 1
+    assert_in_order(done.stderr, "deployment.sh: The change", "What failed:\n  Service: ")
 
 
-def show_a_failure_as_the_services(deployed: Sandbox) -> None:
-    """Show another failure as the service's, because the emulator's services never fail."""
+def show_a_failure_as_the_services(deployed: Sandbox, service: str | None = None) -> None:
+    """Show another failure as the service's, because the emulator's services never fail.
+
+    service: its ARN; by default that of the service.
+    """
     name = f"{deployed.output('Cluster')}/{deployed.output('Service')}"
-    service = f"arn:aws:ecs:us-east-1:111122223333:service/{name}"
+    if service is None:
+        service = f"arn:aws:ecs:us-east-1:111122223333:service/{name}"
 
     def of_the_service(answer: str) -> str:
         events = answer.split("<member>")

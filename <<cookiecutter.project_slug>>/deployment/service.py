@@ -89,6 +89,8 @@ def explain(account: Account, service: str) -> None:
 
     This is only more about a failure, so it passes over what AWS does not tell.
     """
+    if "/" not in service:  # it has never come into being
+        return
     *_, cluster, name = service.split("/")
     ecs = account.client("ecs")
     say(f"The last events of the service {name}, the newest first:")

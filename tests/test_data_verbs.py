@@ -551,6 +551,16 @@ def test_ctrl_c_stops_the_task_and_deletes_the_bucket(rehearsal: Rehearsal) -> N
     assert "Interrupted. Nothing was saved. Run the same command again" in told
     assert "StopTask" in sandbox.aws.asked
     assert rehearsal.buckets() == []
+
+    def hang_up() -> None:  # as when Ctrl-C ends who reads this, too
+        process.stderr.close()
+        os.killpg(process.pid, signal.SIGINT)
+
+    sandbox.aws.before["DescribeTasks"] = hang_up
+    process = sandbox.start("export")
+    process.wait(60)
+    process.stdout.close()
+    assert rehearsal.buckets() == []
     sandbox.aws.edits["RunTask"] = rehearsal.run_task
     export(rehearsal)
 

@@ -1,7 +1,7 @@
 """What is made on AWS for one run of a verb, and removed at its end, however it ends."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from deployment.account import AwsError, sentence
 from deployment.console import say
@@ -19,7 +19,8 @@ def removing(what: str, remove: Callable[[], object], command: str) -> Iterator[
         yield
         is_done = True
     finally:
-        say(f"Removing {what}")
+        with suppress(OSError):  # whoever reads this may be gone, as after Ctrl-C in a pipe
+            say(f"Removing {what}")
         try:
             remove()
         except AwsError as error:

@@ -959,6 +959,21 @@ def test_rollback_changes_nothing_but_the_image(history: History, deployed: Sand
     assert deployed.parameter("ImageUri").endswith(f":{second}")
 
 
+def test_a_stack_that_has_settled_is_not_waited_for(history: History, deployed: Sandbox) -> None:
+    """AWS may call a stack busy a moment longer than its last event does."""
+    busy = iter(["busy"] * 3)
+
+    def late(answer: str) -> str:
+        if next(busy, None) is None:
+            return answer
+        return answer.replace(">UPDATE_COMPLETE<", ">UPDATE_IN_PROGRESS<")
+
+    deployed.aws.edits["DescribeStacks"] = late
+    done = deployed.run("rollback", history.tags[1])
+    assert done.returncode == 0, done.stderr
+    assert_in_order(done.stderr, "UPDATE_IN_PROGRESS: waiting", "Nothing to change in the stack")
+
+
 def test_rollback_to_an_unknown_tag_lists_those_that_there_are(
     history: History, deployed: Sandbox
 ) -> None:
@@ -1370,14 +1385,25 @@ def test_a_first_deploy_that_was_refused_or_failed_starts_afresh(empty: Sandbox)
     )
     done = empty.run()
     assert done.returncode == 1
-    assert_in_order(done.stderr, "may not execute", "Stopped by the error above.", "again")
+    stopped = "Stopped by the error above. The stack team-chatbot-registry is unchanged."
+    assert_in_order(done.stderr, "may not execute", stopped, "again")
     empty.aws.answers.clear()
+    refused = (400, '{"__type": "AccessDeniedException", "message": "may not look"}')
+    empty.aws.answers["DescribeImages"] = refused
     done = empty.run()
     assert done.returncode == 1
     assert_in_order(
         done.stderr,
         "Deleting the stack team-chatbot-registry, which is REVIEW_IN_PROGRESS",
         "CREATE_COMPLETE              team-chatbot-registry",
+        "may not look",
+        "Stopped by the error above. The stack team-chatbot-registry is CREATE_COMPLETE.",
+    )
+    empty.aws.answers.clear()
+    done = empty.run()
+    assert done.returncode == 1
+    assert_in_order(
+        done.stderr,
         "ROLLBACK_COMPLETE            team-chatbot",
         "The stack team-chatbot could not be created, so its resources were deleted. "
         "What failed:\n  Signal: ",

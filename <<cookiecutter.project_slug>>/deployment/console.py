@@ -2,7 +2,10 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from botocore.exceptions import ClientError
 
 from deployment.errors import DeploymentError
 
@@ -51,6 +54,22 @@ def begin(text: str, left: str) -> None:
     global _left
     say(text)
     _left = left
+
+
+def leave(left: str) -> None:
+    """Remember what an interruption leaves behind from now on, without a word."""
+    global _left
+    _left = left
+
+
+@contextmanager
+def begun_unless_refused(left: str) -> Iterator[None]:
+    """Remember that an interruption leaves this behind if AWS refuses what the block asks for."""
+    try:
+        yield
+    except ClientError:
+        leave(left)
+        raise
 
 
 def how_to_go_on() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from deployment.account import Account, accepting
 from deployment.advice import advise
-from deployment.console import again, begin, command, detail, say
+from deployment.console import again, begin, begun_unless_refused, command, detail, leave, say
 from deployment.errors import DeletionError, DeploymentError
 
 # What holds something that can't be made again, by its name in the template.
@@ -142,7 +142,8 @@ class Stacks:
                     f"The stack {name} is {stack.status}: waiting for it to finish",
                     f"AWS continues to change the stack {name}.",
                 )
-                self._follow(stack.id, newest)
+                status, _ = self._follow(stack.id, newest, is_running=True)
+                leave(f"The stack {name} is {status}.")
         return stack
 
     def settle(self, name: str) -> Stack:
@@ -174,8 +175,10 @@ class Stacks:
             f"AWS continues to delete the stack {stack.name}.",
         )
         newest = self._newest_event(stack.id)
-        self._cloudformation.delete_stack(StackName=stack.id, **self._role)
+        with begun_unless_refused(f"The stack {stack.name} is still there."):
+            self._cloudformation.delete_stack(StackName=stack.id, **self._role)
         status, reasons = self._follow(stack.id, newest)
+        leave(f"The stack {stack.name} is {status}.")
         if status != "DELETE_COMPLETE":
             raise DeletionError(
                 f"The stack {stack.name} could not be deleted; it is {status}:{_lines(reasons)}\n"
@@ -215,8 +218,10 @@ class Stacks:
             f"Changing the stack {stack.name}",
             f"AWS continues to change the stack {stack.name}. For the outcome: {command('status')}",
         )
-        self._cloudformation.execute_change_set(**names)
+        with begun_unless_refused(f"The stack {stack.name} is unchanged."):
+            self._cloudformation.execute_change_set(**names)
         status, reasons = self._follow(made["StackId"], newest)
+        leave(f"The stack {stack.name} is {status}.")
         left = self._find_undeleted(made["StackId"]) if status == "ROLLBACK_FAILED" else {}
         _check_outcome(stack.name, status, reasons, self._account.region, left)
 
@@ -281,9 +286,12 @@ class Stacks:
     def _newest_event(self, stack_id: str) -> str:
         return str(next((each["EventId"] for each in self._events(stack_id)), ""))
 
-    def _follow(self, stack_id: str, newest: str) -> tuple[str, list[str]]:
+    def _follow(
+        self, stack_id: str, newest: str, *, is_running: bool = False
+    ) -> tuple[str, list[str]]:
         """Show the events after the newest one as they happen, until the stack has settled.
 
+        is_running: whether the operation began before, so that its last event may be shown already.
         Return its status, and for each resource that failed, why.
         """
         status, reasons = "", list[str]()
@@ -307,6 +315,8 @@ class Stacks:
                         self._explain_service(event["PhysicalResourceId"])
             if status and not status.endswith("_IN_PROGRESS"):
                 return status, reasons
+            if is_running and not fresh and not (stack := self.look_up(stack_id)).is_busy:
+                return stack.status, reasons
             time.sleep(self._poll_seconds)
 
     def _find_undeleted(self, stack_id: str) -> dict[str, str]:

@@ -573,6 +573,11 @@ def test_a_bucket_that_stays_is_told_with_a_way_to_delete_it(rehearsal: Rehearsa
         [bucket] = rehearsal.buckets()
         sandbox.aws.answers[f"DELETE /{bucket}"] = (403, refused)
 
+    file = export(rehearsal)
+    sandbox.aws.answers["PutObject"] = (403, refused)
+    done = sandbox.run("restore", str(file.rename(file.with_name("moved.tar.gz"))), "--yes")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "may not" in done.stderr and "Stopped by the error above." in done.stderr
     rehearsal.before = refuse
     done = sandbox.run("export")
     assert done.returncode == 1

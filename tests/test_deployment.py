@@ -438,7 +438,7 @@ def test_a_docker_that_does_not_work_is_told(unused: Sandbox) -> None:
     assert "docker has no buildx" in done.stderr
 
 
-def test_expired_and_missing_credentials_are_told(unused: Sandbox) -> None:
+def test_expired_and_missing_credentials_are_told(unused: Sandbox, tmp_path: Path) -> None:
     # The emulator takes all credentials; this is how AWS refuses them.
     unused.aws.answers["GetCallerIdentity"] = (
         403,
@@ -452,6 +452,32 @@ def test_expired_and_missing_credentials_are_told(unused: Sandbox) -> None:
         assert "(ExpiredToken)" in done.stderr and "aws sso login" in done.stderr
     done = unused.run("status", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
     assert "AWS does not accept the credentials: Unable to locate credentials" in done.stderr
+    unused.aws.answers.clear()
+    config = tmp_path / "config"
+    config.write_text(
+        "[profile gone]\ncredential_process = /nowhere/tool\n"
+        "[profile text]\ncredential_process = echo hello\n"
+        "[profile code]\nrole_arn = arn:aws:iam::111122223333:role/a\nsource_profile = key\n"
+        "mfa_serial = arn:aws:iam::111122223333:mfa/ann\n"
+        "[profile key]\naws_access_key_id = a\naws_secret_access_key = b\n"
+    )
+    for profile, told in (
+        ("gone", "The credentials can't be read: [Errno 2] No such file or directory: '/nowhere/"),
+        ("text", "The credentials can't be read: Expecting value"),
+        ("code", "The profile needs the code of an MFA device, and there is no terminal"),
+    ):
+        done = unused.run("status", "--profile", profile, AWS_CONFIG_FILE=str(config))
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert told in done.stderr
+
+
+def test_a_network_without_aws_is_told(unused: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import time\n\ntime.sleep = lambda _: None\n")
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "PYTHONPATH": str(tmp_path)}
+    done = unused.run("status", **nowhere)
+    assert done.returncode == 1
+    assert "AWS can't be reached: " in done.stderr and "set HTTPS_PROXY" in done.stderr
+    assert "sso login" not in done.stderr
 
 
 def test_what_is_not_committed_is_refused_with_a_way_out(unused: Sandbox) -> None:
@@ -1486,6 +1512,12 @@ def test_destroy_asks_for_the_stacks_name(deployed: Sandbox) -> None:
     done = deployed.run("destroy")
     assert done.returncode == 1
     assert "There is no terminal to ask for confirmation" in done.stderr and "--yes" in done.stderr
+    script = deployed.project / "without-input.sh"
+    script.write_text("exec ./deployment.sh destroy <&-\n")
+    process = deployed.start(script=script.name)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "There is no terminal to ask for confirmation" in told
     code, told = answer_in_terminal(deployed, "yes")
     assert code == 1
     assert "That is not team-chatbot; nothing was changed." in told

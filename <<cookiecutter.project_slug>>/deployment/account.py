@@ -5,12 +5,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
 from deployment.errors import DeploymentError
 
-AwsError = (BotoCoreError, ClientError)
+# The last two come from what boto3 uploads and downloads with.
+AwsError = (BotoCoreError, ClientError, Boto3Error, S3DownloadFailedError, RetriesExceededError)
 
 
 class Account:
@@ -47,13 +50,28 @@ class Account:
 
     def sign_in(self) -> None:
         """Learn the account's ID. Raises DeploymentError if AWS does not accept the credentials."""
+        profile = f" --profile {self.profile}" if self.profile else ""
         try:
             self.id = str(self.client("sts").get_caller_identity()["Account"])
+        except (ConnectionError, HTTPClientError) as error:
+            raise DeploymentError(
+                f"AWS can't be reached: {sentence(error)}. Is there a network, and is"
+                f" {self.region} a region? Behind a proxy, set HTTPS_PROXY"
+            ) from error
         except AwsError as error:
-            profile = f" --profile {self.profile}" if self.profile else ""
             raise DeploymentError(
                 f"AWS does not accept the credentials: {sentence(error)}. "
                 f"Sign in, for example with: aws sso login{profile}"
+            ) from error
+        except EOFError as error:
+            raise DeploymentError(
+                "The profile needs the code of an MFA device, and there is no terminal to ask for"
+                " it. Run the same command in a terminal"
+            ) from error
+        except (OSError, ValueError) as error:  # of a profile's credential_process
+            raise DeploymentError(
+                f"The credentials can't be read: {sentence(error)}. Correct the profile in"
+                f" ~/.aws/config, until this works: aws sts get-caller-identity{profile}"
             ) from error
 
 

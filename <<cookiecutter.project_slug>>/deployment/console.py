@@ -89,7 +89,7 @@ def fail(text: str) -> None:
 
 def confirm(name: str) -> None:
     """Have a person type this name. Raises DeploymentError if they type anything else."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # None, if it is closed
         raise DeploymentError(
             f"There is no terminal to ask for confirmation. If you are sure: {again('--yes')}"
         )

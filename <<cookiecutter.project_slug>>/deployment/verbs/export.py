@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deployment import buckets, tasks
+from deployment.account import AwsError
 from deployment.console import begin, result, say
 from deployment.context import Context
 from deployment.errors import DeploymentError
@@ -121,7 +122,7 @@ def download(context: Context, bucket: str, file: Path, *, is_unpacked: bool = F
             raise DeploymentError(
                 "The archive arrived damaged, and was not saved. Run the same command again."
             ) from error
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, AwsError):
             raise _unwritten(file, error) from error
         raise
 

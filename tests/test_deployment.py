@@ -1223,6 +1223,10 @@ def test_a_task_that_finds_nobody_or_does_not_run_is_told(deployed: Sandbox) -> 
     done = deployed.run("people", "find", "--subject=nobody")
     assert done.returncode == 1
     assert_in_order(done.stderr, "Killed", "ended with the exit code 137")
+    deployed.aws.edits["DescribeTasks"] = lambda _: json.dumps({"tasks": [], "failures": []})
+    done = deployed.run("people", "find", "--subject=nobody", POLL_SECONDS="0.01")
+    assert done.returncode == 1
+    assert "ECS does not know the task " in done.stderr
     refused = {"tasks": [], "failures": [{"reason": "RESOURCE:MEMORY"}]}
     deployed.aws.answers["RunTask"] = (200, json.dumps(refused))
     done = deployed.run("people", "find", "--subject=nobody")
@@ -1660,7 +1664,12 @@ def test_what_others_left_in_the_network_is_removed(deployed: Sandbox) -> None:
 
 
 def test_a_network_that_can_not_be_deleted_is_told_with_what_is_in_it(deployed: Sandbox) -> None:
-    group, _ = leave_something(deployed, for_good=True)
+    group, endpoint = leave_something(deployed, for_good=True)
+    deployed.aws.answers["DeleteVpcEndpoints"] = (
+        200,
+        f"<Response><unsuccessful><item><resourceId>{endpoint}</resourceId><error><code>X</code>"
+        "<message>GuardDuty uses it</message></error></item></unsuccessful></Response>",
+    )
     deployed.aws.answers["DeleteSecurityGroup"] = (
         400,
         "<Response><Errors><Error><Code>DependencyViolation</Code><Message>resource has a "
@@ -1670,6 +1679,7 @@ def test_a_network_that_can_not_be_deleted_is_told_with_what_is_in_it(deployed: 
     assert done.returncode == 1
     assert_in_order(
         done.stderr,
+        f"AWS does not delete {endpoint}: GuardDuty uses it",
         "AWS still uses it: ",
         "deployment.sh: The stack team-chatbot could not be deleted",
         "In the network vpc-",

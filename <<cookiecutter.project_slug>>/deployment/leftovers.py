@@ -21,8 +21,11 @@ def remove_leftovers(account: Account, vpc: str, poll_seconds: float) -> bool:
     endpoints = _endpoints(account, vpc)
     if endpoints:
         say(f"Removing what GuardDuty left in the network: {', '.join(endpoints)}")
-        ec2.delete_vpc_endpoints(VpcEndpointIds=endpoints)
-        while _endpoints(account, vpc):
+        refused = ec2.delete_vpc_endpoints(VpcEndpointIds=endpoints).get("Unsuccessful", ())
+        for each in refused:
+            say(f"AWS does not delete {each['ResourceId']}: {each['Error']['Message']}")
+        going = set(endpoints).difference(each["ResourceId"] for each in refused)
+        while going.intersection(_endpoints(account, vpc)):
             time.sleep(poll_seconds)
     groups = _find(account, "security_groups", vpc, ("group-name", _GROUPS))
     for group in groups:

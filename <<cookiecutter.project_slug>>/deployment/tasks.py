@@ -8,11 +8,12 @@ from typing import Any
 
 from deployment.account import Account, AwsError, accepting
 from deployment.console import begin
+from deployment.console import command as shown
 from deployment.errors import DeploymentError
 from deployment.service import find_service
 from deployment.stacks import Stack
 
-TRIES = 12  # to read the log, as a task's last lines reach it a little later
+TRIES = 12  # to find a task, and to read its log, which its last lines reach a little later
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,21 @@ def run(
 
 
 def _wait(ecs: Any, cluster: str, arn: str, poll_seconds: float) -> dict[str, Any]:
-    """Return what ECS says of a task that has stopped."""
-    while True:
+    """Return what ECS says of a task that has stopped. Raises DeploymentError if it forgot it.
+
+    ECS forgets tasks an hour after they stopped, in which this machine may have slept.
+    """
+    missing = 0
+    while missing < TRIES:
         found: list[dict[str, Any]] = ecs.describe_tasks(cluster=cluster, tasks=[arn])["tasks"]
-        if found and found[0]["lastStatus"] == "STOPPED":  # it may take a moment to be found
+        if found and found[0]["lastStatus"] == "STOPPED":
             return found[0]
+        missing = 0 if found else missing + 1  # it may take a moment to be found
         time.sleep(poll_seconds)
+    raise DeploymentError(
+        f"ECS does not know the task {arn} any more, so nobody can tell how it ended. What it said"
+        f" is in the log: {shown('logs')}"
+    )
 
 
 def _read_log(account: Account, group: str, stream: str) -> list[str]:

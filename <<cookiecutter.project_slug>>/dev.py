@@ -21,7 +21,8 @@ from typing import Any
 
 if sys.version_info < (3, 11):
     program, version = Path(sys.argv[0]).name, sys.version.split()[0]
-    sys.exit(f"{program} needs Python 3.11 or newer; this is {version}. Try: python3.13 {program}")
+    again = shlex.join(["python3.13", *sys.argv])
+    sys.exit(f"{program} needs Python 3.11 or newer; this is {version}. Try: {again}")
 
 if sys.platform == "win32":
     sys.exit(

@@ -433,7 +433,7 @@ def only(folder: Path, *names: str) -> Path:
 def test_a_docker_that_does_not_work_is_told(unused: Sandbox) -> None:
     done = unused.run(DOCKER_FAILS="version")
     assert done.returncode == 1
-    assert "docker's daemon does not answer" in done.stderr
+    assert "docker's daemon does not answer (docker: as the test wants it): start" in done.stderr
     done = unused.run(DOCKER_FAILS="buildx version")
     assert "docker has no buildx" in done.stderr
 
@@ -1507,6 +1507,12 @@ def test_a_build_that_fails_is_told_with_a_way_out(deployed: Sandbox) -> None:
     assert done.returncode == 1
     assert_in_order(done.stderr, "docker: as the test wants it", "The image could not be built.")
     assert "tonistiigi/binfmt --install arm64" in done.stderr
+    # Unless somebody else pushed it meanwhile.
+    tag = deployed.git("rev-parse", "HEAD")[:12]
+    deployed.aws.before["GetAuthorizationToken"] = lambda: push(deployed, tag, "the same")
+    done = deployed.deploy(DOCKER_FAILS="buildx build")
+    assert f"The image {tag} is in ECR by now" in done.stderr
+    assert deployed.parameter("ImageUri").endswith(tag)
 
 
 # Destroy

@@ -165,3 +165,15 @@ def test_a_cluster_without_a_balancer_is_told_where_to_get_one(bake: Bake) -> No
     assert "docker compose up" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (project.path / ".venv").exists()
+
+
+def test_an_old_python_is_told_the_whole_command_for_a_newer_one(bake: Bake) -> None:
+    program = "import runpy, sys\nsys.version_info = (3, 10, 0)\nrunpy.run_path('dev.py')"
+    words = ("deployment", "invite", "--group=two words")
+    done = bake().run(
+        sys.executable,
+        "-c",
+        f"import sys\nsys.argv = {['dev.py', *words]}\n{program}",
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("Try: python3.13 dev.py deployment invite '--group=two words'\n")

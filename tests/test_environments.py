@@ -99,6 +99,11 @@ def test_what_can_not_be_promoted_is_told(sandbox: Sandbox) -> None:
     assert f"and this folder is {sandbox.git('rev-parse', 'HEAD')[:12]}: git checkout {tag}" in (
         refused("staging")
     )
+    (sandbox.project / "new.txt").touch()
+    sandbox.deploy("--environment=staging", "--allow-dirty")
+    (sandbox.project / "new.txt").unlink()
+    assert "runs " in (told := refused("staging")) and "git checkout" not in told
+    assert "commit what it is, and deploy that there first: ./deployment.sh deploy" in told
     assert stacks(sandbox) == {"team-chatbot-staging", "team-chatbot-registry"}
 
 

@@ -16,18 +16,21 @@ def check_docker() -> list[str]:
     if shutil.which("docker") is None:
         return ["docker is not installed: https://docs.docker.com/get-docker/"]
     lacks = []
-    if not _works("version", "--format", "{{.Server.Version}}"):
+    daemon = _run("version", "--format", "{{.Server.Version}}")
+    if daemon.returncode:
+        [reason] = daemon.stderr.strip().splitlines()[-1:] or ["docker says nothing more"]
         lacks.append(
-            "docker's daemon does not answer: start Docker Desktop, or run: sudo systemctl start"
-            " docker"
+            f"docker's daemon does not answer ({reason}): start Docker Desktop, or run: sudo"
+            " systemctl start docker. If permission is denied, run: sudo usermod -aG docker $USER;"
+            " then sign in to this machine again"
         )
-    if not _works("buildx", "version"):
+    if _run("buildx", "version").returncode:
         lacks.append("docker has no buildx: https://docs.docker.com/build/install-buildx/")
     return lacks
 
 
-def _works(*words: str) -> bool:
-    return subprocess.run(["docker", *words], capture_output=True).returncode == 0
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["docker", *words], capture_output=True, text=True)
 
 
 def build(account: Account, repository: str, tag: str, platform: str, left: str) -> None:
@@ -52,6 +55,9 @@ def build(account: Account, repository: str, tag: str, platform: str, left: str)
     command = ["docker", "buildx", "build", "--platform", platform, "--provenance=false"]
     command += ["--build-arg", f"REVISION={tag}", "--tag", f"{repository}:{tag}", "--push", "."]
     if subprocess.run(command, cwd=ROOT, stdout=2).returncode:
+        if find_digest(account, repository, tag):
+            say(f"The image {tag} is in ECR by now: somebody else has pushed it")
+            return
         raise DeploymentError(
             'The image could not be built. If the error is "exec format error", enable'
             f" {platform} on this machine:\n"

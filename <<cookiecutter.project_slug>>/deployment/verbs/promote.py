@@ -1,5 +1,7 @@
 """Deploy the very image that runs in another environment, such as staging."""
 
+import re
+
 from deployment import beside, checks, image, service
 from deployment.console import command, say
 from deployment.context import Context
@@ -25,6 +27,11 @@ def promote(context: Context) -> None:
     uri = source.parameters["ImageUri"]
     repository, _, tag = uri.rpartition(":")
     if tag != plan.tag:  # the template and the parameters are those of this folder
+        if not re.fullmatch("[0-9a-f]{12}", tag):
+            raise DeploymentError(
+                f"{source.name} runs {tag}, a trial that no commit has: commit what it is, and"
+                f" deploy that there first: {command('deploy', environment=options.source)}"
+            )
         raise DeploymentError(
             f"{source.name} runs {tag}, and this folder is {plan.tag}: git checkout {tag}"
         )

@@ -153,6 +153,7 @@ def test_the_first_deploy_goes_from_nothing_to_the_address(history: History) -> 
     assert ADDRESS.fullmatch(history.first.stdout)
     assert_in_order(
         history.first.stderr,
+        f"This is about the stack team-chatbot in us-east-1, in account {ACCOUNT}",
         "Add      Repository                    AWS::ECR::Repository",
         "CREATE_COMPLETE              team-chatbot-registry",
         f"Building the image {history.tags[0]} for linux/arm64",
@@ -482,9 +483,16 @@ def test_a_network_without_aws_is_told(unused: Sandbox, tmp_path: Path) -> None:
 
 def test_what_is_not_committed_is_refused_with_a_way_out(unused: Sandbox) -> None:
     (unused.project / "new.txt").touch()
-    done = unused.run()
+    for setting in ("normal", "no"):
+        unused.git("config", "status.showUntrackedFiles", setting)
+        done = unused.run()
+        assert done.returncode == 1
+        assert "Some changes are not committed" in done.stderr and "--allow-dirty" in done.stderr
+    (unused.project / "new.txt").unlink()
+    (unused.project / ".git" / "index").write_text("damaged")
+    done = unused.run("--dry-run")
     assert done.returncode == 1
-    assert "Some changes are not committed" in done.stderr and "--allow-dirty" in done.stderr
+    assert "git does not tell whether all changes are committed (fatal: " in done.stderr
     shutil.rmtree(unused.project / ".git")
     done = unused.run()
     assert done.returncode == 1

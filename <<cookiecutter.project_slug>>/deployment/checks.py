@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from deployment import beside, commit, image, parameters
 from deployment.account import AwsError, sentence
 from deployment.certificate import check_certificate
-from deployment.console import command
+from deployment.console import command, say
 from deployment.context import Context
 from deployment.errors import DeploymentError
 from deployment.network import SUBNETS, check_network
@@ -70,6 +70,8 @@ def inspect(context: Context, *, allow_dirty: bool, builds: bool) -> tuple[Plan,
     plan, lacks = Plan(), list[str]()
     try:
         context.account.sign_in()
+        region, account = context.options.region, context.account.id
+        say(f"This is about the stack {context.name} in {region}, in account {account}")
     except DeploymentError as error:
         lacks.append(str(error))
     if builds:

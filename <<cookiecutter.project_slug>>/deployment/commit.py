@@ -20,16 +20,23 @@ def find_tag(*, allow_dirty: bool, lacks: list[str]) -> str:
         return ""
     if commit.returncode:
         if not allow_dirty:
-            reason = commit.stderr.strip().splitlines()[-1:] or ["git says nothing more"]
             lacks.append(
-                f"There is no git commit here ({reason[0].removesuffix('.')}): commit first, or"
-                " deploy a trial with --allow-dirty"
+                f"There is no git commit here ({_reason(commit)}): commit first, or deploy"
+                " a trial with --allow-dirty"
             )
         return f"local-{now}"
     tag = commit.stdout.strip()[:12]
-    if not _git("status", "--porcelain", "--", ".").stdout:
+    # A person's settings may hide new files.
+    status = _git("status", "--porcelain", "--untracked-files=normal", "--", ".")
+    if not status.returncode and not status.stdout:
         return tag
-    if not allow_dirty:
+    if status.returncode:
+        if not allow_dirty:
+            lacks.append(
+                f"git does not tell whether all changes are committed ({_reason(status)}): repair"
+                " that (git status), or deploy a trial with --allow-dirty"
+            )
+    elif not allow_dirty:
         lacks.append(
             "Some changes are not committed: commit them (git status lists them), or deploy a trial"
             " with --allow-dirty"
@@ -39,3 +46,8 @@ def find_tag(*, allow_dirty: bool, lacks: list[str]) -> str:
 
 def _git(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+
+
+def _reason(failed: subprocess.CompletedProcess[str]) -> str:
+    [last] = failed.stderr.strip().splitlines()[-1:] or ["git says nothing more"]
+    return last.removesuffix(".")

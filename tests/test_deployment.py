@@ -608,6 +608,10 @@ def test_a_template_that_aws_refuses_is_told_before_the_build(unused: Sandbox) -
     done = unused.run("--allow-dirty")
     assert done.returncode == 1
     assert re.search(r"AWS rejects infra/template.yml: .*AWS::No::Such", done.stderr)
+    (unused.project / "infra" / "template.yml").write_text("#" * 51_201)
+    done = unused.run("--allow-dirty")
+    assert done.returncode == 1
+    assert "infra/template.yml has 51201 bytes, and CloudFormation takes 51200: " in done.stderr
     assert unused.builds() == []
 
 

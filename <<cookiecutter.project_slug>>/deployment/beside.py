@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from deployment.account import AwsError, error_code, sentence
 from deployment.console import say
 from deployment.context import Context
-from deployment.parameters import as_parameters, as_tags, file_of
+from deployment.parameters import as_parameters, as_tags, check_size, file_of
 from deployment.project import ACCESS_LOGS, BUDGET, FIREWALL, PRIVATE, shown
 from deployment.stacks import Stack, Stacks
 
@@ -109,7 +109,10 @@ def check(context: Context, given: Mapping[str, str], *, with_cloudfront: bool) 
             if given.get(name)
         ]
         try:
-            _taken(context, part)
+            sizes = check_size(part.file)
+            lacks += sizes
+            if not sizes:
+                _taken(context, part)
         except OSError:
             lacks.append(f"The file {shown(part.file)} is missing")
         except AwsError as error:

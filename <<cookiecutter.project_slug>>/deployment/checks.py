@@ -98,6 +98,10 @@ def _check_files(context: Context, plan: Plan, lacks: list[str]) -> None:
         plan.tags = parameters.read_tags()
     except ListError as error:
         lacks.append(str(error))
+    sizes = parameters.check_size(REGISTRY) + parameters.check_size(TEMPLATE)
+    if sizes:
+        lacks += sizes
+        return
     body = TEMPLATE.read_text(encoding="utf-8")
     try:
         answer = account.client("cloudformation").validate_template(TemplateBody=body)

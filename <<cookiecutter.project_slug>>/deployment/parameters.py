@@ -33,6 +33,7 @@ NEEDED = (  # from the team, as they have no default
     "VpcId",
 )
 _GO_BACK = 10  # how many images
+_LARGEST = 51_200  # bytes of a template
 
 
 class ListError(Exception):
@@ -96,6 +97,17 @@ def _read(file: Path, key: str, value: str) -> dict[str, str]:
     if not isinstance(entries, list):
         raise ListError(f"{shown(file)} is not a list that AWS can read: it must begin with [")
     return found
+
+
+def check_size(file: Path) -> list[str]:
+    """Return what is wrong with the size of a template, which CloudFormation gets as it is."""
+    size = file.stat().st_size
+    if size <= _LARGEST:
+        return []
+    return [
+        f"{shown(file)} has {size} bytes, and CloudFormation takes {_LARGEST}: shorten comments and"
+        " descriptions, or move resources to a stack of their own"
+    ]
 
 
 def earlier_images(stack: Stack, tag: str) -> str:

@@ -280,7 +280,8 @@ def test_the_first_tab_leads_to_the_input_however_many_chats_there_are(
 IN_SIGHT = """() => {
   const { x, y, width, height } = document.activeElement.getBoundingClientRect();
   const hit = document.elementFromPoint(x + width / 2, y + height / 2);
-  return hit !== null && (document.activeElement.contains(hit) || hit.contains(document.activeElement));
+  const own = document.activeElement;
+  return hit !== null && (own.contains(hit) || hit.contains(own));
 }"""
 
 

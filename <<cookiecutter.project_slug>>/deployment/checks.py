@@ -194,9 +194,7 @@ def _check_numbers(values: Mapping[str, str], environment: str, lacks: list[str]
         )
 
 
-def _check_pool(
-    stack: Stack, given: Mapping[str, str], environment: str, lacks: list[str]
-) -> None:
+def _check_pool(stack: Stack, given: Mapping[str, str], environment: str, lacks: list[str]) -> None:
     """Refuse another user pool than the stack's, as its domain would be made before it is free."""
     pool = stack.outputs.get("UserPoolId", "")
     wanted = given.get("UserPoolId", "")

@@ -96,7 +96,9 @@ def test_without_groups_there_is_no_administrator(get: Get) -> None:
     assert get(ADMIN, groups=frozenset()).status == 403
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " =", "\u00a0=", "\u200b+", "\x1f-", "\uff1d"])
+@pytest.mark.parametrize(
+    "start", ["=", "+", "-", "@", "\t", "\r", " =", "\u00a0=", "\u200b+", "\x1f-", "\uff1d"]
+)
 def test_no_name_is_a_formula(tmp_path: Path, get: Get, start: str) -> None:
     name = f"{start}HYPERLINK(0)"
     use(tmp_path, Owner("i", name, name), Used("2026-11-26", name, 1, 1))

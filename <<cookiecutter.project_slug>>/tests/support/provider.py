@@ -143,7 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
         claims |= {"nonce": asked["nonce"], **(who or {})}
         if self.server.algorithm == "none":
             parts = (json.dumps(each).encode() for each in ({"alg": "none"}, claims))
-            token = "".join(f"{base64.urlsafe_b64encode(each).decode().rstrip('=')}." for each in parts)
+            token = "".join(
+                f"{base64.urlsafe_b64encode(each).decode().rstrip('=')}." for each in parts
+            )
         else:
             token = jwt.encode({"alg": "RS256", "kid": "1"}, claims, self.server.key)
         self._answer(access_token="x", token_type="Bearer", expires_in=3600, id_token=token)  # noqa: S106

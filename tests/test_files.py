@@ -122,13 +122,16 @@ def test_files_are_attached_shown_and_sent_again(
     assert first["messages"][0]["content"][:-1] == second["messages"][0]["content"][:-1]
 
 
+GOOD = "A table whose name is longer than a phone is wide but good"
+
+
 def test_what_can_not_be_taken_is_said_and_nothing_else_is_lost(
     address: str, visitor: BrowserContext, bedrock: Any
 ) -> None:
     page = open_page(visitor, address)
     # Those that the browser refuses: the message is held back until they are removed.
     hand_over(page, "drop", "tool.exe", b"MZ")
-    choose(page, file("large.pdf", uploads.PDF + bytes(6_000_000)), file("good.csv", b"a,b"))
+    choose(page, file("large.pdf", uploads.PDF + bytes(6_000_000)), file(f"{GOOD}.csv", b"a,b"))
     expect(chips(page)).to_have_count(3)
     say(page, "Compare")
     notice = page.get_by_role("alert").filter(has_text="Not sent")
@@ -144,16 +147,18 @@ def test_what_can_not_be_taken_is_said_and_nothing_else_is_lost(
     expect(page.get_by_text("fake.pdf: The content does not match the ending")).to_be_visible()
     expect(notice).to_be_hidden()
     expect(prompt_box(page)).to_have_value("Compare")
-    expect(page.get_by_role("button", name="Remove good.csv")).to_be_visible()
+    expect(page.get_by_role("button", name=f"Remove {GOOD}.csv (3 B)")).to_be_visible()
     page.set_viewport_size({"width": 360, "height": 740})
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / "files-refused.png")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    name = page.locator(".st-key-held-chips p")
+    assert name.evaluate("each => each.scrollWidth <= each.parentElement.clientWidth")
     page.set_viewport_size({"width": 1200, "height": 800})
     assert not bedrock.requests
     prompt_box(page).press("Enter")
     expect(messages(page).nth(1)).to_contain_text("An answer.")
-    expect(files_of(messages(page).nth(0))).to_contain_text("good.csv")
+    expect(files_of(messages(page).nth(0))).to_contain_text(GOOD)
     expect(page.get_by_text("fake.pdf")).to_have_count(0)
     # A model that reads text only.
     choose_model(page, "Amazon Nova Micro")
@@ -167,7 +172,7 @@ def test_what_can_not_be_taken_is_said_and_nothing_else_is_lost(
     expect_uploaded(page, 1)
     prompt_box(page).press("Enter")
     expect(messages(page).nth(3)).to_contain_text("An answer.")
-    assert documents(bedrock.requests[-1]) == ["good", "report"]
+    assert documents(bedrock.requests[-1]) == [GOOD, "report"]
 
 
 def test_what_is_said_of_files_and_answers_is_in_one_language(

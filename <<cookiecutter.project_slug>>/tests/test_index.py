@@ -158,10 +158,19 @@ def test_hostile_text_is_text(site: Site, conversation: Conversation, key: str) 
     append(conversation, Prompt("t2", HOSTILE), Claim("t2", 1, "w", "m"), Text("t2", 1, HOSTILE))
     append(conversation, End("t2", 1, "failed", notice="<img src=x onerror=steal()>"))
     sight = Sight(site.get("/", Cookie=f"chatbot_session={key}"))
-    assert sight.attributes == {"class"}  # of our own element around the turns
+    assert sight.attributes == {"class", "dir"}  # our own
     assert not sight.tags & {"script", "img", "iframe", "style", "link", "svg", "form"}
     for words in ("<script>steal()</script>", "<iframe src=", "onclick", "</div><script>"):
         assert sight.text.count(words) >= 2, words
+
+
+def test_lists_quotes_and_tables_have_the_direction_of_their_text(
+    site: Site, conversation: Conversation, key: str
+) -> None:
+    answer = "- a\n  - b\n\n1. c\n\n> d\n\n| e |\n| - |\n| f |"
+    append(conversation, Prompt("t2", "Begin"), Claim("t2", 1, "w", "m"), Text("t2", 1, answer))
+    page = site.get("/", Cookie=f"chatbot_session={key}").body.decode()
+    assert re.findall(r'<(\w+) dir="auto">', page) == ["ul", "ol", "blockquote", "table"]
 
 
 def test_a_long_conversation_is_shown_by_its_end(

@@ -45,6 +45,7 @@ _STYLE = f"""<style>
   display: none; /* an arrow */
 }}
 .st-key-chats .stHorizontalBlock button {{ min-height: 2rem; padding-block: 0.125rem; }}
+.st-key-chats [data-testid="stSkeleton"] {{ height: 2rem; }}
 .st-key-chats [data-testid="stCaptionContainer"] {{ padding-inline: 0.5rem; }}
 .stHorizontalBlock.st-key-removed {{ flex-wrap: nowrap; }}
 .st-key-look-again, .stHtml:has(> #chats-drawn) {{ display: none; }}

@@ -29,6 +29,7 @@ _TAGS = {
     *("p", "ul", "ol", "li", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "em", "strong", "s"),
     *("table", "thead", "tbody", "tr", "th", "td", "a"),
 }
+_DIRECTED = {"ul", "ol", "blockquote", "table"}  # as web/scripts/status.js does on the page
 # Without this, what was read for the sight would be read again a moment later, for the page.
 _recent: deque[Conversation] = deque(maxlen=64)
 
@@ -123,7 +124,7 @@ def _end_of(answer: str) -> str:
 
 
 def _as_html(tokens: Sequence[Token]) -> str:
-    """Return HTML of tags without attributes, in which all text is escaped: nothing is fetched."""
+    """Return HTML of tags with no attribute but `dir`, all text escaped: nothing is fetched."""
     parts = []
     for token in tokens:
         if token.children is not None:
@@ -136,6 +137,8 @@ def _as_html(tokens: Sequence[Token]) -> str:
             parts.append(f"<pre><code>{escape(token.content)}</code></pre>")
         elif token.type == "code_inline":
             parts.append(f"<code>{escape(token.content)}</code>")
+        elif token.nesting == 1 and token.level == 0 and token.tag in _DIRECTED:
+            parts.append(f'<{token.tag} dir="auto">')
         elif token.nesting and token.tag in _TAGS and not token.hidden:
             parts.append(f"<{token.tag}>" if token.nesting == 1 else f"</{token.tag}>")
         else:

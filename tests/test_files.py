@@ -152,8 +152,8 @@ def test_what_can_not_be_taken_is_said_and_nothing_else_is_lost(
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / "files-refused.png")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    name = page.locator(".st-key-held-chips p")
-    assert name.evaluate("each => each.scrollWidth <= each.parentElement.clientWidth")
+    held = page.locator(".st-key-held-chips p")
+    assert held.evaluate("each => each.scrollWidth <= each.parentElement.clientWidth")
     page.set_viewport_size({"width": 1200, "height": 800})
     assert not bedrock.requests
     prompt_box(page).press("Enter")

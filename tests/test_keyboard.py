@@ -278,10 +278,10 @@ def test_the_first_tab_leads_to_the_input_however_many_chats_there_are(
 
 # Whether the middle of what has the focus is what a click there would hit.
 IN_SIGHT = """() => {
-  const { x, y, width, height } = document.activeElement.getBoundingClientRect();
+  const focused = document.activeElement;
+  const { x, y, width, height } = focused.getBoundingClientRect();
   const hit = document.elementFromPoint(x + width / 2, y + height / 2);
-  const own = document.activeElement;
-  return hit !== null && (own.contains(hit) || hit.contains(own));
+  return hit !== null && (focused.contains(hit) || hit.contains(focused));
 }"""
 
 

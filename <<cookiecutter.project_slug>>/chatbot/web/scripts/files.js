@@ -116,8 +116,8 @@ const watchFiles = () => {
     forget();
     const failed = chips().filter((chip) => chip.getAttribute("aria-invalid") === "true");
     const names = failed.map(nameOf);
-    const told = [`${unready} ${names.join(", ")}`, ...reasons(names)].join("\n");
-    tell(failed.length ? canUpload() ? told : blocked : "");
+    const told = () => [`${unready} ${names.join(", ")}`, ...reasons(names)].join("\n");
+    tell(failed.length ? canUpload() ? told() : blocked : "");
     if (!failed.length && !isUploading()) return;
     event.preventDefault();
     event.stopImmediatePropagation();

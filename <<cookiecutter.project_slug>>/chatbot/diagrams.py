@@ -48,7 +48,7 @@ def may_be_drawn(source: str) -> bool:
 
 
 def without_colors(source: str) -> str:
-    """Return a diagram in the page's colors only: on others, its text may be too light or too dark."""
+    """Return a diagram in the page's colors only: on others, its text may be hard to read."""
     if _COLORED_KINDS.match(source.lstrip()):
         return _COLORS.sub("", source)
     return _COLORED_RECTANGLE.sub(r"\1transparent", source)

@@ -202,6 +202,6 @@ def _check_pool(stack: Stack, given: Mapping[str, str], environment: str, lacks:
         return
     lacks.append(
         f"{parameters.file_of('UserPoolId', environment)} has the UserPoolId {json.dumps(wanted)},"
-        f" and the stack {stack.name} has {pool}, which only a new stack can change: enter that one,"
-        f" or first {command('destroy')}, which keeps people and conversations"
+        f" and the stack {stack.name} has {pool}, which only a new stack can change: enter that"
+        f" one, or first {command('destroy')}, which keeps people and conversations"
     )

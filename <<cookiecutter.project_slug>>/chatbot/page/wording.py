@@ -148,8 +148,8 @@ _SETTINGS = {
         "{example}, without a path."
     ),
     "metadata_url": mark(
-        "CHATBOT_SIGN_IN_METADATA_URL is {value!r}; it must be the provider's address, which begins "
-        "with https:// and ends with /.well-known/openid-configuration."
+        "CHATBOT_SIGN_IN_METADATA_URL is {value!r}; it must be the provider's address, which "
+        "begins with https:// and ends with /.well-known/openid-configuration."
     ),
     "sign_in_hours": mark(
         "CHATBOT_SIGN_IN_HOURS is {value!r}; it must be a whole number of hours from 1 to 999, "

@@ -162,6 +162,7 @@ def test_the_first_deploy_goes_from_nothing_to_the_address(history: History) -> 
         "CREATE_COMPLETE              team-chatbot",
         "Waiting until all tasks run team-chatbot:1",
         "team-chatbot:1  COMPLETED, 1 of 1 tasks",
+        "before you invite them: ./deployment.sh invite you@example.com\n",
     )
 
 
@@ -169,6 +170,7 @@ def test_the_next_commit_is_built_once_and_replaces_what_runs(
     history: History, deployed: Sandbox
 ) -> None:
     assert history.second.stdout == history.first.stdout
+    assert "invite" not in history.second.stderr
     assert_in_order(
         history.second.stderr,
         "Nothing to change in the stack team-chatbot-registry",

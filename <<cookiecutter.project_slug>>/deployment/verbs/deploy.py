@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from deployment import beside, checks, image, kept, parameters, service
 from deployment.checks import Plan
-from deployment.console import result, say
+from deployment.console import command, result, say
 from deployment.context import Context
 from deployment.kept import Kept
 from deployment.project import REGISTRY, TEMPLATE
@@ -61,10 +61,13 @@ def _change(context: Context, plan: Plan, image_uri: str, more: Mapping[str, str
 
 
 def finish(context: Context) -> None:
-    """Wait for the tasks, and print the address."""
+    """Wait for the tasks, and print the address; after the first time, say how people get in."""
     stack = context.stacks.look_up(context.name)
     service.wait_for_rollout(context.account, stack, context.options.poll_seconds)
     say("Done")
+    known = [stack.parameters.get(name) for name in ("EarlierImages", "UserPoolId")]
+    if context.project.has_pool and not any(known):
+        say(f"Nobody can sign in before you invite them: {command('invite', 'you@example.com')}")
     result(stack.outputs["Address"])
 
 

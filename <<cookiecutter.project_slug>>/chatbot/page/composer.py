@@ -119,9 +119,8 @@ def send_outbox(tab: Tab, assistant: Assistant, model: str, persona: str = "") -
             tab.not_sent = error
             return
         _remember_person(tab)
-        with suppress(
-            ValueError
-        ):  # a later run has sent it too, while this one's thread stood still
+        # A later run may have sent it, too, while this one's thread stood still.
+        with suppress(ValueError):
             tab.outbox.remove(unsent)
         tab.sent.add(unsent.turn_id)
         tab.batch = [*tab.batch, unsent.turn_id] if tab.outbox else []

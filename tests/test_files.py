@@ -1,6 +1,7 @@
 """Files in a real browser: attached, refused, found again, and not lost with a task."""
 
 import base64
+import re
 import shutil
 import signal
 import threading
@@ -190,7 +191,9 @@ def test_what_is_said_of_files_and_answers_is_in_one_language(
     end = threading.Event()
     bedrock.reply(end, "Das Ende.")
     say(page, "Los")
-    expect(page.get_by_test_id("stSpinner")).to_have_text("Denkt nach")
+    thinking = page.get_by_test_id("stSpinner").locator("p")
+    expect(thinking).to_have_text("Denkt nach")
+    expect(thinking).to_have_attribute("data-time", re.compile(r"^\d+ Sekunden?$"))
     end.set()
     expect(messages(page).nth(1)).to_contain_text("Das Ende.")
     hand_over(page, "drop", "tool.exe", b"MZ")

@@ -140,6 +140,7 @@ FILES = {
     "chatbot/web/scripts/sign_in.js",
     "chatbot/web/scripts/start.js",
     "chatbot/web/scripts/status.js",
+    "chatbot/web/scripts/thinking.js",
     "chatbot/web/static_files.py",
     "chatbot/web/shutdown.py",
     "chatbot/web/admission.py",

@@ -161,7 +161,7 @@ def test_a_whole_diagram_is_drawn_and_its_source_kept_behind_it(diagram: str) ->
     ("source", "drawn"),
     [
         (
-            "graph TD\n  A:::x --> B\n  classDef x fill:#f9f,stroke:#3;\n  linkStyle 0 stroke:red\n",
+            "graph TD\n  A:::x --> B\n  classDef x fill:#f9f,stroke:#3;\n  linkStyle 0 color:red\n",
             "graph TD\n  A:::x --> B\n;\n\n",
         ),
         ("graph TD; A --> B; style A fill:pink; B --> C\n", "graph TD; A --> B; B --> C\n"),

@@ -19,8 +19,8 @@ from chatbot.storage import StorageError
 
 # A line feed in a table's cell breaks the line, and a table that is too wide scrolls by itself.
 # So do a diagram and a formula, for which web/scripts/status.js sets `tabindex`. Each paragraph has
-# the direction of its own text. Below each diagram stands its source: for screen readers, or for all
-# where Mermaid rejects it.
+# the direction of its own text. Below each diagram stands its source: for screen readers, or for
+# all where Mermaid rejects it.
 _STYLE = """
 .stMarkdown td, .stMarkdown th { white-space: pre-line; }
 .stMarkdown table { display: block; overflow-x: auto; max-width: 100%; }

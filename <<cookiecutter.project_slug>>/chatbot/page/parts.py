@@ -25,6 +25,7 @@ STYLE = """
 [class*="st-key-answer-"] > :not(:last-child) [data-testid="stMarkdownContainer"] {
   margin-bottom: 0;
 }
+[data-testid="stSpinner"] p[data-time]::after { content: " (" attr(data-time) ")"; }
 """
 
 
@@ -54,7 +55,10 @@ class GrowingAnswer:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Say that the model thinks until the first word, while the answer is followed here."""
+        """Show the time until the first word, while the answer is followed in this block.
+
+        web/scripts/thinking.js counts it.
+        """
         self._answer.clear()
         with self._wait_over:
             with self._waiting:

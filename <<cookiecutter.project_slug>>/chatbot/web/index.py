@@ -22,7 +22,7 @@ from chatbot.web.requests import is_https, is_page, person_of
 # one's, which all of them use.
 _SCRIPTS = (
     *("elements", "start", "key", "sign_in", "files", "sent", "drafts", "phone", "chats", "news"),
-    *("copy", "countdown", "first_sight", "focus", "keyboard", "status", "messages"),
+    *("copy", "countdown", "thinking", "first_sight", "focus", "keyboard", "status", "messages"),
 )
 
 

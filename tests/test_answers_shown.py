@@ -18,6 +18,7 @@ _BOX_WITHOUT_WORDS = re.compile(r"\[[xX]\]\s*$", re.MULTILINE)
 
 @settings(max_examples=200, deadline=None)
 @given(answers)
+@example("![\n](https://example.com/a)")
 def test_an_answer_is_written_again_with_its_own_words_and_nothing_foreign(answer: str) -> None:
     check(answer)
 

@@ -154,7 +154,7 @@ IS_MIRRORED = """element => {
 }"""
 KNOB_IS_WITHIN = """async track => {
     const still = track.getAnimations({ subtree: true }).map(({ finished }) => finished);
-    await Promise.all(still);
+    await Promise.allSettled(still); // one that is replaced ends, too
     const [outer, inner] = [track, track.firstChild].map((each) => each.getBoundingClientRect());
     return outer.left <= inner.left && inner.right <= outer.right;
 }"""

@@ -387,11 +387,12 @@ class _Inline:
         """Show a picture as a link to it, or as text where a link can't be."""
         address, title = str(token.attrs["src"]), str(token.attrs.get("title", ""))
         description = _plain(token.children or [])
+        shown = description if description.strip() else address
         if self._links:
-            self._text.append(description or address)
+            self._text.append(shown)
         elif _may_be_followed(address):
             self._mark("[")
-            self._text.append(description or address)
+            self._text.append(shown)
             self._mark(_destination(address, title))
         else:
             self._text.append(f"![{description}{_shown_destination(address, title)}")

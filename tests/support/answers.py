@@ -54,7 +54,7 @@ def _text(tokens: Sequence[Token]) -> str:
         elif token.type == "image":
             address, description = str(token.attrs["src"]), _description(token)
             if links or is_address_of_a_link(address):
-                pieces.append(description or address)
+                pieces.append(description if description.strip() else address)
             else:
                 pieces.append(f"![{description}]({address}{_title(token)})")
         elif token.type == "link_open":

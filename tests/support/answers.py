@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from chatbot.syntax import parse
@@ -23,6 +24,8 @@ SCRAPS = [
 ]
 answers = st.lists(st.sampled_from(SCRAPS) | st.text(max_size=5), max_size=14).map("".join)
 
+_PARAGRAPH = ("paragraph_open", "inline", "paragraph_close")
+
 
 def shown(answer: str) -> str:
     """Return the characters that a person should see of an answer without formulas."""
@@ -42,7 +45,7 @@ def has_formula(answer: str) -> bool:
 
 
 def is_address_of_a_link(address: str) -> bool:
-    return re.match(r"(?i)(https?://|mailto:)\S", address) is not None
+    return re.fullmatch(r"(?i)(https?://|mailto:)\S.*", address) is not None  # on one line
 
 
 def _text(tokens: Sequence[Token]) -> str:
@@ -51,6 +54,8 @@ def _text(tokens: Sequence[Token]) -> str:
     for number, token in enumerate(tokens):
         if token.type == "inline":
             pieces.append(_text(token.children or []))
+        elif token.meta.get("checked"):
+            pieces.append("" if _has_words(tokens[number + 1 :]) else "[x]")
         elif token.type == "image":
             address, description = str(token.attrs["src"]), _description(token)
             if links or is_address_of_a_link(address):
@@ -68,6 +73,12 @@ def _text(tokens: Sequence[Token]) -> str:
         else:
             pieces.append(token.content)
     return "".join(pieces)
+
+
+def _has_words(tokens: Sequence[Token]) -> bool:
+    """Tell whether the item of a list, whose tokens these are, has more than its box."""
+    item = takewhile(lambda token: token.type != "list_item_close", tokens)
+    return any(_text([token]) or token.type not in _PARAGRAPH for token in item)
 
 
 def _address(link: Token) -> str:

@@ -13,7 +13,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from chatbot import service, sign_in
-from chatbot.page import browser, wording
+from chatbot.page import browser, replies, wording
 from chatbot.page.scripts import SCRIPTS
 from chatbot.page.theme import variables
 from chatbot.page.uploads import count_held_bytes
@@ -42,6 +42,7 @@ STREAMLITS_FILES = Path(st.__file__).parent / "static"
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Start what all visitors share before the first one comes; release the answers at the end."""
     browser.serve_local_storage()
+    replies.keep()
     try:
         shared = service.start()
     except SettingsError as error:  # the page says so, too

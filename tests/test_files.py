@@ -29,8 +29,9 @@ from support.browsing import (
 )
 from support.cluster import HAPROXY, Cluster
 from support.own_python import load
+from support.projects import Project
 from support.rendering import Bake
-from support.serving import Chatbot
+from support.serving import Chatbot, free_port, serve
 from support.waiting import wait_until
 
 pytestmark = needs_browser
@@ -404,6 +405,30 @@ def test_an_upload_that_reaches_the_wrong_task_is_said(
         prompt_box(page).press("Enter")
         expect(messages(page).nth(1)).to_contain_text("An answer.")
         expect(files_of(messages(page).nth(0)).first).to_contain_text("report.pdf")
+
+
+def test_a_file_that_is_attached_as_the_page_is_drawn_again_appears(
+    project: Project, visitor: BrowserContext
+) -> None:
+    """The server stands still meanwhile, so that it hears of both at once."""
+    with serve(project, free_port()) as server:
+        page = visitor.new_page()
+        with page.expect_websocket() as opened:
+            page.goto(server.address)
+        say(page, "Hello")
+        page.get_by_role("radio", name="Thumbs up").wait_for()
+        for rating in ("up", "down") * 3:
+            server.process.send_signal(signal.SIGSTOP)
+            try:
+                with opened.value.expect_event("framesent"):
+                    page.get_by_role("radio", name=f"Thumbs {rating}").click()
+                with opened.value.expect_event("framesent"):
+                    choose(page, file("report.csv", b"a,b"))
+            finally:
+                server.process.send_signal(signal.SIGCONT)
+            expect_uploaded(page, 1)
+            chips(page).get_by_role("button").click()
+            expect(chips(page)).to_have_count(0)
 
 
 @needs_haproxy

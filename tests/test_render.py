@@ -85,6 +85,7 @@ FILES = {
     "chatbot/page/notices.py",
     "chatbot/page/opening.py",
     "chatbot/page/parts.py",
+    "chatbot/page/replies.py",
     "chatbot/page/state.py",
     "chatbot/page/uploads.py",
     "chatbot/page/usage.py",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from chatbot.conversations import new_conversation_id
 from chatbot.identity import new_key, session_folder
 from chatbot.records import Claim, End, Feedback, Prompt, Record, Text, Thought
 from chatbot.sessions import Session
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, WebSocketRoute, expect
 
 from support.browsing import (
     FLAGS,
@@ -29,7 +29,7 @@ from support.browsing import (
 )
 from support.projects import Project
 from support.rendering import Bake
-from support.serving import free_port, serve
+from support.serving import Chatbot, free_port, serve
 from support.waiting import wait_until
 
 pytestmark = needs_browser
@@ -158,7 +158,7 @@ requestAnimationFrame(watch);
 def test_the_page_takes_over_from_the_first_sight_without_a_jump(
     site: str, project: Project, visitor: BrowserContext, lines: list[Record], width: int
 ) -> None:
-    expect_no_jump(site, project, visitor, lines, width)
+    expect_no_jump(open_watched(site, project, visitor, lines, width))
 
 
 @pytest.mark.parametrize("width", [1200, 390])
@@ -169,29 +169,78 @@ def test_the_first_sight_leaves_room_for_a_footer_of_many_lines(
         project, free_port(), CHATBOT_FOOTER="Only for <our> & *your* staff. " * 9
     ) as server:
         lines = turns(*["Many words. " * 60] * 3, "The newest words.")
-        expect_no_jump(server.address, project, visitor, lines, width)
+        expect_no_jump(open_watched(server.address, project, visitor, lines, width))
 
 
-def expect_no_jump(
-    site: str, project: Project, visitor: BrowserContext, lines: list[Record], width: int
+def test_what_stands_below_the_newest_words_may_come_late(
+    site: str, project: Project, visitor: BrowserContext
 ) -> None:
-    """Expect that the newest words stand in one place from when they are first seen."""
+    routes: list[WebSocketRoute] = []
+    late: list[str | bytes] = []
+    is_fast = Event()
+
+    def relay(route: WebSocketRoute) -> None:
+        routes.append(route)
+        route.connect_to_server().on_message(pass_on)
+
+    def pass_on(message: Any) -> None:
+        if not is_fast.is_set() and (late or b"Answer again" in message):
+            late.append(message)
+        else:
+            routes[0].send(message)
+
+    visitor.route_web_socket("**", relay)
+    lines = turns("Many words. " * 200 + "\n\nThe newest words.")
+    page = open_watched(site, project, visitor, lines, 1200)
+    expect(messages(page).last).to_contain_text("The newest words.")
+    drawn = "window.frames_seen.filter(each => each.page).length > 10"
+    wait_until(lambda: page.evaluate(drawn), "frames of the messages alone")
+    while late:
+        routes[0].send(late.pop(0))
+    is_fast.set()
+    expect_no_jump(page)
+
+
+def test_an_answer_in_progress_is_not_waited_for(
+    address: str, chatbot: Chatbot, visitor: BrowserContext
+) -> None:
+    end = Event()
+    chatbot.bedrock.reply("Half", end, " and whole.")
+    page = open_page(visitor, address)
+    say(page, "Hello")
+    expect(messages(page).last).to_contain_text("Half")
+    page.add_init_script("performance.now = () => 0;")  # no patience ends
+    page.reload()
+    expect(page.locator("#first-sight")).to_have_count(0)
+    end.set()
+    expect(messages(page).last).to_contain_text("whole")
+
+
+def open_watched(
+    site: str, project: Project, visitor: BrowserContext, lines: list[Record], width: int
+) -> Page:
+    """Return to a chat of these records in a window of that width."""
     key = new_key()
     keep(project, key, lines)
     page = return_to(visitor, site, key)
     page.set_viewport_size({"width": width, "height": 800})
     page.add_init_script(WATCH)
     page.goto(site)
+    return page
+
+
+def expect_no_jump(page: Page) -> None:
+    """Expect that the newest words stand in one place from when they are first seen."""
     expect(messages(page).last).to_contain_text("The newest words.")
     expect(page.locator("#first-sight")).to_have_count(0)
-    settled = "window.frames_seen.filter(each => !each.sight && each.page).length > 5"
-    wait_until(lambda: page.evaluate(settled), "frames without the first sight")
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_attached()
+    count = page.evaluate("window.frames_seen.length")
+    settled = f"window.frames_seen.length > {count + 5}"
+    wait_until(lambda: page.evaluate(settled), "frames of the whole page")
     frames = page.evaluate("window.frames_seen")
-    seen = [frame["sight"] or frame["page"] for frame in frames if frame["sight"] or frame["page"]]
-    first, taken_over = seen[0], next(each["page"] for each in frames[::-1] if not each["sight"])
     assert any(frame["sight"] for frame in frames)
-    for side in ("x", "y", "width", "height"):
-        assert first[side] == pytest.approx(taken_over[side], abs=2), side
+    seen = [frame["sight"] or frame["page"] for frame in frames if frame["sight"] or frame["page"]]
+    assert [each for each in seen if each != pytest.approx(seen[0], abs=2)] == [], seen[0]
     shown = [each["sight"] is not None or each["page"] is not None for each in frames]
     begun = shown.index(True)
     gaps = [frames[number] for number in range(begun, len(frames)) if not shown[number]]

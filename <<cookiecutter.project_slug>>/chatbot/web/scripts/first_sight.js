@@ -1,6 +1,6 @@
-// The first sight goes when the page has drawn its messages, or had time to draw something else.
-// Until then it covers that Streamlit scrolls down slowly, and that code grows when it gets its
-// colors. What is out of sight may take its time.
+// The first sight goes when the page has drawn its messages and what is below them, or had time to
+// draw something else. Until then it covers that Streamlit scrolls down slowly, and that code grows
+// when it gets its colors. What is out of sight may take its time, and so may an answer.
 const PATIENCE = 3000; // milliseconds from the end of the page's run
 const isScrolledDown = () => {
   const [scrolled] = find('[data-testid="stAppScrollToBottomContainer"]');
@@ -13,6 +13,8 @@ const isInSight = (element) => {
   const { top, bottom } = element.getBoundingClientRect();
   return bottom > 0 && top < innerHeight;
 };
+const isWhole = () =>
+  document.getElementById("chats-drawn") || find('[class*="st-key-answering-"]').length > 0;
 const isDrawn = (count) => {
   const messages = find('[data-testid="stChatMessageContent"]');
   const isFilled = (message) => message.textContent || message.querySelector("img");
@@ -20,7 +22,7 @@ const isDrawn = (count) => {
   const waits = find('main [data-testid="stSkeleton"]').some(
     (each) => isInSight(each) || !each.closest('[data-testid="stChatMessage"]'),
   );
-  return isScrolledDown() && !waits;
+  return isScrolledDown() && !waits && isWhole();
 };
 let ended = Infinity;
 const look = () => {

@@ -193,12 +193,34 @@ def test_a_browser_draws_formulas_tables_and_whole_diagrams(
     for each in (wide.get_by_test_id("stMermaidChart"), wide.locator(".katex").last):
         expect(each).to_have_attribute("tabindex", "0")
         assert each.evaluate(SCROLLS_FROM_ITS_BEGINNING)
+    # A browser may take its time to show what it has.
+    chart = wide.get_by_test_id("stMermaidChart")
+    chart.evaluate("chart => chart.removeAttribute('tabindex')")
+    chart.locator("img").evaluate(
+        "image => { const it = image.src; image.src = ''; image.src = it; }"
+    )
+    expect(chart).to_have_attribute("tabindex", "0")
     expect(wide.locator(".katex[tabindex]")).to_have_count(1)
     expect(wide.locator(".stCode")).to_have_attribute("tabindex", "-1")
     expect(wide.locator(".stCode [tabindex='0']")).to_have_count(0)
     expect(broken.get_by_test_id("stMermaidError")).to_be_hidden()
     expect(broken.locator("code")).to_be_visible()
     expect(half.get_by_text("A --> B")).to_be_visible()
+
+
+def test_what_a_narrow_window_makes_scroll_can_be_scrolled_with_the_keyboard(
+    demo: Chatbot, visitor: BrowserContext
+) -> None:
+    page = open_page(visitor, demo.address)
+    say(page, "Hello")
+    expect(messages(page).nth(1)).to_contain_text("CHATBOT_BACKEND=bedrock")
+    words = "_".join(["word"] * 13)  # which break nowhere
+    [answer] = show(page, visitor, demo, [f"| a | b |\n| - | - |\n| {words} | c |"])
+    expect(page.locator("#first-sight")).to_have_count(0)
+    table = answer.locator("table")
+    expect(table).not_to_have_attribute("tabindex", "0")
+    page.set_viewport_size({"width": 900, "height": 800})
+    expect(table).to_have_attribute("tabindex", "0")
 
 
 WIDE_FORMULA = f"\\(x_i\\) and \\(\\sqrt{{{' + '.join('abcdefghijklmnopqrstuvwxyz' * 2)}}}\\)"

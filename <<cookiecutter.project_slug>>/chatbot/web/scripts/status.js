@@ -75,5 +75,9 @@ const tellAnswers = () => {
     document.body.append(line);
   });
   whenChanged.push(tell, name, outline, direct, reach);
+  // Something also gets too wide when a picture or a font has come, or as the window gets narrow.
+  document.addEventListener("load", reach, true);
+  document.fonts.addEventListener("loadingdone", reach);
+  addEventListener("resize", reach);
 };
 tellAnswers();

@@ -12,7 +12,7 @@ def keep() -> None:
     Streamlit drops those that are not sent yet when the page begins to be drawn again, and the
     browser does not ask twice: a file that a person attaches at that moment never appears.
     """
-    app_session.ForwardMsgQueue = _Queue  # type: ignore[misc]
+    app_session.ForwardMsgQueue = _Queue  # type: ignore[attr-defined]
 
 
 class _Queue(ForwardMsgQueue):

@@ -30,6 +30,7 @@ from support.browsing import (
     local_storage,
     messages,
     needs_browser,
+    open_new_chat,
     open_page,
     prompt_box,
     say,
@@ -378,8 +379,7 @@ def test_new_chat_and_the_list_of_chats(chatbot: Chatbot, visitor: BrowserContex
     page = open_page(visitor, chatbot.address)
     say(page, "About cats")
     expect(messages(page)).to_have_count(2)
-    page.get_by_role("button", name="New chat").click()
-    expect(messages(page)).to_have_count(0)
+    open_new_chat(page)
     page.reload()
     expect(page.get_by_text("How can I help?")).to_be_visible()  # also after a refresh
     say(page, "About dogs")
@@ -629,8 +629,7 @@ def test_nothing_of_another_chat_stays_under_an_answer_in_progress(
         expect(messages(page)).to_have_count(2 * number + 2)
         expect(messages(page).last).to_contain_text("An answer.")
     bedrock.reply("Half ", more, "and half.")
-    page.get_by_role("button", name="New chat").click()
-    expect(messages(page)).to_have_count(0)
+    open_new_chat(page)
     say(page, "Slowly")
     expect(messages(page).last).to_contain_text("Half")
     for _ in range(2):

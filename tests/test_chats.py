@@ -24,6 +24,7 @@ from support.browsing import (
     files_of,
     messages,
     needs_browser,
+    open_new_chat,
     open_page,
     prompt_box,
     say,
@@ -58,8 +59,7 @@ def write_chat(session: Session, prompt: str, answer: str = "An answer.") -> str
 
 
 def begin_chat(page: Page, prompt: str) -> None:
-    page.get_by_role("button", name="New chat").click()
-    expect(messages(page)).to_have_count(0)
+    open_new_chat(page)
     say(page, prompt)
     expect(messages(page).nth(1)).to_contain_text("An answer.")
 
@@ -149,8 +149,7 @@ def test_an_answer_in_progress_is_no_obstacle_to_a_dialog(
     more = Event()
     chatbot.bedrock.reply("Once upon", more, " a time.")
     try:
-        page.get_by_role("button", name="New chat").click()
-        expect(messages(page)).to_have_count(0)
+        open_new_chat(page)
         say(page, "Tell me a story")
         expect(messages(page).nth(1)).to_contain_text("Once upon")
         delete_chat(page, "Before")
@@ -176,8 +175,7 @@ def test_an_address_that_leads_nowhere_is_told(
     expect(messages(page).nth(1)).to_contain_text("An answer.")
     expect(page.get_by_text(MISSING)).to_have_count(0)
     expect(titles(page)).to_have_text(["Then I ask this", "Mine"])
-    page.get_by_role("button", name="New chat").click()
-    expect(messages(page)).to_have_count(0)
+    open_new_chat(page)
     page.reload()
     expect(page.get_by_text("How can I help?")).to_be_visible()
     expect(page.get_by_text(MISSING)).to_have_count(0)
@@ -358,8 +356,7 @@ def test_a_draft_stays_with_its_chat(
     page.reload()
     expect(messages(page)).to_have_count(4)
     expect(prompt_box(page)).to_have_value("")
-    page.get_by_role("button", name="New chat").click()
-    expect(messages(page)).to_have_count(0)
+    open_new_chat(page)
     prompt_box(page).fill("Something else")
     titles(page).nth(1).click()
     expect(prompt_box(page)).to_have_value("Why do they bark?")

@@ -25,6 +25,7 @@ from support.browsing import (
     messages,
     needs_browser,
     open_about,
+    open_new_chat,
     open_page,
     prompt_box,
     say,
@@ -247,8 +248,7 @@ def test_an_answer_goes_on_without_the_tab_and_is_seen_everywhere(
     page.reload()
     for each in (page, tab, device):
         expect(answer(each)).to_contain_text("One,")
-    page.get_by_role("button", name="New chat").click()
-    expect(messages(page)).to_have_count(0)
+    open_new_chat(page)
     more.set()
     for each in (tab, device):
         expect(answer(each)).to_contain_text("One, two,")
@@ -364,8 +364,7 @@ def test_chats_are_downloaded_from_either_task(cluster: Cluster, visitor: Browse
 def test_both_tasks_delete(cluster: Cluster, browser: Browser, visitor: BrowserContext) -> None:
     page = open_page(visitor, cluster.address)
     for title in ("First", "Second"):
-        page.get_by_role("button", name="New chat").click()
-        expect(messages(page)).to_have_count(0)
+        open_new_chat(page)
         say(page, title)
         expect(answer(page)).to_contain_text("An answer.")
     device = open_elsewhere(cluster, browser, page)
@@ -438,8 +437,7 @@ def test_either_is_enough_to_reload_a_chat_by_its_address(
     page = open_page(visitor, cluster.address)
     say(page, "Remember me")
     expect(answer(page)).to_contain_text("An answer.")
-    page.get_by_role("button", name="New chat").click()
-    expect(messages(page)).to_have_count(0)
+    open_new_chat(page)
     say(page, "A newer one")
     expect(answer(page)).to_contain_text("An answer.")
     page.get_by_role("button", name="Remember me", exact=True).click()

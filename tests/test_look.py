@@ -18,6 +18,7 @@ from support.browsing import (
     messages,
     needs_browser,
     open_about,
+    open_new_chat,
     open_page,
     prompt_box,
     say,
@@ -258,8 +259,7 @@ def test_settings_and_about_says_where_things_stand_and_deletes_all_chats(
     )
     expect(about(page).get_by_text("Delete all my chats")).to_have_count(0)
     for title in ("First", "Second"):
-        page.get_by_role("button", name="New chat").click()
-        expect(messages(page)).to_have_count(0)
+        open_new_chat(page)
         say(page, title)
         expect(messages(page).last).to_contain_text("An answer.")
     section = open_about(page)

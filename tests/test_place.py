@@ -18,6 +18,7 @@ from support.browsing import (
     files_of,
     messages,
     needs_browser,
+    open_new_chat,
     open_page,
     say,
     titles,
@@ -143,8 +144,7 @@ def test_a_chat_that_has_just_opened_stays_at_its_end(
         say(page, name)
         expect(messages(page).last).to_contain_text(f"{name} 99.")
         if name == "First":
-            page.get_by_role("button", name="New chat").click()
-            expect(messages(page)).to_have_count(0)
+            open_new_chat(page)
     if way == "loaded":
         page.reload()
         newest = messages(page).last.get_by_text("Second 99.")

@@ -16,6 +16,7 @@ from support.browsing import (
     messages,
     needs_browser,
     open_about,
+    open_new_chat,
     prompt_box,
     say,
     session_of,
@@ -253,8 +254,7 @@ def test_the_address_of_a_chat_survives_the_sign_in(
 ) -> None:
     page = open_as(visitor, cluster, "grace")
     for text in ("The first chat", "The second chat"):
-        sidebar(page).get_by_role("button", name="New chat").click()
-        expect(messages(page)).to_have_count(0)
+        open_new_chat(page)
         say(page, text)
         answered(page, 2)
     sidebar(page).get_by_role("button", name="The first chat", exact=True).click()

@@ -126,6 +126,14 @@ def choose_model(page: Page, name: str) -> None:
     page.get_by_role("option", name=name).click()
 
 
+def open_new_chat(page: Page) -> None:
+    """Begin a chat, and wait until the page shows it, also if a new one was open before."""
+    before = page.url
+    sidebar(page).get_by_role("button", name="New chat").click()
+    expect(page).not_to_have_url(before)
+    expect(messages(page)).to_have_count(0)
+
+
 def titles(page: Page) -> Any:
     """Return the buttons that open chats, in the order of the list."""
     return page.locator('.st-key-chats [class*="st-key-open-"] button')
